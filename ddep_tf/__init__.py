@@ -1,0 +1,33 @@
+"""Decoder Denoising Pretraining for semantic segmentation.
+
+The public API, imported lazily: `import ddep_tf` alone loads no TensorFlow.
+"""
+
+import importlib
+
+__version__ = '0.1.0'
+
+_HOMES = {
+    'build_encoder': 'ddep_tf.models.encoder',
+    'build_classifier': 'ddep_tf.models.encoder',
+    'build_segmenter': 'ddep_tf.models.segmenter',
+    'load_vit_npz': 'ddep_tf.models.weights',
+    'corrupt': 'ddep_tf.objectives.noise',
+    'confusion_matrix': 'ddep_tf.evaluate',
+    'iou_per_class': 'ddep_tf.evaluate',
+    'mean_iou': 'ddep_tf.evaluate',
+    'label_subset': 'ddep_tf.data.fractions',
+    'map_labels': 'ddep_tf.data.labels',
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__():
+    return sorted(set(globals()) | set(_HOMES))

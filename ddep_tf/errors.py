@@ -1,0 +1,17 @@
+"""The errors that a launcher turns into an exit code."""
+
+
+class UserError(ValueError):
+    """The user's mistake: its one line says what, where, and how to mend it.
+
+    A ValueError, so that callers of the public API catch what they expect.
+    Launchers print the line without a traceback and exit with code 2.
+    """
+
+
+class TrainingStopped(RuntimeError):
+    """Training stopped itself, on a non-finite loss. Launchers exit with 3."""
+
+
+class Preempted(RuntimeError):
+    """A signal stopped the run after its state was saved. Exit code 143."""

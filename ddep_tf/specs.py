@@ -1,0 +1,381 @@
+"""What a run is, as frozen dataclasses without TensorFlow.
+
+Tags in brackets are the kinds of source of a constant: [S] stated in the
+reproduction's seed document, [A] in the paper's abstracts, [R] agreeing in
+independent public write-ups and code, [W] in write-ups only, [M] remembered
+and not verified, [O] our own choice.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+
+from ddep_tf import errors
+
+STAGES = ('classify', 'denoise', 'segment')
+SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes')
+ARMS = ('scratch', 'supervised', 'ddep', 'dep')
+ENCODERS = ('r50_vit_b16', 'tiny', 'efficientnet_lite0')
+IGNORE_LABEL = 255
+STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
+
+
+def check_size(size, name, stride=STRIDE):
+    """Returns `size` as two ints. UserError unless multiples of `stride`."""
+    try:
+        height, width = (int(side) for side in size)
+    except (TypeError, ValueError):
+        raise errors.UserError(
+            f'{name} must be (height, width), got {size!r}') from None
+    if min(height, width) <= 0 or height % stride or width % stride:
+        raise errors.UserError(
+            f'{name} must be positive multiples of {stride}, '
+            f'got {height} x {width}')
+    return height, width
+
+
+def _require(value, allowed, name):
+    if value not in allowed:
+        raise errors.UserError(
+            f'{name} must be one of {", ".join(map(str, allowed))}, '
+            f'got {value!r}')
+
+
+def _positive(value, name, zero=False):
+    if not value > 0 and not (zero and value == 0):
+        raise errors.UserError(
+            f'{name} must be {"at least" if zero else "above"} 0, got {value}')
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """Where examples come from and how large they enter the pipeline.
+
+    Attributes:
+      name: shown in tables; the id map's name where `label_set` is empty.
+      source: one of SOURCES.
+      path: TFDS builder (with version), or a folder below `--data_dir`
+        ('' is `--data_dir` itself).
+      label_set: id map in `data/labels.py`; '' keeps ids as they are.
+      num_classes: classes of the masks, or of the image labels. Unlabelled
+        sets may leave 0.
+      train_split, val_split, test_split: names of the splits; '' is none.
+      image_dir, label_dir: folder layout below `path`, with `{split}`. An
+        empty label_dir is an unlabelled folder.
+      image_suffix, label_suffix: file endings that, cut off, leave the id;
+        '' takes any image ending.
+      scale: every image is first resized by this factor [O].
+      short_side: or its short side is first resized to this, pixels; 0 is off.
+      random_scale: range of the random factor before the crop; (1, 1) is off.
+      limit: use the first so many examples of each split; 0 is all.
+      label_key, image_key, id_key: features of a TFDS or TFRecord set.
+    """
+    name: str = ''
+    source: str = 'folder'
+    path: str = ''
+    label_set: str = ''
+    num_classes: int = 0
+    train_split: str = 'train'
+    val_split: str = ''
+    test_split: str = ''
+    image_dir: str = '{split}'
+    label_dir: str = ''
+    image_suffix: str = ''
+    label_suffix: str = '.png'
+    scale: float = 1.0
+    short_side: int = 0
+    random_scale: tuple[float, float] = (1.0, 1.0)
+    limit: int = 0
+    image_key: str = 'image'
+    label_key: str = 'label'
+    id_key: str = 'file_name'
+
+    def __post_init__(self):
+        _require(self.source, SOURCES, 'DatasetSpec.source')
+        _positive(self.scale, 'DatasetSpec.scale')
+        _positive(self.short_side, 'DatasetSpec.short_side', zero=True)
+        _positive(self.limit, 'DatasetSpec.limit', zero=True)
+        low, high = self.random_scale
+        if not 0 < low <= high:
+            raise errors.UserError('DatasetSpec.random_scale must be '
+                                   f'0 < low <= high, got {self.random_scale}')
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderSpec:
+    """The encoder. Its weights come by RunSpec.init_encoder.
+
+    Attributes:
+      name: one of ENCODERS.
+      position_grid: (rows, columns) of the position embedding; () takes that
+        of the loaded file, or of the crop where nothing is loaded.
+      dropout: rate inside the transformer, [0, 1) [O].
+    """
+    name: str = 'r50_vit_b16'
+    position_grid: tuple[int, ...] = ()
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        _require(self.name, ENCODERS, 'EncoderSpec.name')
+        if not 0 <= self.dropout < 1:
+            raise errors.UserError('EncoderSpec.dropout must lie in [0, 1), '
+                                   f'got {self.dropout}')
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderSpec:
+    """The decoder of TransUNet [R], its norm and widths ours.
+
+    Attributes:
+      width_multiplier: 1, 2 or 3 in the paper [S]; times every channel count.
+      entry_channels: of the first 3x3 convolution. 512 [R].
+      block_channels: of the four x2 blocks. (256, 128, 64, 16) [R].
+      norm: 'group' [O] or 'batch' (as TransUNet [R]).
+      group_size: channels a group of 'group' [O].
+      align_corners: upsample with corners aligned (as TransUNet [R]) in place
+        of half-pixel centres [O].
+    """
+    width_multiplier: int = 1
+    entry_channels: int = 512
+    block_channels: tuple[int, ...] = (256, 128, 64, 16)
+    norm: str = 'group'
+    group_size: int = 16
+    align_corners: bool = False
+
+    def __post_init__(self):
+        _positive(self.width_multiplier, 'DecoderSpec.width_multiplier')
+        _require(self.norm, ('group', 'batch'), 'DecoderSpec.norm')
+        if len(self.block_channels) != 4:
+            raise errors.UserError('DecoderSpec.block_channels must name four '
+                                   f'blocks, got {self.block_channels}')
+        for channels in (self.entry_channels, *self.block_channels):
+            _positive(channels, 'DecoderSpec channels')
+            if self.norm == 'group' and (
+                    channels * self.width_multiplier % self.group_size):
+                raise errors.UserError(
+                    f'DecoderSpec: {channels} channels x width '
+                    f'{self.width_multiplier} do not divide into groups of '
+                    f'{self.group_size}')
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseSpec:
+    """The corruption of the denoising stage.
+
+    Attributes:
+      stddev: noise magnitude s, in units of the image's [-1, 1]. 0.22 [R].
+      kind: 'scaled', (x + s*e) / sqrt(1 + s^2), or 'simple', x + s*e [R].
+      target: 'noise' [R] or 'image' [W].
+      level: 'fixed' at stddev; 'uniform' [W] or 'cosine' [M], one g an
+        example, g = 1 / (1 + s^2), the network not told.
+    """
+    stddev: float = 0.22
+    kind: str = 'scaled'
+    target: str = 'noise'
+    level: str = 'fixed'
+
+    def __post_init__(self):
+        _require(self.kind, ('scaled', 'simple'), 'NoiseSpec.kind')
+        _require(self.target, ('noise', 'image'), 'NoiseSpec.target')
+        _require(self.level, ('fixed', 'uniform', 'cosine'), 'NoiseSpec.level')
+        if not 0 <= self.stddev < float('inf'):
+            raise errors.UserError('NoiseSpec.stddev must be finite and at '
+                                   f'least 0, got {self.stddev}')
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSpec:
+    """Adam with cosine decay [S].
+
+    Attributes:
+      learning_rate: at the end of the warm-up.
+      encoder_factor: the encoder's learning rate is this times the rest's [O].
+      warmup_steps: linear from 0 [O].
+      schedule: 'cosine' to 0 at the last step [S], or 'constant'.
+      weight_decay: on kernels only [O]; 0 is off.
+      weight_decay_form: 'coupled', L2 added to the gradient [O], or
+        'decoupled', lr * wd * w taken off the weight.
+      beta_1, beta_2, epsilon: Adam's [O].
+    """
+    learning_rate: float = 1e-4
+    encoder_factor: float = 1.0
+    warmup_steps: int = 0
+    schedule: str = 'cosine'
+    weight_decay: float = 0.0
+    weight_decay_form: str = 'coupled'
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self):
+        _positive(self.learning_rate, 'OptimizerSpec.learning_rate')
+        _positive(self.encoder_factor, 'OptimizerSpec.encoder_factor', True)
+        _positive(self.warmup_steps, 'OptimizerSpec.warmup_steps', True)
+        _positive(self.weight_decay, 'OptimizerSpec.weight_decay', True)
+        _require(self.schedule, ('cosine', 'constant'),
+                 'OptimizerSpec.schedule')
+        _require(self.weight_decay_form, ('coupled', 'decoupled'),
+                 'OptimizerSpec.weight_decay_form')
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalSpec:
+    """How images are evaluated and predicted.
+
+    Attributes:
+      batch_size: images of the same size that go through at once.
+      tile: (height, width) of the tiles that cover a large image; () is the
+        whole image.
+      overlap: fraction of a tile that neighbours share at least, [0, 1).
+      flip: average each view with its mirror image.
+      scales: average over these resizings of the image.
+      samples: predictions kept as pictures.
+    """
+    batch_size: int = 8
+    tile: tuple[int, ...] = ()
+    overlap: float = 0.0
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    samples: int = 4
+
+    def __post_init__(self):
+        _positive(self.batch_size, 'EvalSpec.batch_size')
+        _positive(self.samples, 'EvalSpec.samples', zero=True)
+        if self.tile:
+            check_size(self.tile, 'EvalSpec.tile')
+        if not 0 <= self.overlap < 1:
+            raise errors.UserError(
+                f'EvalSpec.overlap must lie in [0, 1), got {self.overlap}')
+        if not self.scales or min(self.scales) <= 0:
+            raise errors.UserError('EvalSpec.scales must be above 0, got '
+                                   f'{self.scales}')
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSpec:
+    """One run of one stage.
+
+    Attributes:
+      stage: one of STAGES.
+      data: the sets trained on, one after the other; the first one is
+        evaluated.
+      steps: length of the training, optimiser steps.
+      global_batch_size: images a step, over all replicas.
+      crop_size: (height, width), multiples of 16.
+      label_fraction, label_count: labelled images of the training split that
+        are used, one of the two; 0 is not given; neither is all.
+      subset_seed: chooses them; -1 takes `seed`.
+      init_encoder, init_decoder: a run folder or .npz; '' starts afresh.
+      train_encoder: of the denoising stage: False is DDeP, True is DeP [A].
+      flip: random left-right flips [S].
+      eval_every, checkpoint_every, log_every: steps; 0 is at the end only.
+      keep: how many of the last checkpoints stay, beside the best.
+      jit_compile: compile the train step with XLA.
+    """
+    stage: str
+    data: tuple[DatasetSpec, ...]
+    encoder: EncoderSpec = EncoderSpec()
+    decoder: DecoderSpec = DecoderSpec()
+    noise: NoiseSpec = NoiseSpec()
+    optimizer: OptimizerSpec = OptimizerSpec()
+    evaluation: EvalSpec = EvalSpec()
+    steps: int = 1000
+    global_batch_size: int = 8
+    crop_size: tuple[int, int] = (224, 224)
+    label_fraction: float = 0.0
+    label_count: int = 0
+    subset_seed: int = -1
+    seed: int = 0
+    init_encoder: str = ''
+    init_decoder: str = ''
+    train_encoder: bool = False
+    flip: bool = True
+    eval_every: int = 0
+    checkpoint_every: int = 500
+    log_every: int = 10
+    keep: int = 2
+    jit_compile: bool = False
+
+    def __post_init__(self):
+        _require(self.stage, STAGES, 'RunSpec.stage')
+        if not self.data:
+            raise errors.UserError('RunSpec.data names no data set: add a '
+                                   'file of gin/data with --gin_file')
+        _positive(self.steps, 'RunSpec.steps')
+        _positive(self.global_batch_size, 'RunSpec.global_batch_size')
+        check_size(self.crop_size, 'RunSpec.crop_size')
+        if self.label_fraction and self.label_count:
+            raise errors.UserError('RunSpec.label_fraction and label_count '
+                                   'exclude each other: set one of them to 0')
+        if not 0 <= self.label_fraction <= 1:
+            raise errors.UserError('RunSpec.label_fraction must lie in '
+                                   f'(0, 1], got {self.label_fraction}')
+        for name in ('label_count', 'eval_every', 'checkpoint_every'):
+            _positive(getattr(self, name), f'RunSpec.{name}', zero=True)
+        for name in ('log_every', 'keep'):
+            _positive(getattr(self, name), f'RunSpec.{name}')
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentSpec:
+    """A plan: stages x arms x labels x seeds x learning rates.
+
+    Attributes:
+      name: of the experiment, and of its folder in results/.
+      title: one line for the report.
+      arms: of ARMS, in the order of the tables.
+      label_counts: labelled images per setting, numbers of images.
+      label_fractions: or fractions; both may be given.
+      seeds: one denoising run and one subset each.
+      learning_rates: the grid of the fine-tuning, the best chosen per arm and
+        label setting on val at the first seed; () takes the optimiser's.
+      encoder_weights: .npz of a pretrained encoder, below `--data_dir`; ''
+        trains one by the classify stage.
+    """
+    name: str = ''
+    title: str = ''
+    arms: tuple[str, ...] = ('supervised', 'ddep')
+    label_counts: tuple[int, ...] = ()
+    label_fractions: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    learning_rates: tuple[float, ...] = ()
+    encoder_weights: str = ''
+
+    def __post_init__(self):
+        if not self.name:
+            raise errors.UserError('ExperimentSpec.name is empty: choose a '
+                                   'file of gin/experiments with --gin_file')
+        for arm in self.arms:
+            _require(arm, ARMS, 'ExperimentSpec.arms')
+        for name in ('arms', 'seeds'):
+            if not getattr(self, name):
+                raise errors.UserError(f'ExperimentSpec.{name} is empty')
+
+
+def to_json(spec):
+    """Returns the spec as indented JSON, stable from run to run."""
+    return json.dumps(dataclasses.asdict(spec), indent=2, sort_keys=True)
+
+
+def from_dict(cls, values):
+    """Builds a spec of class `cls` from what `to_json` wrote.
+
+    Raises:
+      UserError: a field is unknown to this version.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise errors.UserError(f'{cls.__name__} has no field {unknown[0]!r}: '
+                               'was it written by another version?')
+    return cls(**{k: _from_json(hints[k], v) for k, v in values.items()})
+
+
+def _from_json(hint, value):
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value)
+    if isinstance(hint, types.GenericAlias) and isinstance(value, list):
+        item = typing.get_args(hint)[0]
+        return tuple(_from_json(item, v) for v in value)
+    return value

@@ -1,0 +1,55 @@
+"""Installs ddep_tf: Decoder Denoising Pretraining for semantic segmentation."""
+
+import pathlib
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).parent
+
+# Listed one by one: a namespace search would also find `gin/`, whose name is
+# that of gin-config's package, and write our files into it.
+PACKAGES = [
+    'ddep_tf',
+    'ddep_tf.data',
+    'ddep_tf.models',
+    'ddep_tf.objectives',
+    'ddep_tf.runtime',
+]
+
+# The launchers read `gin/` from the checkout; a wheel holds the same files as
+# data of the package, under `ddep_tf/gin/`.
+GIN_PACKAGE = 'ddep_tf.gin_files'
+
+setuptools.setup(
+    name='ddep_tf',
+    version='0.1.0',
+    description='Decoder Denoising Pretraining for semantic segmentation, in '
+                'TensorFlow and Keras 3',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.11,<3.12',
+    packages=PACKAGES + [GIN_PACKAGE],
+    package_dir={GIN_PACKAGE: 'gin'},
+    package_data={GIN_PACKAGE: ['*.gin', '*/*.gin']},
+    install_requires=[
+        'absl-py>=2.1',                   # Flags and entry points of launch/.
+        'gin-config==0.5.*',              # Configuration.
+        'importlib_resources>=6.0',       # Needed, not declared, by tfds.
+        'keras==3.15.*',
+        'matplotlib>=3.8',                # The curves of a report.
+        'numpy>=1.26',
+        'pillow>=10.0',                   # Masks and pictures on the host.
+        'tensorflow==2.20.*',
+        'tensorflow-datasets>=4.9.7,<5',
+        'tf-models-official==2.20.*',     # orbit, the training loop.
+        'tqdm>=4.66',                     # Progress bars.
+    ],
+    extras_require={
+        'test': [
+            'pytest>=8.0',
+            'scikit-learn>=1.4',          # Reference of the confusion matrix.
+            'scipy>=1.11',                # Reference of the resizes; t-test.
+        ],
+    },
+)
