@@ -332,6 +332,8 @@ class ExperimentSpec:
         label setting on val at the first seed; () takes the optimiser's.
       encoder_weights: .npz of a pretrained encoder, below `--data_dir`; ''
         trains one by the classify stage.
+      dep_from: what the arm `dep` starts its denoising from: 'scratch' or
+        'supervised' [A].
     """
     name: str = ''
     title: str = ''
@@ -341,6 +343,7 @@ class ExperimentSpec:
     seeds: tuple[int, ...] = (0,)
     learning_rates: tuple[float, ...] = ()
     encoder_weights: str = ''
+    dep_from: str = 'scratch'
 
     def __post_init__(self):
         if not self.name:
@@ -348,6 +351,8 @@ class ExperimentSpec:
                                    'file of gin/experiments with --gin_file')
         for arm in self.arms:
             _require(arm, ARMS, 'ExperimentSpec.arms')
+        _require(self.dep_from, ('scratch', 'supervised'),
+                 'ExperimentSpec.dep_from')
         for name in ('arms', 'seeds'):
             if not getattr(self, name):
                 raise errors.UserError(f'ExperimentSpec.{name} is empty')

@@ -1,0 +1,77 @@
+"""Label subsets: nested, seeded, and the same whatever the files' order."""
+
+import collections
+import fractions
+import hashlib
+import math
+
+from ddep_tf import errors
+
+
+def label_subset(example_ids, fraction=None, seed=0, count=None):
+    """Chooses the examples whose labels are used.
+
+    Ids are ranked by the SHA-256 of `seed:id` and the first ones are taken,
+    so that with one seed a smaller subset lies inside every larger one, and
+    that neither the order of the ids nor the machine matters.
+
+    Args:
+      example_ids: iterable of distinct str, n of them.
+      fraction: in (0, 1]; floor(fraction * n + 0.5) ids are taken.
+      seed: int, another one gives another choice.
+      count: or the number of ids, in [1, n].
+
+    Returns:
+      A sorted list of str.
+
+    Raises:
+      UserError: not exactly one of fraction and count is given, it is out of
+        range, it leaves no id, or an id occurs twice.
+    """
+    ids = [str(example_id) for example_id in example_ids]
+    twice = [i for i, times in collections.Counter(ids).items() if times > 1]
+    if twice:
+        raise errors.UserError(f'label_subset: the id {twice[0]!r} occurs '
+                               'twice: ids must be distinct')
+    if (fraction is None) == (count is None):
+        raise errors.UserError('label_subset: give exactly one of fraction '
+                               f'and count, got {fraction!r} and {count!r}')
+    if count is None:
+        count = _count(fraction, len(ids))
+    elif isinstance(count, bool) or int(count) != count or (
+            not 1 <= count <= len(ids)):
+        raise errors.UserError('label_subset: count must be a whole number '
+                               f'from 1 to {len(ids)}, got {count!r}')
+    ranked = sorted(ids, key=lambda i: (_digest(f'{seed}:{i}'), i))
+    return sorted(ranked[:int(count)])
+
+
+def manifest(ids):
+    """Returns what identifies a subset in tables.
+
+    Args:
+      ids: iterable of str.
+
+    Returns:
+      {'count': int, 'sha256': hex digest of the sorted ids, one a line}.
+    """
+    ids = sorted(ids)
+    return {'count': len(ids), 'sha256': _digest('\n'.join(ids))}
+
+
+def _digest(text):
+    return hashlib.sha256(text.encode('utf-8')).hexdigest()
+
+
+def _count(fraction, total):
+    if not 0 < fraction <= 1:
+        raise errors.UserError('label_subset: fraction must lie in (0, 1], '
+                               f'got {fraction!r}')
+    # The ratio that was meant: 0.29 * 50 is 14.499999999999998 in floats.
+    exact = fractions.Fraction(float(fraction)).limit_denominator(10 ** 6)
+    count = math.floor(exact * total + fractions.Fraction(1, 2))
+    if not count:
+        raise errors.UserError(
+            f'label_subset: fraction {fraction} of {total} examples leaves '
+            'none: raise the fraction, or give a count')
+    return count

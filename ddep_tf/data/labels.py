@@ -1,0 +1,191 @@
+"""Label sets: how the ids of a mask become train ids, names and colours.
+
+NumPy only. A train id is in 0..C-1; 255 is ignored by loss and metric.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from ddep_tf import errors
+from ddep_tf import specs
+from ddep_tf.data import label_tables as tables
+
+IGNORE = specs.IGNORE_LABEL
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelSet:
+    """The classes of a data set.
+
+    Attributes:
+      name: of the set.
+      class_names: C names, by train id.
+      palette: [C, 3] uint8, RGB.
+      train_ids: the train id (or 255) of each source id 0..len-1.
+    """
+    name: str
+    class_names: tuple[str, ...]
+    palette: np.ndarray
+    train_ids: tuple[int, ...]
+
+    @property
+    def num_classes(self):
+        """Number of classes, without the ignored label."""
+        return len(self.class_names)
+
+    @property
+    def table(self):
+        """[256] int32: train id of each byte, 255 ignored, -1 refused."""
+        table = np.full(256, -1, np.int32)
+        table[:len(self.train_ids)] = self.train_ids
+        table[IGNORE] = IGNORE
+        return table
+
+
+@functools.lru_cache(maxsize=None)
+def label_set(name):
+    """Returns the LabelSet of that name. UserError where there is none."""
+    if name not in _SETS:
+        raise errors.UserError(f'no label set is called {name!r}: choose one '
+                               f'of {", ".join(_SETS)}')
+    class_names, palette, train_ids = _SETS[name]()
+    palette.setflags(write=False)
+    return LabelSet(name, tuple(class_names), palette, tuple(train_ids))
+
+
+def generic(num_classes, name='generic'):
+    """Returns a LabelSet of ids kept as they are, for any other data set.
+
+    Args:
+      num_classes: in [1, 255].
+      name: shown in tables.
+
+    Raises:
+      UserError: num_classes is out of range.
+    """
+    if not 1 <= num_classes <= IGNORE:
+        raise errors.UserError(f'{name}: num_classes must be 1 to {IGNORE}, '
+                               f'got {num_classes}')
+    return LabelSet(name, tuple(f'class {i}' for i in range(num_classes)),
+                    voc_palette(num_classes), tuple(range(num_classes)))
+
+
+def for_spec(spec):
+    """Returns the LabelSet of the masks of a DatasetSpec.
+
+    Raises:
+      UserError: the set is unknown, or has not `spec.num_classes` classes.
+    """
+    name = spec.label_set
+    if not name and spec.source == 'shapes':
+        name = 'shapes'
+    if not name:
+        return generic(spec.num_classes, spec.name or 'generic')
+    found = label_set(name)
+    if found.num_classes != spec.num_classes:
+        raise errors.UserError(
+            f'DatasetSpec.num_classes is {spec.num_classes}, but the label '
+            f'set {name!r} has {found.num_classes} classes: set it to that')
+    return found
+
+
+def map_labels(label_ids, name):
+    """Maps the ids of a mask to train ids.
+
+    Args:
+      label_ids: any shape, integers: uint8 as in the masks' files.
+      name: of the label set: camvid (0..11, 11 is void), cityscapes
+        (labelIds 0..33), ade20k (0..150, 0 is other), pascal_context_59,
+        pascal_context_60 (0..59, 0 is background), shapes (0..5).
+
+    Returns:
+      uint8 of the same shape: train ids, 255 ignored. 255 stays 255.
+
+    Raises:
+      UserError: the set is unknown, or an id lies outside it.
+    """
+    table = label_set(name).table
+    label_ids = np.asarray(label_ids)
+    if label_ids.dtype.kind not in 'ui':
+        raise errors.UserError('map_labels: label_ids must be integers, got '
+                               f'{label_ids.dtype}')
+    within = (label_ids >= 0) & (label_ids < len(table))
+    mapped = table[np.where(within, label_ids, 0)]
+    wrong = ~within | (mapped < 0)
+    if wrong.any():
+        raise errors.UserError(
+            f'map_labels: the id {label_ids[wrong].flat[0]} is outside the '
+            f'label set {name!r} (0 to {len(label_set(name).train_ids) - 1}, '
+            f'and {IGNORE})')
+    return mapped.astype(np.uint8)
+
+
+def voc_palette(num_classes):
+    """Returns the colours of the Pascal VOC colour map.
+
+    The bits of an id are dealt out to red, green and blue, highest first.
+
+    Args:
+      num_classes: C, at most 256.
+
+    Returns:
+      [C, 3] uint8, all distinct, the first one black.
+    """
+    ids = np.arange(num_classes)
+    palette = np.zeros((num_classes, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            palette[:, channel] |= (
+                (ids >> (3 * bit + channel) & 1) << (7 - bit)).astype(np.uint8)
+    return palette
+
+
+def _colours(text):
+    return np.array([list(bytes.fromhex(word)) for word in text.split()],
+                    np.uint8)
+
+
+def _camvid():
+    return (tables.CAMVID_NAMES, _colours(tables.CAMVID_COLOURS),
+            [*range(11), IGNORE])
+
+
+def _cityscapes():
+    train_ids = [IGNORE] * tables.CITYSCAPES_NUM_LABEL_IDS
+    for train_id, label_id in enumerate(tables.CITYSCAPES_LABEL_IDS):
+        train_ids[label_id] = train_id
+    return (tables.CITYSCAPES_NAMES, _colours(tables.CITYSCAPES_COLOURS),
+            train_ids)
+
+
+def _ade20k():
+    return (tables.ADE20K_NAMES, _colours(tables.ADE20K_COLOURS),
+            [IGNORE, *range(150)])
+
+
+def _pascal_context_59():
+    # Pascal Context has no colours of its own: the VOC colour map is usual.
+    return (tables.PASCAL_CONTEXT_NAMES, voc_palette(60)[1:],
+            [IGNORE, *range(59)])
+
+
+def _pascal_context_60():
+    return (('background', *tables.PASCAL_CONTEXT_NAMES), voc_palette(60),
+            range(60))
+
+
+def _shapes():
+    return (tables.SHAPES_NAMES, _colours(tables.SHAPES_COLOURS),
+            range(len(tables.SHAPES_NAMES)))
+
+
+_SETS = {
+    'camvid': _camvid,
+    'cityscapes': _cityscapes,
+    'ade20k': _ade20k,
+    'pascal_context_59': _pascal_context_59,
+    'pascal_context_60': _pascal_context_60,
+    'shapes': _shapes,
+}

@@ -1,0 +1,194 @@
+"""tf.data pipelines whose order and randomness are pure functions.
+
+The order of an epoch depends on (seed, epoch); what is drawn for an example
+on (seed, step * batch + place in the batch). So a pipeline started at a later
+step gives what one from the start gives from there on.
+"""
+
+import tensorflow as tf
+
+from ddep_tf import errors
+from ddep_tf.data import transforms
+
+# Undecoded records are shuffled within a window of at most so many bytes.
+SHUFFLE_BYTES = 2 ** 30
+_CROP, _FLIP, _SCALE, _ADD = range(4)  # What a seed is folded for.
+
+
+def train_dataset(sources, *, crop_size, global_batch_size, seed,
+                  start_step=0, flip=True, add=None, shuffle_buffer=None):
+    """Batches without end, epoch after epoch, across their borders.
+
+    Args:
+      sources: non-empty sequence of Sources of one stage, concatenated.
+      crop_size: (height, width) of the random crops.
+      global_batch_size: B, examples a step, over all replicas.
+      seed: int.
+      start_step: begin with the batch of this step; skips undecoded records.
+      flip: mirror half of the examples.
+      add: None or a function (example, seed) -> example, mapped last; seed is
+        [2] int32, its own for each example; shapes must be static.
+      shuffle_buffer: records; None takes all, or as many as fit into 1 GiB.
+
+    Returns:
+      An infinite tf.data.Dataset of {'image': [B, h, w, 3] float32 in
+      [-1, 1], 'label': [B, h, w] int32 train ids with 255 ignored, or [B]
+      int32 classes, or absent, 'position': [B] int64, index into
+      `global_ids(sources)`}, and what `add` added.
+
+    Raises:
+      UserError: no source, or sources of different stages.
+    """
+    sources = list(sources)
+    _check_sources(sources)
+    records = _all_records(sources)
+    count = sum(source.num_examples for source in sources)
+    buffer = min(count, shuffle_buffer or _default_buffer(sources, count))
+    start = start_step * global_batch_size
+    dataset = _shuffled(records, buffer, seed, start // count)
+    dataset = dataset.skip(start % count).enumerate(start)
+
+    def prepare(index, record):
+        seeds = _example_seed(seed, index)
+        return _choose_source(sources, record, lambda source: _augment(
+            source, record, crop_size, seeds, flip, add))
+
+    dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE,
+                          deterministic=True)
+    dataset = dataset.batch(global_batch_size, drop_remainder=True)
+    return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
+
+
+def eval_dataset(source, batch_size, crop_size=None, add=None):
+    """Every example once, in order.
+
+    Args:
+      source: a Source.
+      batch_size: of the batches; the last one may be smaller.
+      crop_size: (height, width), cut out of the middle after the resize of
+        the spec; None gives whole images one by one, unbatched.
+      add: as in `train_dataset`; its seed depends on the position alone.
+
+    Returns:
+      A tf.data.Dataset of dicts. With a crop size as `train_dataset` gives
+      them. Without: 'image' [H, W, 3] float32 in [-1, 1], resized as the spec
+      says; 'label' [h, w] int32 at the size of the mask's file, or a class,
+      or absent; 'position' int64, index into `source.ids`.
+    """
+    def prepare(record):
+        decoded = source.decode(record)
+        if crop_size is None:
+            example = _resized(source, {'image': decoded['image']})
+            if 'label' in decoded:
+                example['label'] = decoded['label']
+        else:
+            example = transforms.centre_crop(
+                _resized(source, decoded), crop_size)
+        example = transforms.to_float(example)
+        example['position'] = record['position']
+        if add is None:
+            return example
+        return add(example, _fold(_example_seed(0, record['position']), _ADD))
+
+    dataset = source.records().map(
+        prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if crop_size is not None:
+        dataset = dataset.batch(batch_size)
+    return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
+
+
+def global_ids(sources):
+    """Returns the ids of all sources, by the `position` of a batch."""
+    return [example_id for source in sources for example_id in source.ids]
+
+
+def _check_sources(sources):
+    if not sources:
+        raise errors.UserError('train_dataset: no data set is given')
+    stages = sorted({source.stage for source in sources})
+    if len(stages) > 1:
+        raise errors.UserError('train_dataset: the sources were opened for '
+                               f'different stages: {", ".join(stages)}')
+
+
+def _default_buffer(sources, count):
+    record_bytes = max(source.record_bytes for source in sources)
+    return max(1, min(count, SHUFFLE_BYTES // record_bytes))
+
+
+def _all_records(sources):
+    """Records of all sources, `position` counted through them."""
+    result, offset = None, 0
+    for index, source in enumerate(sources):
+        records = source.records().map(_numbered(index, offset))
+        result = records if result is None else result.concatenate(records)
+        offset += source.num_examples
+    return result
+
+
+def _numbered(index, offset):
+    return lambda record: record | {
+        'source': tf.constant(index, tf.int64),
+        'global_position': record['position'] + offset}
+
+
+def _shuffled(records, buffer, seed, first_epoch):
+    """Epochs without end, each in its own order."""
+    def epoch_records(epoch):
+        # tf.data mixes the graph's seed into `seed`: set it here, or the
+        # order would hang on whatever the program gave tf.random.set_seed.
+        # Within this function's graph this touches nothing else.
+        tf.compat.v1.set_random_seed(1 + int(seed) % (2 ** 31 - 2))
+        return records.shuffle(buffer, seed=epoch,
+                               reshuffle_each_iteration=False)
+
+    epochs = tf.data.Dataset.range(first_epoch, 2 ** 31 - 2)
+    return epochs.flat_map(epoch_records)
+
+
+def _example_seed(seed, index):
+    return tf.stack([tf.constant(int(seed) % 2 ** 63, tf.int64),
+                     tf.cast(index, tf.int64)])
+
+
+def _fold(seed, purpose):
+    """[2] int64 -> [2] int32, independent for each purpose."""
+    return tf.random.stateless_uniform(
+        (2,), seed + tf.constant([0, purpose << 56], tf.int64), minval=None,
+        maxval=None, dtype=tf.int32)
+
+
+def _resized(source, example):
+    return transforms.resize(example, source.spec.scale,
+                             source.spec.short_side)
+
+
+def _augment(source, record, crop_size, seeds, flip, add):
+    example = _resized(source, source.decode(record))
+    low, high = source.spec.random_scale
+    example = transforms.random_scale(example, low, high,
+                                      _fold(seeds, _SCALE))
+    example = transforms.random_crop(example, crop_size, _fold(seeds, _CROP))
+    if flip:
+        example = transforms.random_flip(example, _fold(seeds, _FLIP))
+    example = transforms.to_float(example)
+    example['position'] = record['global_position']
+    return add(example, _fold(seeds, _ADD)) if add else example
+
+
+def _choose_source(sources, record, prepare):
+    """Runs `prepare` for the source that the record is of."""
+    if len(sources) == 1:
+        return prepare(sources[0])
+    return tf.switch_case(
+        tf.cast(record['source'], tf.int32),
+        [lambda source=source: prepare(source) for source in sources])
+
+
+def _with_options(dataset):
+    options = tf.data.Options()
+    options.deterministic = True
+    # Sharding by file would give each worker other examples than one has.
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA)
+    return dataset.with_options(options)

@@ -1,0 +1,164 @@
+"""The embedded procedural set: shapes in clutter, drawn from their index.
+
+Classes differ by form alone: colours, textures, size and turn are drawn from
+one distribution for every class, for the background and for the clutter, and
+later objects hide parts of earlier ones. NumPy only.
+"""
+
+import functools
+
+import numpy as np
+
+from ddep_tf import errors
+
+SIZE = 64
+LENGTHS = {'train': 2000, 'val': 100, 'test': 200}
+SHAPES = ('disc', 'square', 'triangle', 'cross', 'ring')
+VIEWS = ('classify', 'segment')
+
+_Y, _X = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+
+
+@functools.lru_cache(maxsize=8192)
+def render(view, split, index):
+    """Draws one example; the same arguments give the same pixels.
+
+    Args:
+      view: 'segment', several objects over a background, or 'classify', one
+        large object.
+      split: of LENGTHS. Splits share no example.
+      index: in [0, LENGTHS[split]).
+
+    Returns:
+      (image, label): image [64, 64, 3] uint8. label of 'segment': [64, 64]
+      uint8, 0 background, 1 + index in SHAPES for objects; of 'classify': int,
+      the index in SHAPES. The arrays are cached and not to be written to.
+
+    Raises:
+      UserError: the view or split is unknown, the index out of range.
+    """
+    if view not in VIEWS or not 0 <= index < length(split):
+        raise errors.UserError(f'shapes: no example {index} of view {view!r} '
+                               f'in split {split!r}')
+    key = [70_841, VIEWS.index(view), list(LENGTHS).index(split), index]
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+    image = _texture(rng)
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    for _ in range(_integer(rng, 2, 5)):
+        _draw_line(rng, image)
+    if view == 'segment':
+        for _ in range(_integer(rng, 2, 5)):
+            _draw_object(rng, image, mask, radius=_uniform(rng, 7, 15),
+                         margin=6)
+        label = mask
+    else:
+        _draw_object(rng, image, mask, radius=_uniform(rng, 14, 24),
+                     margin=24)
+        label = int(mask.max()) - 1
+    for _ in range(_integer(rng, 1, 3)):
+        _draw_line(rng, image, mask)
+    image = _finish(rng, image)
+    image.setflags(write=False)
+    mask.setflags(write=False)
+    return image, label
+
+
+def length(split):
+    """Returns the number of examples. UserError if there is no such split."""
+    if split not in LENGTHS:
+        raise errors.UserError(f'shapes: no split is called {split!r}: choose '
+                               f'one of {", ".join(LENGTHS)}')
+    return LENGTHS[split]
+
+
+# Everything is drawn by random(), whose stream NumPy has never changed.
+
+
+def _uniform(rng, low, high):
+    return low + (high - low) * rng.random()
+
+
+def _integer(rng, low, high):
+    """From low to high, both included."""
+    return low + int((high - low + 1) * rng.random())
+
+
+def _colour(rng):
+    return rng.random(3).astype(np.float32) * 200 + 28
+
+
+def _texture(rng):
+    """[64, 64, 3] float32: two colours in stripes, checks, grains or plain."""
+    first, second = _colour(rng), _colour(rng)
+    # Near colours as well as far ones, so that contrast does not tell objects.
+    second = first + (second - first) * np.float32(rng.random())
+    angle, period = _uniform(rng, 0, np.pi), _uniform(rng, 3, 14)
+    kind, phase = _integer(rng, 0, 3), _uniform(rng, 0, 2 * np.pi)
+    along = np.cos(angle) * _X + np.sin(angle) * _Y
+    across = np.cos(angle) * _Y - np.sin(angle) * _X
+    wave = np.sin(along * (2 * np.pi / period) + phase)
+    if kind == 1:
+        wave = wave * np.sin(across * (2 * np.pi / period))
+    elif kind == 2:
+        cells = rng.random((SIZE // 2, SIZE // 2)) * 2 - 1
+        wave = cells.repeat(2, axis=0).repeat(2, axis=1)
+    elif kind == 3:
+        wave = along * (2 / SIZE) - 1
+    weight = np.clip(wave * 0.75 + 0.5, 0, 1).astype(np.float32)[..., None]
+    return first + (second - first) * weight
+
+
+def _draw_object(rng, image, mask, radius, margin):
+    """Draws a random shape of `radius` pixels, its centre off the border."""
+    shape = _integer(rng, 0, len(SHAPES) - 1)
+    centre_y, centre_x = (_uniform(rng, margin, SIZE - margin)
+                          for _ in range(2))
+    turn = _uniform(rng, 0, 2 * np.pi)
+    squash = _uniform(rng, 0.8, 1.0)
+    texture = _texture(rng)
+    y, x = _Y - centre_y, _X - centre_x
+    u = (np.cos(turn) * x + np.sin(turn) * y) / radius
+    v = (np.cos(turn) * y - np.sin(turn) * x) / (radius * squash)
+    inside = _inside(SHAPES[shape], u, v)
+    image[inside] = texture[inside]
+    mask[inside] = 1 + shape
+
+
+def _inside(shape, u, v):
+    """Where the point (u, v) lies in a shape of about unit radius."""
+    far = np.maximum(np.abs(u), np.abs(v))
+    if shape == 'square':
+        return far < 0.8
+    if shape == 'triangle':
+        side = np.float32(np.sqrt(3))
+        return (v > -0.55) & (v + side * np.abs(u) < 1.1)
+    if shape == 'cross':
+        return (far < 0.95) & (np.minimum(np.abs(u), np.abs(v)) < 0.33)
+    square_radius = u * u + v * v
+    if shape == 'ring':
+        return (square_radius < 1) & (square_radius > 0.27)
+    return square_radius < 0.85
+
+
+def _draw_line(rng, image, mask=None):
+    """Draws a bar across the image: clutter, and background in the mask."""
+    angle, offset = _uniform(rng, 0, np.pi), _uniform(rng, -24, 24)
+    thickness = _uniform(rng, 0.6, 1.8)
+    distance = (np.cos(angle) * (_X - SIZE / 2)
+                + np.sin(angle) * (_Y - SIZE / 2) - offset)
+    near = np.abs(distance) < thickness
+    image[near] = _colour(rng)
+    if mask is not None:
+        mask[near] = 0
+
+
+def _finish(rng, image):
+    """Light that falls off to one side, then noise of the camera."""
+    angle, strength = _uniform(rng, 0, 2 * np.pi), _uniform(rng, 0, 0.45)
+    slope = (np.cos(angle) * (_X / SIZE - 0.5)
+             + np.sin(angle) * (_Y / SIZE - 0.5))
+    light = (1 - strength / 2 + strength * slope)[..., None]
+    # A sum of three uniform numbers is close enough to a normal one.
+    noise = rng.random((3, *image.shape)).sum(0) - 1.5
+    image = image * light + noise * _uniform(rng, 4, 24)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -1,0 +1,188 @@
+"""What every source of examples has in common."""
+
+import abc
+import copy
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from ddep_tf import errors
+from ddep_tf import specs
+from ddep_tf.data import labels
+
+_IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.gif')
+
+
+def stem(file_name):
+    """Returns the id of a file: its name without folder and image ending."""
+    name = os.path.basename(file_name)
+    root, ending = os.path.splitext(name)
+    return root if ending.lower() in _IMAGE_ENDINGS else name
+
+
+class Source(abc.ABC):
+    """Examples of one split, as records that are cheap to shuffle and skip.
+
+    A record holds nothing decoded and looks the same for every source:
+    `position` int64 (index in `ids`), `key` int64 (class of the image, or
+    index), `image` and `label` string (paths or encoded bytes; may be '').
+
+    Attributes:
+      spec: the DatasetSpec.
+      split: its name.
+      stage: 'denoise' reads no labels, 'classify' int classes, 'segment'
+        masks.
+      record_bytes: about how much memory one record takes.
+    """
+
+    record_bytes = 200
+
+    def __init__(self, spec, split, stage):
+        if stage not in specs.STAGES:
+            raise errors.UserError(f'stage must be one of '
+                                   f'{", ".join(specs.STAGES)}, got {stage!r}')
+        self.spec = spec
+        self.split = split
+        self.stage = stage
+        self._ids = None
+        self._kept = None  # [n] int64, of the whole split; None is all of it.
+        self._table = (labels.for_spec(spec).table if stage == 'segment'
+                       else None)
+        if stage == 'classify' and spec.num_classes < 1:
+            raise errors.UserError(f'{self.where}: DatasetSpec.num_classes is '
+                                   'not set: set it to the number of classes')
+
+    @property
+    def where(self):
+        """The data set and split, for messages."""
+        return f'data set {self.spec.name or self.spec.path!r}, ' \
+               f'split {self.split!r}'
+
+    @property
+    def ids(self):
+        """The examples' ids, list of str, in the order of the records."""
+        if self._ids is None:
+            self._ids = self._list_ids()
+        if self._kept is None:
+            return list(self._ids)
+        return [self._ids[i] for i in self._kept]
+
+    @property
+    def num_examples(self):
+        """Number of examples."""
+        return self._count() if self._kept is None else len(self._kept)
+
+    def subset(self, ids):
+        """Returns a Source of these examples only, in this source's order.
+
+        Args:
+          ids: distinct str, all of them in `self.ids`.
+
+        Raises:
+          UserError: there are none, or one is not in this source.
+        """
+        wanted = set(ids)
+        own = self.ids
+        unknown = sorted(wanted.difference(own))
+        if unknown or not wanted:
+            what = f'no example {unknown[0]!r}' if unknown else 'no id given'
+            raise errors.UserError(f'{self.where}: subset: {what}')
+        base = range(len(own)) if self._kept is None else self._kept
+        result = copy.copy(self)
+        result._kept = np.array(
+            [b for b, i in zip(base, own) if i in wanted], np.int64)
+        result._forget()
+        return result
+
+    @abc.abstractmethod
+    def records(self):
+        """Returns the tf.data.Dataset of records, in order, once."""
+
+    @abc.abstractmethod
+    def decode(self, record):
+        """Decodes one record, by TensorFlow ops, for use in a map.
+
+        Returns:
+          {'image': [H, W, 3] uint8} and, but for 'denoise', 'label': [H, W]
+          uint8 train ids with 255 ignored, or a scalar int32 class.
+        """
+
+    def check(self):
+        """Reads and decodes every example once.
+
+        Raises:
+          UserError: naming the first one that cannot be used.
+        """
+        ids = self.ids
+        position = -1
+        try:
+            for record in self.records():
+                position = int(record['position'])
+                self.decode(record)
+        except tf.errors.OpError as error:
+            raise errors.UserError(
+                f'{self.where}: cannot use {ids[max(position, 0)]!r}: '
+                f'{_first_line(error)}') from None
+
+    @abc.abstractmethod
+    def _count(self):
+        """Number of examples of the split, after `spec.limit`."""
+
+    @abc.abstractmethod
+    def _list_ids(self):
+        """Ids of all these, list of str."""
+
+    def _forget(self):
+        """Drops what does not hold for a subset."""
+
+    def _map_mask(self, mask, name):
+        """Source ids -> train ids.
+
+        Args:
+          mask: [H, W] uint8.
+          name: scalar string, for the message.
+
+        Returns:
+          [H, W] uint8, 255 ignored. An id without a class fails the op.
+        """
+        mapped = tf.gather(tf.constant(self._table), tf.cast(mask, tf.int32))
+        with tf.control_dependencies([tf.debugging.Assert(
+                tf.reduce_all(mapped >= 0),
+                ['mask with an id outside the classes:', name])]):
+            return tf.cast(mapped, tf.uint8)
+
+    def _check_class(self, label, name):
+        """Returns `label` as int32; fails the op if it is no class."""
+        label = tf.cast(label, tf.int32)
+        with tf.control_dependencies([tf.debugging.Assert(
+                (label >= 0) & (label < self.spec.num_classes),
+                ['label outside the classes:', name, label])]):
+            return tf.identity(label)
+
+
+def decode_image(contents):
+    """Decodes a JPEG or PNG to [H, W, 3] uint8; grey becomes RGB."""
+    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def make_records(image, label, key):
+    """Returns records held in memory.
+
+    Args:
+      image: n str or bytes.
+      label: n str or bytes.
+      key: [n] int64.
+    """
+    count = len(key)
+    return tf.data.Dataset.from_tensor_slices({
+        'position': np.arange(count, dtype=np.int64),
+        'key': np.asarray(key, np.int64),
+        'image': tf.constant(list(image), tf.string, (count,)),
+        'label': tf.constant(list(label), tf.string, (count,)),
+    })
+
+
+def _first_line(error):
+    return str(error.message).strip().splitlines()[0]

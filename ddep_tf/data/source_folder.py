@@ -1,0 +1,218 @@
+"""A folder of images, with masks beside them or classes as subfolders."""
+
+import pathlib
+
+import numpy as np
+import PIL.Image
+import tensorflow as tf
+
+from ddep_tf import errors
+from ddep_tf import specs
+from ddep_tf.data import source_base
+
+SUFFIXES = ('.jpg', '.jpeg', '.png')
+# How PIL calls pictures of one channel: bits, bytes, palettes, wider ints.
+_MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
+
+
+class FolderSource(source_base.Source):
+    """Images below `image_dir`, at any depth, sorted by path.
+
+    The mask of `image_dir/SUB/ID<image_suffix>` is
+    `label_dir/SUB/ID<label_suffix>`. To classify, the class of an image is
+    the rank of the first subfolder of its path. Masks without an image are
+    ignored.
+    """
+
+    def __init__(self, spec, split, stage, data_dir):
+        super().__init__(spec, split, stage)
+        self._root = pathlib.Path(data_dir, spec.path)
+        self._image_dir = self._folder(spec.image_dir)
+        self._label_dir = (self._folder(spec.label_dir)
+                           if stage == 'segment' else None)
+        images = self._list_images()
+        self._stems = self._unique_ids(images)
+        self._classes = (self._read_classes(images) if stage == 'classify'
+                         else np.zeros(len(images), np.int64))
+        limit = spec.limit or len(images)
+        self._images, self._stems = images[:limit], self._stems[:limit]
+        self._classes = self._classes[:limit]
+        self._masks = self._find_masks() if stage == 'segment' else (
+            [''] * len(self._images))
+        self._plain = True  # Every mask is 8 bit grey, which TF can read.
+        for image, mask in zip(self._images, self._masks):
+            self._check_headers(image, mask)
+
+    def records(self):
+        kept = range(len(self._images)) if self._kept is None else self._kept
+        return source_base.make_records(
+            [str(self._images[i]) for i in kept],
+            [str(self._masks[i]) for i in kept],
+            [self._classes[i] for i in kept])
+
+    def decode(self, record):
+        example = {'image': source_base.decode_image(
+            tf.io.read_file(record['image']))}
+        if self.stage == 'classify':
+            example['label'] = self._check_class(record['key'],
+                                                 record['image'])
+        elif self.stage == 'segment':
+            example['label'] = self._map_mask(
+                self._decode_mask(record['label']), record['label'])
+        return example
+
+    def check(self):
+        """Decodes every image and mask; see the base class."""
+        kept = range(len(self._images)) if self._kept is None else self._kept
+        for i in kept:
+            _load(self._images[i])
+            if self.stage == 'segment':
+                self._check_mask(self._masks[i])
+
+    def _count(self):
+        return len(self._images)
+
+    def _list_ids(self):
+        return self._stems
+
+    def _folder(self, template):
+        if not template:
+            raise errors.UserError(
+                f'{self.where}: has no masks to segment by: set '
+                'DatasetSpec.label_dir')
+        try:
+            folder = self._root / template.format(split=self.split)
+        except (KeyError, IndexError, ValueError):
+            raise errors.UserError(
+                f'{self.where}: {template!r} may hold {{split}} and no other '
+                'braces') from None
+        if not folder.is_dir():
+            raise errors.UserError(f'{self.where}: there is no folder '
+                                   f'{folder}: set --data_dir')
+        return folder
+
+    def _list_images(self):
+        spec = self.spec
+        endings = (spec.image_suffix,) if spec.image_suffix else SUFFIXES
+        images = [
+            path for path in sorted(self._image_dir.rglob('*'))
+            if path.name.lower().endswith(tuple(e.lower() for e in endings))
+            and not path.name.startswith('.') and path.is_file()
+            and not self._is_mask(path)]
+        if not images:
+            raise errors.UserError(
+                f'{self.where}: the folder {self._image_dir} holds no image '
+                f'({", ".join(endings)})')
+        return images
+
+    def _is_mask(self, path):
+        """Masks may lie beside the images, told by their ending."""
+        return (self._label_dir == self._image_dir
+                and not self.spec.image_suffix
+                and path.name.endswith(self.spec.label_suffix))
+
+    def _unique_ids(self, images):
+        ids = {}
+        for path in images:
+            other = ids.setdefault(self._id(path), path)
+            if other is not path:
+                raise errors.UserError(
+                    f'{self.where}: {other} and {path} have the same id: '
+                    'rename one of them')
+        return list(ids)
+
+    def _id(self, path):
+        suffix = self.spec.image_suffix
+        return path.name[:-len(suffix)] if suffix else path.stem
+
+    def _find_masks(self):
+        masks = []
+        for path, stem in zip(self._images, self._stems):
+            mask = (self._label_dir / path.relative_to(self._image_dir).parent
+                    / f'{stem}{self.spec.label_suffix}')
+            if not mask.is_file():
+                raise errors.UserError(
+                    f'{self.where}: the image {path} has no mask {mask}: add '
+                    'it, or take the image away')
+            masks.append(mask)
+        return masks
+
+    def _read_classes(self, images):
+        parts = [path.relative_to(self._image_dir).parts for path in images]
+        loose = [path for path, p in zip(images, parts) if len(p) < 2]
+        if loose:
+            raise errors.UserError(
+                f'{self.where}: {loose[0]} lies in no subfolder: to classify, '
+                'each class has its own')
+        names = sorted({p[0] for p in parts})
+        if len(names) > self.spec.num_classes:
+            raise errors.UserError(
+                f'{self.where}: {self._image_dir} has {len(names)} subfolders '
+                f'for DatasetSpec.num_classes = {self.spec.num_classes}')
+        return np.array([names.index(p[0]) for p in parts], np.int64)
+
+    def _check_headers(self, image, mask):
+        size, mode = _header(image)
+        if mode in ('CMYK', 'YCCK'):
+            raise errors.UserError(f'the image {image} is in {mode} colours: '
+                                   'save it as RGB')
+        if not mask:
+            return
+        mask_size, mode = _header(mask)
+        if mode not in _MASK_MODES:
+            raise errors.UserError(
+                f'the mask {mask} is in {mode} colours: it must hold class '
+                'ids, as grey values or by a palette')
+        if mask_size != size:
+            raise errors.UserError(
+                f'the mask {mask} has {mask_size[0]} x {mask_size[1]} pixels, '
+                f'its image {image} {size[0]} x {size[1]}: they must agree')
+        self._plain = self._plain and mode == 'L'
+
+    def _decode_mask(self, path):
+        """Scalar string -> [H, W] uint8 ids of the file."""
+        if self._plain:
+            return tf.io.decode_png(tf.io.read_file(path), channels=1)[..., 0]
+        # TensorFlow would turn a palette's ids into its colours.
+        mask = tf.numpy_function(lambda p: _read_mask(p.decode()), [path],
+                                 tf.uint8, stateful=False)
+        return tf.ensure_shape(mask, (None, None))
+
+    def _check_mask(self, path):
+        ids = np.unique(_read_mask(path))
+        wrong = ids[self._table[ids] < 0]
+        if wrong.size:
+            raise errors.UserError(
+                f'the mask {path} holds the id {wrong[0]}, outside the '
+                f'{self.spec.num_classes} classes: mend the mask, or '
+                f'DatasetSpec.num_classes or label_set; '
+                f'{specs.IGNORE_LABEL} is ignored')
+
+
+def _header(path):
+    try:
+        with PIL.Image.open(path) as picture:
+            return picture.size, picture.mode
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _load(path):
+    try:
+        with PIL.Image.open(path) as picture:
+            return np.asarray(picture)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path, error):
+    return errors.UserError(f'cannot read the picture {path}: it is truncated '
+                            f'or no picture ({error}): replace it')
+
+
+def _read_mask(path):
+    """Returns the ids of a mask, [H, W] uint8; of a palette its indices."""
+    ids = _load(path)
+    if ids.max(initial=0) > 255 or ids.min(initial=0) < 0:
+        raise errors.UserError(f'the mask {path} holds ids outside 0 to 255')
+    return ids.astype(np.uint8)

@@ -1,0 +1,115 @@
+"""TFRecord files of tf.Example."""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from ddep_tf import errors
+from ddep_tf.data import source_base
+
+
+class TfrecordSource(source_base.Source):
+    """Files `data_dir/path/SPLIT*.tfrecord*`, sorted by name.
+
+    Features, by the keys of the spec: the image, bytes of a JPEG or PNG; the
+    label, bytes of a PNG of one channel, or one int64; the id, bytes, under
+    `id_key` or 'id' (SPLIT_INDEX where there is neither).
+    """
+
+    def __init__(self, spec, split, stage, data_dir):
+        super().__init__(spec, split, stage)
+        folder = pathlib.Path(data_dir, spec.path)
+        self._files = sorted(map(str, folder.glob(f'{split}*.tfrecord*')))
+        if not split or not self._files:
+            raise errors.UserError(
+                f'{self.where}: there is no file '
+                f'{folder / (split + "*.tfrecord*")}: set --data_dir')
+        self._id_key = self._check_first()
+        # TFRecord files do not say how many examples they hold.
+        self._ids, size = self._scan()
+        self.record_bytes = max(1, size // len(self._ids))
+
+    def records(self):
+        stream = self._examples().enumerate()
+        if self._kept is None:
+            return stream.map(self._parse)
+        new = np.full(len(self._ids), -1, np.int64)
+        new[self._kept] = np.arange(len(self._kept))
+        new = tf.constant(new)
+        return stream.filter(lambda index, _: new[index] >= 0).map(
+            lambda index, example: self._parse(new[index], example))
+
+    def decode(self, record):
+        example = {'image': source_base.decode_image(record['image'])}
+        name = tf.strings.join(['number ', tf.as_string(record['position'])])
+        if self.stage == 'classify':
+            example['label'] = self._check_class(record['key'], name)
+        elif self.stage == 'segment':
+            mask = tf.io.decode_png(record['label'], channels=1)[..., 0]
+            example['label'] = self._map_mask(mask, name)
+        return example
+
+    def _count(self):
+        return len(self._ids)
+
+    def _list_ids(self):
+        return self._ids
+
+    def _examples(self):
+        examples = tf.data.TFRecordDataset(self._files)
+        return examples.take(self.spec.limit) if self.spec.limit else examples
+
+    def _check_first(self):
+        """Returns the key of the ids, '' for none."""
+        first = next(self._guarded(), None)
+        if first is None:
+            raise errors.UserError(f'{self.where}: {self._files[0]} is empty')
+        try:
+            features = tf.train.Example.FromString(first).features.feature
+        except Exception:  # protobuf's DecodeError, wherever it lives.
+            raise errors.UserError(f'{self.where}: {self._files[0]} holds no '
+                                   'tf.Example') from None
+        keys = [self.spec.image_key]
+        if self.stage != 'denoise':
+            keys.append(self.spec.label_key)
+        for key in keys:
+            if key not in features:
+                raise errors.UserError(
+                    f'{self.where}: {self._files[0]} has no feature {key!r}: '
+                    f'choose one of {", ".join(sorted(features))}')
+        return next((k for k in (self.spec.id_key, 'id') if k in features), '')
+
+    def _guarded(self):
+        try:
+            yield from self._examples().as_numpy_iterator()
+        except tf.errors.DataLossError as error:
+            raise errors.UserError(
+                f'{self.where}: a file of {self._files[0]} ... is truncated '
+                f'or no TFRecord ({error.message})') from None
+
+    def _scan(self):
+        ids, size = [], 0
+        for index, example in enumerate(self._guarded()):
+            size += len(example)
+            name = f'{self.split}_{index:07d}'
+            if self._id_key:
+                feature = tf.train.Example.FromString(example).features
+                values = feature.feature[self._id_key].bytes_list.value
+                name = source_base.stem(values[0].decode()) if values else name
+            ids.append(name)
+        return ids, size
+
+    def _parse(self, position, example):
+        wanted = {self.spec.image_key: tf.io.FixedLenFeature((), tf.string)}
+        if self.stage != 'denoise':
+            wanted[self.spec.label_key] = tf.io.FixedLenFeature(
+                (), tf.int64 if self.stage == 'classify' else tf.string)
+        parsed = tf.io.parse_single_example(example, wanted)
+        label = parsed.get(self.spec.label_key)
+        return {
+            'position': position,
+            'key': label if self.stage == 'classify' else tf.constant(
+                0, tf.int64),
+            'image': parsed[self.spec.image_key],
+            'label': label if self.stage == 'segment' else tf.constant('')}

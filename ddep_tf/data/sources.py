@@ -1,0 +1,44 @@
+"""Opens a data set: from its spec to a source of examples."""
+
+import pathlib
+
+from ddep_tf import errors
+from ddep_tf.data import source_base
+from ddep_tf.data import source_folder
+from ddep_tf.data import source_shapes
+from ddep_tf.data import source_tfds
+from ddep_tf.data import source_tfrecord
+
+Source = source_base.Source
+
+
+def open_source(spec, split, data_dir, stage):
+    """Opens one split of a data set, as far as listing it.
+
+    Args:
+      spec: DatasetSpec.
+      split: name of the split, such as `spec.train_split`.
+      data_dir: folder below which `spec.path` lies. 'shapes' needs none.
+      stage: 'classify', 'denoise' or 'segment': what labels are read.
+
+    Returns:
+      A Source. Its `check()` reads every example.
+
+    Raises:
+      UserError: the split is '', the data is missing or empty, it does not
+        fit the spec, or (of a folder) an image has no mask, or a mask of
+        another size.
+    """
+    if not split:
+        raise errors.UserError(
+            f'data set {spec.name or spec.path!r}: no split is given: set '
+            'train_split, val_split or test_split of its DatasetSpec')
+    if spec.source == 'shapes':
+        return source_shapes.ShapesSource(spec, split, stage)
+    if not pathlib.Path(data_dir).is_dir():
+        raise errors.UserError(f'there is no folder {data_dir}: set '
+                               '--data_dir to where the data lies')
+    kinds = {'folder': source_folder.FolderSource,
+             'tfds': source_tfds.TfdsSource,
+             'tfrecord': source_tfrecord.TfrecordSource}
+    return kinds[spec.source](spec, split, stage, data_dir)

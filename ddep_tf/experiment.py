@@ -1,0 +1,158 @@
+"""Runs a plan in one process: skips what is done, resumes what was cut off."""
+
+import csv
+import io
+import json
+import pathlib
+
+from ddep_tf import errors, plan, specs
+from ddep_tf.runtime import folder, pictures, train
+
+_RUN_COLUMNS = ('run', 'stage', 'arm', 'labels', 'subset_sha256', 'seed',
+                'learning_rate', 'chosen', 'steps', 'val', 'test', 'seconds',
+                'commit')
+_CURVE_COLUMNS = ('run', 'arm', 'labels', 'seed', 'learning_rate', 'chosen',
+                  'step', 'val')
+_CLASS_COLUMNS = ('run', 'arm', 'labels', 'seed', 'class', 'iou')
+
+
+def run(spec, stages, operative, run_dir, data_dir, strategy):
+    """Runs all that is not done yet, and writes the tables as it goes.
+
+    Args:
+      spec: ExperimentSpec.
+      stages: {stage: RunSpec}.
+      operative: the operative gin config as text.
+      run_dir: folder of the experiment.
+      data_dir: root folder of the data.
+      strategy: tf.distribute.Strategy.
+
+    Raises:
+      UserError: the folder is of another experiment, or bad input.
+    """
+    Experiment(spec, stages, operative, run_dir, data_dir, strategy).run()
+
+
+class Experiment:
+    """The plan, and the rows of what is done."""
+
+    def __init__(self, spec, stages, operative, run_dir, data_dir, strategy):
+        self.spec, self.operative = spec, operative
+        self.where = pathlib.Path(run_dir)
+        self.data_dir, self.strategy = data_dir, strategy
+        self.plan = plan.Plan(spec, stages, run_dir, data_dir)
+        self.labels = pictures.label_set(stages['segment'])
+        self.rows, self.curves, self.classes = [], [], []
+        self._open(stages)
+
+    def run(self):
+        """Runs the plan: pretraining, the grid at the first seed, the rest."""
+        for planned in self.plan.pretraining():
+            self._add(planned, self._do(planned), chosen=False)
+        first, *others = self.spec.seeds
+        rates = {}
+        # All arms of a setting before the next, and one seed before the next:
+        # what is cut off can still be compared.
+        for setting in self.plan.settings:
+            for arm in self.spec.arms:
+                rates[arm, setting] = self._choose(arm, setting, first)
+        for seed in others:
+            for (arm, setting), rate in rates.items():
+                planned = self.plan.finetuning(arm, setting, seed, rate)
+                self._add(planned, self._do(planned), chosen=True)
+
+    def _choose(self, arm, setting, seed):
+        """Fine-tunes over the grid. Returns the rate that is best on val."""
+        grid = [self.plan.finetuning(arm, setting, seed, rate)
+                for rate in self.plan.grid]
+        done = [self._do(planned, test=len(grid) == 1) for planned in grid]
+        best = 0
+        if len(grid) > 1:
+            if any(result['val'] is None for result in done):
+                raise errors.UserError(
+                    'ExperimentSpec.learning_rates needs a val split to '
+                    'choose on: set DatasetSpec.val_split')
+            best = max(range(len(grid)), key=lambda i: done[i]['val'])
+            done[best] = train.test(
+                grid[best].run, self.plan.folder(grid[best].name),
+                self.data_dir, self.strategy)
+        for i, (planned, result) in enumerate(zip(grid, done)):
+            self._add(planned, result, chosen=i == best)
+        return self.plan.grid[best]
+
+    def _do(self, planned, test=True):
+        print(f'--- {planned.name} ({len(self.rows)} of {self.plan.count()} '
+              'runs done)', flush=True)
+        return train.train(planned.run, self.operative,
+                           self.plan.folder(planned.name), self.data_dir,
+                           self.strategy, test)
+
+    def _open(self, stages):
+        wanted = {'spec': json.loads(specs.to_json(self.spec)),
+                  'stages': {k: json.loads(specs.to_json(v))
+                             for k, v in stages.items()}}
+        plan_file = self.where / 'plan.json'
+        if plan_file.exists() and json.loads(plan_file.read_text()) != wanted:
+            raise errors.UserError(
+                f'--run_dir {self.where} holds another experiment or another '
+                'version of this one: choose another folder')
+        try:
+            (self.where / 'subsets').mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.UserError(f'--run_dir {self.where} cannot be made: '
+                                   f'{error.strerror}') from error
+        folder.write_atomic(plan_file, json.dumps(wanted, indent=2))
+        folder.write_atomic(self.where / 'operative.gin', self.operative)
+
+    def _add(self, planned, result, chosen):
+        spec = planned.run
+        labels = '' if planned.setting is None else result['images']
+        if spec.stage == 'segment':
+            labels = result['images']
+        common = {'run': planned.name, 'arm': planned.arm, 'labels': labels,
+                  'seed': spec.seed, 'chosen': int(chosen),
+                  'learning_rate': spec.optimizer.learning_rate}
+        self.rows.append({
+            **common, 'stage': spec.stage, **{key: result[key] for key in (
+                'subset_sha256', 'steps', 'val', 'test', 'seconds',
+                'commit')}})
+        if spec.stage == 'segment':
+            self._add_details(planned, result, common, chosen)
+        self._write()
+
+    def _add_details(self, planned, result, common, chosen):
+        where = pathlib.Path(self.plan.folder(planned.name))
+        self.curves += [{**common, **row} for row in
+                        folder.read_table(where / 'validation.csv')]
+        if chosen and result['test'] is not None:
+            self.classes += [
+                {**common, 'class': name, 'iou': iou} for name, iou in
+                zip(self.labels.class_names, result['test_details']['iou'])]
+        subset = where / 'subset.json'
+        if subset.exists():
+            name = f'n{common["labels"]}-s{common["seed"]}.json'
+            folder.write_atomic(self.where / 'subsets' / name,
+                                subset.read_text())
+
+    def _write(self):
+        for name, columns, rows in (
+                ('runs.csv', _RUN_COLUMNS, self.rows),
+                ('curves.csv', _CURVE_COLUMNS, self.curves),
+                ('per_class.csv', _CLASS_COLUMNS, self.classes)):
+            folder.write_atomic(self.where / name, _csv(columns, rows))
+        folder.write_atomic(self.where / 'experiment.json', json.dumps({
+            'name': self.spec.name, 'title': self.spec.title,
+            'arms': self.spec.arms, 'commit': folder.commit(),
+            'spec': json.loads(specs.to_json(self.spec)),
+            'class_names': list(self.labels.class_names),
+            'palette': [list(map(int, c)) for c in self.labels.palette],
+            'planned': self.plan.count(), 'done': len(self.rows)}, indent=2))
+
+
+def _csv(columns, rows):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction='ignore',
+                            lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

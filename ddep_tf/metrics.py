@@ -1,0 +1,87 @@
+"""The confusion matrix and what is read off it. numpy only, int64 counts."""
+
+import numpy as np
+
+from ddep_tf import errors, specs
+
+
+def confusion_matrix(labels, predictions, num_classes,
+                     ignore_label=specs.IGNORE_LABEL):
+    """Counts pixels by true and predicted class.
+
+    Args:
+      labels: integer array of any shape, ids in [0, num_classes) or
+        `ignore_label`.
+      predictions: integer array of the same shape, ids in [0, num_classes)
+        wherever the label is not ignored.
+      num_classes: at least 1.
+      ignore_label: pixels with this label are not counted.
+
+    Returns:
+      [C, C] int64; rows are the truth, columns the prediction.
+
+    Raises:
+      ValueError: other shapes, a type that is not integer, or an id outside
+        the classes.
+    """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    if num_classes < 1:
+        raise errors.UserError(f'num_classes must be above 0, got '
+                               f'{num_classes}')
+    if labels.shape != predictions.shape:
+        raise errors.UserError('labels and predictions must have one shape, '
+                               f'got {labels.shape} and {predictions.shape}')
+    for name, ids in (('labels', labels), ('predictions', predictions)):
+        if ids.dtype.kind not in 'iu':
+            raise errors.UserError(f'{name} must be integers, got {ids.dtype}')
+    valid = labels != ignore_label
+    truth = labels[valid].astype(np.int64)
+    guess = predictions[valid].astype(np.int64)
+    _check_ids(truth, num_classes, 'labels')
+    _check_ids(guess, num_classes, 'predictions')
+    counts = np.bincount(truth * num_classes + guess,
+                         minlength=num_classes * num_classes)
+    return counts.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def iou_per_class(matrix):
+    """Returns IoU a class, [C] float64 in [0, 1].
+
+    Args:
+      matrix: [C, C] counts, rows are the truth.
+
+    NaN marks a class that stands in neither the truth nor the prediction.
+    """
+    matrix = _square(matrix)
+    hits = np.diag(matrix).astype(np.float64)
+    union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return np.where(union > 0, hits / union, np.nan)
+
+
+def mean_iou(matrix):
+    """Returns the mean IoU over the classes that stand anywhere, a float."""
+    iou = iou_per_class(matrix)
+    return float(np.nanmean(iou)) if np.isfinite(iou).any() else float('nan')
+
+
+def pixel_accuracy(matrix):
+    """Returns the part of the counted pixels that is right, a float."""
+    matrix = _square(matrix)
+    total = matrix.sum()
+    return float(np.trace(matrix) / total) if total else float('nan')
+
+
+def _square(matrix):
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise errors.UserError('a confusion matrix is [C, C], got shape '
+                               f'{matrix.shape}')
+    return matrix
+
+
+def _check_ids(ids, num_classes, name):
+    if ids.size and (ids.min() < 0 or ids.max() >= num_classes):
+        wrong = ids.min() if ids.min() < 0 else ids.max()
+        raise errors.UserError(f'{name} hold the id {wrong}, outside the '
+                               f'{num_classes} classes')

@@ -1,0 +1,97 @@
+"""The corruption that the decoder learns to undo. Pure functions.
+
+Draws are stateless functions of a seed that the caller derives from (seed,
+step, position in the global batch): one replica and many see the same noise.
+"""
+
+import math
+
+import tensorflow as tf
+
+from ddep_tf import errors, specs
+
+
+def corrupt(x, noise, stddev=0.22, kind='scaled', target='noise'):
+    """Mixes noise into images, and says what is to be predicted from them.
+
+    Args:
+      x: clean images, [B, H, W, 3] float32 in [-1, 1].
+      noise: of the same shape, drawn from N(0, 1).
+      stddev: noise magnitude s, at least 0; a number, or one an example, [B].
+        0.22 is the best found for DDeP [R].
+      kind: 'scaled', (x + s*e) / sqrt(1 + s^2), which keeps the variance, or
+        'simple', x + s*e [R].
+      target: 'noise' [R] or 'image' [W].
+
+    Returns:
+      (x_noisy, target), both [B, H, W, 3] float32.
+
+    Raises:
+      ValueError: an unknown kind or target, a stddev that is negative or not
+        finite (checked where it is a number), or shapes that differ.
+    """
+    if not tf.is_tensor(stddev):
+        stddev = _checked_stddev(stddev)
+    # The spec knows which words are allowed, and says so.
+    specs.NoiseSpec(kind=kind, target=target)
+    x = tf.convert_to_tensor(x, tf.float32)
+    noise = tf.convert_to_tensor(noise, tf.float32)
+    if not x.shape.is_compatible_with(noise.shape):
+        raise errors.UserError(f'x and noise must have one shape, got '
+                               f'{x.shape} and {noise.shape}')
+    s = _per_example(tf.convert_to_tensor(stddev, tf.float32), x)
+    noisy = x + s * noise
+    if kind == 'scaled':
+        noisy = noisy / tf.sqrt(1.0 + s * s)
+    return noisy, noise if target == 'noise' else x
+
+
+def clean_from(x_noisy, prediction, stddev, kind, target):
+    """Returns the clean image that a prediction implies, [B, H, W, 3]."""
+    if target == 'image':
+        return prediction
+    s = _per_example(tf.convert_to_tensor(stddev, tf.float32), x_noisy)
+    if kind == 'scaled':
+        x_noisy = x_noisy * tf.sqrt(1.0 + s * s)
+    return x_noisy - s * prediction
+
+
+def draw(shape, seed, spec):
+    """Draws one example's noise and its magnitude.
+
+    Args:
+      shape: of the image, (H, W, 3).
+      seed: [2] integer tensor, of that example and step alone.
+      spec: NoiseSpec.
+
+    Returns:
+      (noise, stddev): float32 [H, W, 3] from N(0, 1), and a float32 scalar.
+    """
+    noise = tf.random.stateless_normal(shape, seed)
+    if spec.level == 'fixed':
+        return noise, tf.constant(spec.stddev, tf.float32)
+    # From (0, 1], since g = 0 has no finite s.
+    u = 1.0 - tf.random.stateless_uniform([], seed + 1)
+    g = u if spec.level == 'uniform' else tf.cos(0.5 * math.pi * (1 - u)) ** 2
+    g = tf.maximum(g, 1e-6)
+    return noise, tf.sqrt(1.0 / g - 1.0)
+
+
+def _checked_stddev(stddev):
+    values = tf.convert_to_tensor(stddev, tf.float32)
+    low = float(tf.reduce_min(values))
+    high = float(tf.reduce_max(values))
+    if not 0 <= low <= high < math.inf:
+        raise errors.UserError('stddev must be finite and at least 0, got '
+                               f'{stddev}')
+    return values
+
+
+def _per_example(s, x):
+    """Shapes a scalar or [B] so that it broadcasts over [B, H, W, 3]."""
+    if s.shape.rank == 0:
+        return s
+    if s.shape.rank != 1:
+        raise errors.UserError('stddev must be a number or one an example, '
+                               f'[B]; got shape {s.shape}')
+    return tf.reshape(s, [-1] + [1] * (x.shape.rank - 1))

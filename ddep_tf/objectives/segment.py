@@ -1,0 +1,29 @@
+"""Semantic segmentation: per-pixel cross-entropy [S]."""
+
+import tensorflow as tf
+
+from ddep_tf import specs
+from ddep_tf.objectives import base
+
+
+class Segment(base.Objective):
+    """Cross-entropy over the labelled pixels of the global batch."""
+
+    metric_names = ('loss', 'pixel_accuracy')
+
+    def batch_loss(self, batch, training):
+        """See base. `batch`: image, label [B, H, W] int32, 255 ignored."""
+        labels = batch['label']
+        valid = labels != specs.IGNORE_LABEL
+        logits = self.network(batch['image'], training=training)
+        # Ignored pixels take class 0 and weigh nothing: 255 is no class, and
+        # what the loss does with it differs between CPU and GPU.
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tf.where(valid, labels, 0), logits)
+        weights = tf.cast(valid, tf.float32)
+        hits = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
+        # All replicas divide by the valid pixels of the whole batch, so that
+        # one replica and many have the same gradient.
+        total = tf.maximum(base.replica_sum(tf.reduce_sum(weights)), 1.0)
+        return tf.reduce_sum(losses * weights) / total, {
+            'pixel_accuracy': tf.reduce_sum(hits * weights) / total}

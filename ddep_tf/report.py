@@ -1,0 +1,178 @@
+"""Reports of an experiment: its page, its tables, and its results folder."""
+
+import os
+
+from ddep_tf import errors, report_read, report_tables
+
+# Files of a results folder; sample pictures are left out on purpose, since
+# photographs of the data sets may not be handed on.
+RESULTS = report_read.COPIED
+
+
+def write_report(exp_dir):
+    """Writes report.html, table.md, table.csv and figures/ into `exp_dir`.
+
+    The experiment may be incomplete: what there is gets reported.
+
+    Args:
+      exp_dir: folder of an experiment.
+
+    Returns:
+      The path of report.html.
+
+    Raises:
+      UserError: the folder holds no experiment, or a malformed file.
+    """
+    from ddep_tf import report_figures, report_page
+    exp_dir = os.fspath(exp_dir)
+    experiment = report_read.read_experiment(exp_dir)
+    figures = os.path.join(exp_dir, 'figures')
+    report_figures.draw_figures(experiment, figures)
+    _write(os.path.join(exp_dir, 'table.md'),
+           '\n\n'.join(_result_parts(experiment)) + '\n')
+    _write(os.path.join(exp_dir, 'table.csv'),
+           report_tables.scores_csv(experiment))
+    path = os.path.join(exp_dir, 'report.html')
+    _write(path, report_page.build_page(experiment, figures))
+    return path
+
+
+def write_results(exp_dir, results_dir):
+    """Writes what was measured into `results_dir`, a folder of its own.
+
+    Tables, config and subsets are copied, figures drawn and README.md
+    generated from them. Files of these names that are there and no longer in
+    the experiment are removed, so that nothing of two experiments mixes.
+
+    Args:
+      exp_dir: folder of an experiment.
+      results_dir: results/NAME.
+
+    Returns:
+      The path of README.md.
+
+    Raises:
+      UserError: there are no runs yet, or `results_dir` is of another
+        experiment.
+    """
+    from ddep_tf import report_figures
+    exp_dir, results_dir = os.fspath(exp_dir), os.fspath(results_dir)
+    experiment = report_read.read_experiment(exp_dir)
+    if not experiment.runs:
+        raise errors.UserError(f'{exp_dir} has no finished run: nothing to '
+                               'write to results')
+    _check_results_dir(experiment, results_dir)
+    for name in RESULTS:
+        _copy(os.path.join(exp_dir, name), os.path.join(results_dir, name))
+    kept = [os.path.basename(p) for p in report_read.subset_files(exp_dir)]
+    there = [os.path.basename(p) for p in report_read.subset_files(results_dir)]
+    for name in {*kept, *there}:
+        _copy(os.path.join(exp_dir, 'subsets', name),
+              os.path.join(results_dir, 'subsets', name))
+    report_figures.draw_figures(report_read.read_experiment(results_dir),
+                                os.path.join(results_dir, 'figures'))
+    path = os.path.join(results_dir, 'README.md')
+    _write(path, results_readme(results_dir))
+    return path
+
+
+def results_readme(results_dir):
+    """Returns the text of README.md, from the other files of the folder."""
+    experiment = report_read.read_experiment(results_dir)
+    parts = [f'# {report_tables.plain(experiment.title)}',
+             '<!-- Generated from the files beside it: do not edit. -->',
+             f'{experiment.status}. {_time(experiment)}',
+             *_arm_parts(experiment), *_result_parts(experiment),
+             *_figure_parts(results_dir), *_class_parts(experiment),
+             *_grid_parts(experiment), _rerun(experiment)]
+    return '\n\n'.join(parts) + '\n'
+
+
+def _arm_parts(experiment):
+    arms = report_tables.arm_sentences(experiment)
+    return ['\n'.join(f'- `{arm}`: {report_tables.plain(arms.get(arm, ""))}'
+                      for arm in experiment.arms)]
+
+
+def _result_parts(experiment):
+    if not experiment.finished():
+        return [f'{experiment.status}. No fine-tuned run has been tested yet.']
+    parts = ['## Test mIoU', report_tables.SCORES,
+             report_tables.markdown(report_tables.score_rows(experiment))]
+    rows = report_tables.difference_rows(experiment)
+    if len(rows) > 1:
+        parts += ['## Differences', *map(report_tables.plain,
+                                         report_tables.headlines(experiment)),
+                  report_tables.markdown(rows),
+                  report_tables.plain(report_tables.INTERVAL)]
+    return parts
+
+
+def _figure_parts(results_dir):
+    from ddep_tf import report_figures
+    alts = {report_figures.OVER_LABELS: 'Test mIoU over labelled images',
+            report_figures.ALONG: 'Val mIoU along the fine-tuning'}
+    return [f'![{alt}](figures/{name})' for name, alt in alts.items()
+            if os.path.exists(os.path.join(results_dir, 'figures', name))]
+
+
+def _class_parts(experiment):
+    if not experiment.class_scores:
+        return []
+    return ['## IoU per class', 'Mean over runs on test, in points; columns: '
+            'arm, labelled images.',
+            report_tables.markdown(report_tables.class_rows(experiment))]
+
+
+def _grid_parts(experiment):
+    parts = ['## Learning rates', report_tables.grid_sentence(experiment)]
+    rows = report_tables.grid_rows(experiment)
+    return parts + [report_tables.markdown(rows)] if len(rows) > 1 else parts
+
+
+def _rerun(experiment):
+    from ddep_tf import report_stats
+    commits = ', '.join(f'`{commit}`'
+                        for commit in report_stats.commits(experiment))
+    return ('## How to run it again\n\n```\npython launch/experiment.py '
+            f'--gin_file=experiments/{experiment.name}.gin\n```\n\n'
+            f'Measured at commit {commits or "not known"}. `runs.csv` has a '
+            'row a run, `curves.csv` the course of the fine-tuning, '
+            '`per_class.csv` the IoU per class, `subsets/` the labelled images '
+            'with their sha256, `operative.gin` every setting.')
+
+
+def _time(experiment):
+    import numpy as np
+    seconds = np.nansum([run.seconds for run in experiment.runs] or [0])
+    return f'Computing time of all runs: {seconds / 60:.0f} minutes.'
+
+
+def _check_results_dir(experiment, results_dir):
+    if not os.path.isfile(os.path.join(results_dir, 'experiment.json')):
+        return
+    there = report_read.read_experiment(results_dir).name
+    if there != experiment.name:
+        raise errors.UserError(
+            f'{results_dir} holds the results of {there!r}, not of '
+            f'{experiment.name!r}: choose another folder')
+
+
+def _copy(source, target):
+    """Copies a text file, or removes the target where there is no source."""
+    if os.path.isfile(source):
+        with open(source, encoding='utf-8', newline='') as file:
+            _write(target, file.read())
+    elif os.path.isfile(target):
+        os.remove(target)
+
+
+def _write(path, text):
+    try:
+        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+        with open(path + '.part', 'w', encoding='utf-8', newline='') as file:
+            file.write(text)
+        os.replace(path + '.part', path)
+    except OSError as error:
+        raise errors.UserError(f'{path} cannot be written: {error.strerror}'
+                               ) from None

@@ -1,0 +1,121 @@
+"""From a RunSpec to the objects of its stage."""
+
+from ddep_tf import errors, specs
+from ddep_tf.data import fractions, pipelines, sources
+from ddep_tf.models import encoder, segmenter, weights
+from ddep_tf.objectives import classify, denoise, noise, segment
+from ddep_tf.runtime import optimizer
+
+
+def open_sources(run, data_dir, split='train'):
+    """Opens a run's sets, their labelled subset already taken.
+
+    Args:
+      run: RunSpec.
+      data_dir: root folder of the data.
+      split: 'train', 'val' or 'test'; the last two of the first set only.
+
+    Returns:
+      list of sources; empty where the first set names no such split.
+    """
+    if split != 'train':
+        name = getattr(run.data[0], f'{split}_split')
+        if not name:
+            return []
+        return [sources.open_source(run.data[0], name, data_dir, run.stage)]
+    opened = [sources.open_source(spec, spec.train_split, data_dir, run.stage)
+              for spec in run.data]
+    if not (run.label_fraction or run.label_count):
+        return opened
+    if len(opened) > 1:
+        raise errors.UserError('label_fraction and label_count choose from '
+                               'one set, RunSpec.data names '
+                               f'{len(opened)}')
+    seed = run.seed if run.subset_seed < 0 else run.subset_seed
+    ids = fractions.label_subset(
+        opened[0].ids, fraction=run.label_fraction or None, seed=seed,
+        count=run.label_count or None)
+    return [opened[0].subset(ids)]
+
+
+def noise_hook(run):
+    """Returns what adds noise to an example, None for other stages.
+
+    The noise is drawn in tf.data from the example's own stateless seed, so
+    that replicas do not matter.
+    """
+    if run.stage != 'denoise':
+        return None
+
+    def add(example, seed):
+        drawn, stddev = noise.draw((*run.crop_size, 3), seed, run.noise)
+        return {**example, 'noise': drawn, 'noise_stddev': stddev}
+    return add
+
+
+def train_dataset(run, train_sources, start_step=0):
+    """Returns the infinite tf.data of a run's global batches."""
+    return pipelines.train_dataset(
+        train_sources, crop_size=run.crop_size,
+        global_batch_size=run.global_batch_size, seed=run.seed,
+        start_step=start_step, flip=run.flip, add=noise_hook(run))
+
+
+def build_network(run):
+    """Builds the network of a run's stage, for any input size."""
+    grid = position_grid(run)
+    if run.stage == 'classify':
+        return encoder.build_classifier(
+            run.encoder.name, run.data[0].num_classes,
+            image_size=run.crop_size, position_grid=grid,
+            dropout=run.encoder.dropout)
+    outputs = 3 if run.stage == 'denoise' else run.data[0].num_classes
+    if outputs < 1:
+        raise errors.UserError(
+            f'DatasetSpec.num_classes of {run.data[0].name!r} must be above 0')
+    return segmenter.build_network(run.encoder, run.decoder, outputs,
+                                   (None, None), position_grid=grid)
+
+
+def position_grid(run):
+    """Returns the grid of the position embedding, (rows, columns)."""
+    if run.encoder.position_grid:
+        return tuple(run.encoder.position_grid)
+    of_file = None
+    if run.init_encoder:
+        of_file = weights.position_grid_of(run.init_encoder)
+    return of_file or tuple(side // specs.STRIDE for side in run.crop_size)
+
+
+def build_objective(run, network):
+    """Wraps the network in its stage's objective, its optimizer built."""
+    if run.stage == 'classify':
+        objective = classify.Classify(network)
+    elif run.stage == 'denoise':
+        objective = denoise.Denoise(network, run.noise, run.train_encoder)
+    else:
+        objective = segment.Segment(network)
+    objective.build(None)
+    objective.optimizer = optimizer.Adam(
+        run.optimizer, run.steps, network.encoder.trainable_variables)
+    objective.optimizer.build(objective.trained)
+    return objective
+
+
+def graft(run, network):
+    """Loads what earlier stages hand over.
+
+    Returns:
+      rows (key, shape, 'loaded' | 'new' | 'left') of every variable.
+    """
+    rows = {}
+    for part, path in (('encoder', run.init_encoder),
+                       ('decoder', run.init_decoder)):
+        if path:
+            for key, shape, state in weights.graft(network, path, part):
+                if state == 'loaded' or key not in rows:
+                    rows[key] = (key, shape, state)
+    if not rows:
+        return [(key, tuple(variable.shape), 'new')
+                for key, variable in weights.named_variables(network).items()]
+    return list(rows.values())

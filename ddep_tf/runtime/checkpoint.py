@@ -1,0 +1,59 @@
+"""State for resuming this run only: the last k and the best. Atomic."""
+
+import pathlib
+
+import tensorflow as tf
+
+from ddep_tf import errors
+
+
+class State:
+    """Objective, optimizer and step in `state/`.
+
+    Args:
+      run_dir: the run folder.
+      objective: keras.Model, built.
+      optimizer: Keras optimizer, built.
+      keep: how many of the last states stay.
+    """
+
+    def __init__(self, run_dir, objective, optimizer, keep):
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.best = tf.Variable(float('nan'), trainable=False)
+        folder = pathlib.Path(run_dir) / 'state'
+        parts = tf.train.Checkpoint(model=objective, optimizer=optimizer,
+                                    step=self.step, best=self.best)
+        self._last = tf.train.CheckpointManager(
+            parts, str(folder), max_to_keep=keep, step_counter=self.step)
+        self._best = tf.train.CheckpointManager(
+            parts, str(folder / 'best'), max_to_keep=1,
+            step_counter=self.step)
+
+    def restore(self):
+        """Loads the last state if there is one. Returns its step, an int."""
+        path = self._last.latest_checkpoint
+        if path:
+            try:
+                self._last.checkpoint.restore(path).assert_consumed()
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                raise errors.UserError(
+                    f'{path} cannot be read: remove the folder state/ to '
+                    'start this run again') from error
+        return int(self.step)
+
+    def save(self):
+        """Writes the state of this step."""
+        if self._last.latest_checkpoint is None or self._newer():
+            self._last.save(checkpoint_number=int(self.step))
+
+    def save_if_best(self, value, higher):
+        """Keeps this state too if `value` is the best so far."""
+        best = float(self.best)
+        if best == best and (value <= best if higher else value >= best):
+            return
+        self.best.assign(value)
+        self._best.save(checkpoint_number=int(self.step))
+
+    def _newer(self):
+        last = int(self._last.latest_checkpoint.rsplit('-', 1)[-1])
+        return int(self.step) > last

@@ -1,0 +1,137 @@
+"""A run folder: what stands in it, and that nothing in it is lost. No TF."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+
+from ddep_tf import errors, specs
+
+CONFIG = 'config.json'
+RESULT = 'result.json'
+WEIGHTS = 'weights.npz'
+
+
+def open_run(run_dir, run, operative):
+    """Makes the folder, or checks that it is of the same run.
+
+    Args:
+      run_dir: path.
+      run: RunSpec.
+      operative: the operative gin config as text.
+
+    Raises:
+      UserError: the folder is of another config, or cannot be written.
+    """
+    folder = pathlib.Path(run_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config = folder / CONFIG
+        if config.exists():
+            _check_same(config, run)
+        else:
+            write_atomic(folder / 'operative.gin', operative)
+            write_atomic(config, specs.to_json(run))
+    except OSError as error:
+        raise errors.UserError(
+            f'--run_dir {folder} cannot be written ({error.strerror}): '
+            'choose another folder, or free space') from error
+    return folder
+
+
+def write_atomic(path, text):
+    """Writes a text file whole or not at all."""
+    path = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix='.' + path.name)
+    try:
+        with os.fdopen(handle, 'w', encoding='utf-8') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        pathlib.Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_result(run_dir):
+    """Returns the result of a finished run as a dict, None if unfinished."""
+    path = pathlib.Path(run_dir) / RESULT
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def write_result(run_dir, result):
+    """Marks the run as finished. Written last."""
+    write_atomic(pathlib.Path(run_dir) / RESULT, json.dumps(result, indent=2))
+
+
+def read_run(run_dir):
+    """Returns the RunSpec of a run folder. UserError if it is none."""
+    path = pathlib.Path(run_dir) / CONFIG
+    try:
+        return specs.from_dict(specs.RunSpec, json.loads(path.read_text()))
+    except (OSError, json.JSONDecodeError) as error:
+        raise errors.UserError(f'{run_dir} is no run folder: its {CONFIG} '
+                               'cannot be read') from error
+
+
+def commit():
+    """Returns the checkout's commit, '' outside a checkout."""
+    command = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
+    try:
+        done = subprocess.run(command, capture_output=True, text=True,
+                              cwd=pathlib.Path(__file__).parent, check=False)
+    except OSError:
+        return ''
+    return done.stdout.strip()
+
+
+class Table:
+    """A CSV file that grows by a row a step, and is cut back on resuming."""
+
+    def __init__(self, path, columns, resume_step):
+        """Keeps the rows up to `resume_step`, and drops what came after."""
+        self._path = pathlib.Path(path)
+        self._columns = columns
+        rows = [r for r in read_table(path) if int(r['step']) <= resume_step]
+        lines = [columns] + [[row[c] for c in columns] for row in rows]
+        write_atomic(self._path,
+                     ''.join(','.join(map(str, l)) + '\n' for l in lines))
+
+    def add(self, row):
+        """Appends a dict."""
+        with self._path.open('a', encoding='utf-8') as file:
+            file.write(','.join(str(row[c]) for c in self._columns) + '\n')
+
+
+def read_table(path):
+    """Returns the whole rows of a Table's file, [] if there is none."""
+    path = pathlib.Path(path)
+    if not path.exists():
+        return []
+    with path.open(newline='', encoding='utf-8') as file:
+        # A row that was cut off lacks its last columns.
+        return [r for r in csv.DictReader(file) if None not in r.values()]
+
+
+def _check_same(config, run):
+    old = json.loads(config.read_text())
+    new = json.loads(specs.to_json(run))
+    if old == new:
+        return
+    changed = sorted(_differences(old, new, ''))
+    raise errors.UserError(
+        f'--run_dir {config.parent} holds a run of another config, which '
+        f'differs in {", ".join(changed[:4])}: choose another folder')
+
+
+def _differences(old, new, prefix):
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in set(old) | set(new):
+            yield from _differences(old.get(key), new.get(key),
+                                    f'{prefix}.{key}'.lstrip('.'))
+    elif old != new:
+        yield prefix

@@ -1,0 +1,90 @@
+"""Pictures of a run: samples as PNG, and the same in TensorBoard."""
+
+import itertools
+import re
+
+import numpy as np
+from PIL import Image
+import tensorflow as tf
+
+from ddep_tf import evaluate
+from ddep_tf.data import labels, pipelines
+from ddep_tf.runtime import build
+
+
+def label_set(run):
+    """Returns the LabelSet of a segment run's first set."""
+    spec = run.data[0]
+    if spec.label_set:
+        return labels.label_set(spec.label_set)
+    return labels.generic(spec.num_classes)
+
+
+def colour(ids, palette):
+    """Paints train ids [H, W] uint8 as [H, W, 3] uint8; ignored is black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[:len(palette)] = palette
+    return table[ids]
+
+
+def to_bytes(image):
+    """Turns an image in [-1, 1] into [H, W, 3] uint8."""
+    image = np.clip((np.asarray(image) + 1.0) * 127.5, 0, 255)
+    return image.round().astype(np.uint8)
+
+
+def write_samples(run, objective, source, strategy, where):
+    """Writes pictures of the first examples of `source` to samples/."""
+    folder = where / 'samples'
+    folder.mkdir(exist_ok=True)
+    ids = pipelines.global_ids([source])
+    for position, kinds in _samples(run, objective, source, strategy):
+        name = re.sub(r'[^\w.-]', '_', ids[position])
+        for kind, pixels in kinds.items():
+            Image.fromarray(pixels).save(folder / f'{name}_{kind}.png')
+
+
+def summarise(run, objective, source, strategy):
+    """Writes the same pictures to the default TensorBoard writer."""
+    palette = label_set(run).palette if run.stage == 'segment' else None
+    rows = {}
+    for _, kinds in _samples(run, objective, source, strategy):
+        for kind, pixels in kinds.items():
+            painted = colour(pixels, palette) if pixels.ndim == 2 else pixels
+            rows.setdefault(kind, []).append(painted)
+    for kind, images in rows.items():
+        for i, image in enumerate(images):
+            tf.summary.image(f'{kind}/{i}', image[None])
+
+
+def _samples(run, objective, source, strategy):
+    """Yields (position, {kind: uint8 pixels}) of the first few examples."""
+    if run.stage == 'denoise':
+        yield from _denoised(run, objective, source, strategy)
+    elif run.stage == 'segment':
+        yield from _segmented(run, objective, source, strategy)
+
+
+def _denoised(run, objective, source, strategy):
+    dataset = pipelines.eval_dataset(source, 1, run.crop_size,
+                                     add=build.noise_hook(run))
+    restore = tf.function(objective.restore)
+    for batch in itertools.islice(dataset, run.evaluation.samples):
+        noisy, clean = strategy.experimental_local_results(
+            strategy.run(restore, args=(batch,)))[0]
+        yield int(batch['position'][0]), {
+            'clean': to_bytes(batch['image'][0]),
+            'noisy': to_bytes(noisy[0]), 'denoised': to_bytes(clean[0])}
+
+
+def _segmented(run, objective, source, strategy):
+    predictor = evaluate.Predictor(objective.network, run.evaluation, strategy)
+    dataset = pipelines.eval_dataset(source, 1)
+    for example in itertools.islice(dataset, run.evaluation.samples):
+        truth = example['label'].numpy().astype(np.uint8)
+        prediction = evaluate.label_ids(
+            predictor, example['image'][None], truth.shape)[0]
+        image = tf.image.resize(example['image'], truth.shape)
+        yield int(example['position']), {
+            'image': to_bytes(image), 'truth': truth,
+            'prediction': prediction}
