@@ -13,7 +13,6 @@ import dataclasses
 import os
 import pathlib
 
-from absl import logging
 import gin
 
 from ddep_tf import errors, specs
@@ -29,6 +28,13 @@ _BUILT = {
     'optimizer': specs.OptimizerSpec,
     'evaluation': specs.EvalSpec,
 }
+
+# gin also looks files up as resources of Python packages, and stumbles over
+# any folder `data/` on the module path. Plain files are all we have.
+gin.config._FILE_READERS[:] = [(open, os.path.isfile)]  # pylint: disable=protected-access
+for _root in (GIN_ROOT, PACKAGED_GIN):
+    gin.add_config_file_search_path(str(_root))
+
 _used = set()  # (class name, scope) of every spec that was built.
 
 
@@ -106,8 +112,9 @@ def _run_spec(stage, overrides):
 def _build(cls, **kwargs):
     try:
         return _FACTORIES[cls](**kwargs)
-    except errors.UserError:
-        raise
+    except errors.UserError as error:
+        # gin adds lines of its own to what passes through it.
+        raise errors.UserError(_first_line(error)) from error
     except (TypeError, ValueError, RuntimeError) as error:
         hint = ''
         if 'data' in str(error) and cls is specs.RunSpec:
@@ -120,11 +127,6 @@ def _build(cls, **kwargs):
 def _parse(gin_files, gin_params):
     gin.clear_config()
     _used.clear()
-    for root in (PACKAGED_GIN, GIN_ROOT):
-        gin.add_config_file_search_path(str(root))
-    # gin reports each path that it tries in vain as an error.
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
     try:
         for name in gin_files:
             gin.parse_config_file(_find(name))
@@ -133,8 +135,6 @@ def _parse(gin_files, gin_params):
     except Exception as error:  # gin raises whatever its files provoke.
         raise errors.UserError(
             f'--gin_file {name}: {_first_line(error)}') from error
-    finally:
-        logging.set_verbosity(level)
     for text in gin_params:
         _bind(text)
 

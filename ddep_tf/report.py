@@ -1,8 +1,9 @@
 """Reports of an experiment: its page, its tables, and its results folder."""
 
+import math
 import os
 
-from ddep_tf import errors, report_read, report_tables
+from ddep_tf import errors, report_read, report_stats, report_tables
 
 # Files of a results folder; sample pictures are left out on purpose, since
 # photographs of the data sets may not be handed on.
@@ -64,9 +65,9 @@ def write_results(exp_dir, results_dir):
     _check_results_dir(experiment, results_dir)
     for name in RESULTS:
         _copy(os.path.join(exp_dir, name), os.path.join(results_dir, name))
-    kept = [os.path.basename(p) for p in report_read.subset_files(exp_dir)]
-    there = [os.path.basename(p) for p in report_read.subset_files(results_dir)]
-    for name in {*kept, *there}:
+    subsets = {os.path.basename(path) for folder in (exp_dir, results_dir)
+               for path in report_read.subset_files(folder)}
+    for name in subsets:
         _copy(os.path.join(exp_dir, 'subsets', name),
               os.path.join(results_dir, 'subsets', name))
     report_figures.draw_figures(report_read.read_experiment(results_dir),
@@ -131,20 +132,19 @@ def _grid_parts(experiment):
 
 
 def _rerun(experiment):
-    from ddep_tf import report_stats
     commits = ', '.join(f'`{commit}`'
                         for commit in report_stats.commits(experiment))
     return ('## How to run it again\n\n```\npython launch/experiment.py '
             f'--gin_file=experiments/{experiment.name}.gin\n```\n\n'
             f'Measured at commit {commits or "not known"}. `runs.csv` has a '
             'row a run, `curves.csv` the course of the fine-tuning, '
-            '`per_class.csv` the IoU per class, `subsets/` the labelled images '
-            'with their sha256, `operative.gin` every setting.')
+            '`per_class.csv` the IoU per class, `subsets/` the labelled '
+            'images with their sha256, `operative.gin` every setting.')
 
 
 def _time(experiment):
-    import numpy as np
-    seconds = np.nansum([run.seconds for run in experiment.runs] or [0])
+    seconds = math.fsum(run.seconds for run in experiment.runs
+                        if not math.isnan(run.seconds))
     return f'Computing time of all runs: {seconds / 60:.0f} minutes.'
 
 

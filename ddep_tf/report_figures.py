@@ -8,7 +8,7 @@ import os
 from matplotlib import figure, ticker
 import numpy as np
 
-from ddep_tf import report_stats
+from ddep_tf import errors, report_stats
 
 # Okabe and Ito's colours; lines differ in dash and marker as well.
 LOOKS = {
@@ -27,7 +27,6 @@ def draw_figures(experiment, folder):
 
     A figure that stood there before and has no numbers now is removed.
     """
-    os.makedirs(folder, exist_ok=True)
     written = []
     for name, draw in ((OVER_LABELS, _over_labels), (ALONG, _along)):
         path = os.path.join(folder, name)
@@ -42,9 +41,14 @@ def draw_figures(experiment, folder):
 
 def _save(drawn, path):
     # No software version in the file: the same numbers, the same bytes.
-    drawn.savefig(path + '.part', format='png', dpi=150,
-                  metadata={'Software': None})
-    os.replace(path + '.part', path)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        drawn.savefig(path + '.part', format='png', dpi=150,
+                      metadata={'Software': None})
+        os.replace(path + '.part', path)
+    except OSError as error:
+        raise errors.UserError(f'{path} cannot be written: {error.strerror}'
+                               ) from None
 
 
 def _over_labels(experiment):
@@ -122,9 +126,18 @@ def _draw_panel(axes, labels, arms, order):
     axes.set_title(_count(labels, 'labelled image'), fontsize=10)
     axes.set_xlabel('fine-tuning (steps)')
     axes.set_ylabel('val mIoU (points, 0 to 100)')
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    _step_ticks(axes, sorted({step for seeds in arms.values()
+                              for curve in seeds.values()
+                              for step in curve[0]}))
     _finish(axes)
     axes.legend(frameon=False, fontsize=9)
+
+
+def _step_ticks(axes, steps):
+    if len(steps) <= 6:
+        axes.set_xticks(steps)
+    else:
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
 
 
 def _count(number, noun):

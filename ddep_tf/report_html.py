@@ -29,12 +29,13 @@ def join(*children):
                         else html.escape(str(child)) for child in children))
 
 
-def table(rows, label):
+def table(rows, label, names=False):
     """Returns a table in a box that scrolls on narrow screens.
 
     Args:
       rows: the first one is the head; the first cell of each names its row.
       label: says what the table is, above it.
+      names: the second column holds names, not numbers.
     """
     head, *body = rows
     parts = [element('caption', label), element('thead', element('tr', *(
@@ -42,9 +43,10 @@ def table(rows, label):
     parts.append(element('tbody', *(element(
         'tr', element('th', row[0], scope='row'),
         *(element('td', cell) for cell in row[1:])) for row in body)))
+    box = element('table', *parts, class_='names' if names else None)
     # Focusable, so that the keyboard can scroll it.
-    return element('div', element('table', *parts), class_='scroll',
-                   tabindex='0', role='region', aria_label=label)
+    return element('div', box, class_='scroll', tabindex='0', role='region',
+                   aria_label=label)
 
 
 def details(summary, *children, open_=False):
@@ -61,7 +63,8 @@ def page(title, *body):
                 content='width=device-width, initial-scale=1'),
         element('title', title), element('style', Html(STYLE)))
     return '<!DOCTYPE html>\n' + element(
-        'html', head, element('body', element('main', *body)), lang='en')
+        'html', head, element('body', element('main', *(
+            join(part, '\n') for part in body))), lang='en')
 
 
 STYLE = '''
@@ -91,9 +94,12 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .25rem 0; }
 th, td { padding: .3rem .75rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
-th:first-child { text-align: left; }
+th:first-child, .names th:nth-child(2), .names td:nth-child(2) {
+  text-align: left; }
 thead th { border-bottom: 2px solid var(--line); font-size: .875rem;
   vertical-align: bottom; }
+@media (max-width: 640px) { th, td { padding: .3rem .35rem;
+  font-size: .875rem; } thead th { white-space: normal; } }
 tbody th { font-weight: 500; }
 code, pre { font: .85em/1.45 ui-monospace, monospace; }
 code { overflow-wrap: anywhere; }
@@ -104,12 +110,13 @@ summary { cursor: pointer; color: var(--link); }
 figure { margin: 0; }
 .chart { overflow-x: auto; margin: 1rem 0; }
 .chart img { display: block; background: #fff; border-radius: .4rem;
-  max-width: 100%; height: auto; }
+  width: 44rem; max-width: 100%; height: auto; }
+.chart .wide { width: auto; }
 @media (max-width: 640px) { .chart .wide { max-width: none; width: 44rem; } }
 .row { display: grid; gap: .5rem; margin: .5rem 0 1.25rem;
   grid-template-columns: repeat(var(--tiles), minmax(0, 17rem)); }
 @media (max-width: 640px) { .row {
-  grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+  grid-template-columns: repeat(var(--narrow), minmax(0, 1fr)); } }
 .row img { display: block; width: 100%; height: auto; border-radius: .25rem; }
 .row .pixels { image-rendering: pixelated; }
 .mask, .ignored { background: repeating-conic-gradient(#999 0 25%, #ddd 0 50%)

@@ -39,19 +39,23 @@ def _head(experiment):
     partial = '' if done == planned else ' partial'
     spec = experiment.info.get('spec', {})
     arms = report_tables.arm_sentences(experiment)
+    seeds = ', '.join(map(str, spec.get('seeds', ()))) or 'not known'
     return [
         element('h1', experiment.title),
         element('p', element('span', experiment.status,
                              class_=f'status{partial}')),
         element('p', 'Semantic segmentation with few labelled images: what '
-                'the pretraining of encoder and decoder does to mIoU. All arms '
-                'of a seed are fine-tuned on the same labelled images for the '
-                'same number of steps. Seeds: ',
-                ', '.join(map(str, spec.get('seeds', ()))) or 'not known',
-                '.'),
+                'the pretraining of encoder and decoder does to mIoU. All '
+                'arms of a seed are fine-tuned on the same labelled images'
+                f'{_steps(experiment)}. Seeds: {seeds}.'),
         element('dl', *itertools.chain.from_iterable(
             (element('dt', arm), element('dd', arms.get(arm, '')))
             for arm in experiment.arms))]
+
+
+def _steps(experiment):
+    steps = {run.steps for run in experiment.runs if run.stage == 'segment'}
+    return f' for {steps.pop()} steps' if len(steps) == 1 else ''
 
 
 def _results(experiment):
@@ -62,11 +66,13 @@ def _results(experiment):
     lines = report_tables.headlines(experiment)
     if lines:
         yield element('ul', *(element('li', line) for line in lines))
-    yield table(report_tables.score_rows(experiment), 'Test mIoU, points')
+    yield table(report_tables.score_rows(experiment), 'Test mIoU, points',
+                names=True)
     yield element('p', report_tables.SCORES, class_='soft')
     rows = report_tables.difference_rows(experiment)
     if len(rows) > 1:
-        yield table(rows, 'Paired differences in test mIoU, points')
+        yield table(rows, 'Paired differences in test mIoU, points',
+                    names=True)
         yield element('p', report_tables.INTERVAL, class_='soft')
 
 
@@ -175,7 +181,7 @@ def _grid(experiment):
     yield element('p', report_tables.grid_sentence(experiment))
     rows = report_tables.grid_rows(experiment)
     if len(rows) > 1:
-        yield table(rows, 'Val mIoU at the first seed, points')
+        yield table(rows, 'Val mIoU at the first seed, points', names=True)
 
 
 def _provenance(experiment):

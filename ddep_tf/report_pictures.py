@@ -66,8 +66,10 @@ def mask(path, palette, alt, caption):
 
 
 def row(tiles):
-    """Returns tiles side by side, two abreast on narrow screens."""
-    return element('div', *tiles, class_='row', style=f'--tiles: {len(tiles)}')
+    """Returns tiles side by side; in twos or threes on narrow screens."""
+    narrow = 3 if len(tiles) == 3 else 2
+    return element('div', *tiles, class_='row',
+                   style=f'--tiles: {len(tiles)}; --narrow: {narrow}')
 
 
 def legend(class_names, palette):

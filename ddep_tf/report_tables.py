@@ -11,8 +11,9 @@ from ddep_tf import report_stats
 
 BLANK = '-'
 INTERVAL = (
-    'A difference is paired: for each seed, the test mIoU of the one arm minus '
-    'that of the other on the same labelled subset (same sha256), in points. '
+    'A difference is paired: for each seed, the test mIoU of the one arm '
+    'minus that of the other on the same labelled subset (same sha256), in '
+    'points. '
     'The 95 % interval is mean +- t * s / sqrt(n) with the standard deviation '
     "s (ddof 1) of the n differences and the 0.975 quantile t of Student's "
     't with n - 1 degrees of freedom. It covers what varies with the seed '
@@ -72,8 +73,9 @@ def run_rows(experiment):
     for run in experiment.runs:
         scale = 100 if run.stage == 'segment' else 1
         digits = 1 if run.stage == 'segment' else 4
-        rows.append([run.run, BLANK if run.steps is None else str(run.steps),
-                     f'{run.learning_rate:g}', _points(scale * run.val, digits),
+        steps = BLANK if run.steps is None else str(run.steps)
+        rows.append([run.run, steps, f'{run.learning_rate:g}',
+                     _points(scale * run.val, digits),
                      _points(scale * run.test, digits),
                      _points(run.seconds, 0)])
     return rows

@@ -4,6 +4,7 @@ import collections
 import fractions
 import hashlib
 import math
+import numbers
 
 from ddep_tf import errors
 
@@ -38,7 +39,7 @@ def label_subset(example_ids, fraction=None, seed=0, count=None):
                                f'and count, got {fraction!r} and {count!r}')
     if count is None:
         count = _count(fraction, len(ids))
-    elif isinstance(count, bool) or int(count) != count or (
+    elif not isinstance(count, numbers.Integral) or (
             not 1 <= count <= len(ids)):
         raise errors.UserError('label_subset: count must be a whole number '
                                f'from 1 to {len(ids)}, got {count!r}')
@@ -64,7 +65,7 @@ def _digest(text):
 
 
 def _count(fraction, total):
-    if not 0 < fraction <= 1:
+    if not isinstance(fraction, numbers.Real) or not 0 < fraction <= 1:
         raise errors.UserError('label_subset: fraction must lie in (0, 1], '
                                f'got {fraction!r}')
     # The ratio that was meant: 0.29 * 50 is 14.499999999999998 in floats.

@@ -163,7 +163,10 @@ class Source(abc.ABC):
 
 def decode_image(contents):
     """Decodes a JPEG or PNG to [H, W, 3] uint8; grey becomes RGB."""
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    # The op reads PNG too. Its default for JPEG is the fast, inexact inverse
+    # transform; the exact one gives what PIL gives.
+    image = tf.io.decode_jpeg(contents, channels=3,
+                              dct_method='INTEGER_ACCURATE')
     return tf.ensure_shape(image, (None, None, 3))
 
 

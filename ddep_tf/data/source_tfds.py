@@ -74,18 +74,12 @@ class TfdsSource(source_base.Source):
             names = self._read({self.spec.id_key: True}).as_numpy_iterator()
             return [source_base.stem(example[self.spec.id_key].decode())
                     for example in names]
-        numbers = []
-        for part in self._tfds.core.ReadInstruction.from_spec(
-                self._instruction).to_absolute(self._lengths()):
-            stop = self._lengths()[part.splitname]
-            numbers += [
-                f'{part.splitname}_{i:07d}' for i in range(stop)[
-                    slice(part.from_, part.to)]]
-        return numbers
-
-    def _lengths(self):
-        return {name: info.num_examples
-                for name, info in self._builder.info.splits.items()}
+        splits = self._builder.info.splits
+        parts = self._tfds.core.ReadInstruction.from_spec(
+            self._instruction).to_absolute(splits)
+        return [f'{part.splitname}_{i:07d}' for part in parts
+                for i in range(splits[part.splitname].num_examples)[
+                    part.from_:part.to]]
 
     def _parse_split(self):
         splits = self._builder.info.splits

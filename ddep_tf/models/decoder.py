@@ -1,67 +1,52 @@
-"""The decoder of TransUNet [R], in widths 1x, 2x, 3x [S]."""
+"""The decoder of TransUNet [R]: four times x2, with skips from the encoder."""
 
 import keras
 
-from ddep_tf.models import interpolation, resnet
+from ddep_tf.models import layers
 
 SKIPS = ('stride8', 'stride4', 'stride2', None)
-
-
-class Upsample(keras.layers.Layer):
-    """Doubles [B, H, W, C], bilinear, centres half-pixel or corners aligned."""
-
-    def __init__(self, align_corners, **kwargs):
-        super().__init__(**kwargs)
-        self.align_corners = align_corners
-
-    def call(self, inputs):
-        if not self.align_corners:
-            return interpolation.double_half_pixel(inputs)
-        height, width = (side * 2 for side in keras.ops.shape(inputs)[1:3])
-        return interpolation.resize_aligned(inputs, height, width)
-
-    def compute_output_shape(self, input_shape):
-        batch, height, width, channels = input_shape
-        return (batch, *(side and 2 * side for side in (height, width)),
-                channels)
-
-    def get_config(self):
-        return {**super().get_config(), 'align_corners': self.align_corners}
+INPUTS = ('stride2', 'stride4', 'stride8', 'stride16')
 
 
 def build_decoder(spec, encoder):
-    """Builds the decoder of an encoder.
+    """Builds a decoder.
 
     Args:
       spec: DecoderSpec.
-      encoder: keras.Model under the encoder's contract.
+      encoder: keras.Model whose `output` is the dict that the decoder reads.
 
     Returns:
-      keras.Model from the encoder's dict of maps to [B, H, W, C] float32,
-      C = the last of spec.block_channels times the width.
+      keras.Model named 'decoder': dict of stride2, stride4, stride8, stride16
+      [B, H / s, W / s, C] -> features [B, H, W, last channels] float32.
     """
-    inputs = {name: keras.Input(encoder.output[name].shape[1:], name=name)
-              for name in ('stride2', 'stride4', 'stride8', 'stride16')}
-    k = spec.width_multiplier
-    x = _conv(inputs['stride16'], spec.entry_channels * k, spec, 'entry')
-    for i, (channels, skip) in enumerate(zip(spec.block_channels, SKIPS)):
-        name = f'block{i + 1}'
-        x = Upsample(spec.align_corners, name=f'{name}_up')(x)
+    maps = {key: keras.Input(encoder.output[key].shape[1:], name=key)
+            for key in INPUTS}
+    x = _conv_block(maps['stride16'], 'entry', '', spec.entry_channels, spec)
+    for i, (channels, skip) in enumerate(zip(spec.block_channels, SKIPS), 1):
+        name = f'block{i}'
+        x = layers.Upsample(spec.align_corners, name=f'{name}.upsample')(x)
         if skip:
-            x = keras.layers.Concatenate(name=f'{name}_skip')(
-                [x, inputs[skip]])
-        x = _conv(x, channels * k, spec, f'{name}_conv1')
-        x = _conv(x, channels * k, spec, f'{name}_conv2')
-    return keras.Model(inputs, x, name='decoder')
+            x = keras.layers.Concatenate(name=f'{name}.concat')(
+                [x, maps[skip]])
+        for part in ('1', '2'):
+            x = _conv_block(x, name, part, channels, spec)
+    x = keras.layers.Activation('linear', dtype='float32', name='features')(x)
+    return keras.Model(maps, x, name='decoder')
 
 
-def _conv(x, channels, spec, name):
-    """3x3 convolution, norm, ReLU."""
-    x = keras.layers.Conv2D(channels, 3, padding='same', use_bias=False,
-                            kernel_initializer='lecun_normal', name=name)(x)
+def _conv_block(x, name, part, channels, spec):
+    channels *= spec.width_multiplier
+    x = keras.layers.Conv2D(
+        channels, 3, padding='same', use_bias=False,
+        kernel_initializer='lecun_normal', name=f'{name}.conv{part}')(x)
+    x = _norm(f'{name}.norm{part}', channels, spec)(x)
+    return keras.layers.ReLU(name=f'{name}.relu{part}')(x)
+
+
+def _norm(name, channels, spec):
     if spec.norm == 'group':
-        x = resnet.GroupNorm(channels // spec.group_size,
-                             name=f'{name}_norm')(x)
-    else:
-        x = keras.layers.BatchNormalization(name=f'{name}_norm')(x)
-    return keras.layers.ReLU(name=f'{name}_relu')(x)
+        return layers.GroupNorm(channels // spec.group_size, name=name)
+    # PyTorch's numbers, as TransUNet has them; statistics over all replicas,
+    # or one replica and many would train differently.
+    return keras.layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, synchronized=True, name=name)

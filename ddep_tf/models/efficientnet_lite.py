@@ -1,103 +1,103 @@
-"""EfficientNet-Lite0 under the encoder's contract [O].
+"""EfficientNet-Lite0 [O]: inverted bottlenecks with ReLU6.
 
-Layers are named after the published arrays, `blocks.3.expand_conv` for
-`_blocks.3._expand_conv`, so that the names map both ways.
+Its BatchNorm stays on its stored statistics. Layer names begin with `lite.`;
+`layout.py` makes the published keys of them.
 """
+
+import math
 
 import keras
 
-# (kernel, stride, expansion, channels) of each inverted bottleneck.
-BLOCKS = (
-    (3, 1, 1, 16),
-    (3, 2, 6, 24), (3, 1, 6, 24),
-    (5, 2, 6, 40), (5, 1, 6, 40),
-    (3, 2, 6, 80), (3, 1, 6, 80), (3, 1, 6, 80),
-    (5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112),
-    (5, 2, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192),
-    (3, 1, 6, 320))
-# The last block of each stride is what a decoder sees.
-STRIDE_ENDS = {0: 'stride2', 2: 'stride4', 4: 'stride8', 10: 'stride16'}
+from ddep_tf.models import layers
+
+STEM = 32
+# kernel, stride, expansion, channels, repeats
+STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2),
+          (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
+          (3, 1, 6, 320, 1))
+HEAD = 1280
+STAGE_STRIDES = {0: 'stride2', 1: 'stride4', 2: 'stride8', 4: 'stride16'}
 
 
-@keras.saving.register_keras_serializable('ddep_tf')
-class StoredBatchNorm(keras.layers.BatchNormalization):
-    """BatchNorm that always uses its stored statistics, epsilon 1e-3.
-
-    Scale and offset are trained; the statistics never move.
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(**{'epsilon': 1e-3, **kwargs})
-
-    def call(self, inputs, training=None, mask=None):
-        return super().call(inputs, training=False, mask=mask)
+def _normal(inputs, rectified):
+    # With statistics of 0 and 1 BatchNorm does nothing before it is loaded, so
+    # the kernels alone keep the variance: gain 2 after a ReLU, 1 elsewhere.
+    gain = 2.0 if rectified else 1.0
+    return keras.initializers.TruncatedNormal(stddev=math.sqrt(gain / inputs))
 
 
-def features(images):
-    """Builds the blocks up to stride 16.
+def _conv(x, name, filters, size=1, stride=1, rectified=False):
+    return keras.layers.Conv2D(
+        filters, size, stride, padding='same', use_bias=False,
+        kernel_initializer=_normal(size * size * x.shape[-1], rectified),
+        name=f'lite.{name}')(x)
+
+
+def _norm(x, name, relu=True):
+    x = layers.StoredBatchNorm(name=f'lite.{name}')(x)
+    if not relu:
+        return x
+    return keras.layers.ReLU(6.0, name=f'lite.{name}.relu6')(x)
+
+
+def _bottleneck(x, name, kernel, stride, expansion, channels):
+    y = x
+    if expansion != 1:
+        y = _conv(y, f'{name}.expand_conv', expansion * x.shape[-1])
+        y = _norm(y, f'{name}.bn0')
+    y = keras.layers.DepthwiseConv2D(
+        kernel, stride, padding='same', use_bias=False,
+        depthwise_initializer=_normal(kernel * kernel, True),
+        name=f'lite.{name}.depthwise_conv')(y)
+    y = _norm(y, f'{name}.bn1')
+    y = _conv(y, f'{name}.project_conv', channels, rectified=True)
+    y = _norm(y, f'{name}.bn2', relu=False)
+    if stride == 1 and x.shape[-1] == channels:
+        y = keras.layers.Add(name=f'lite.{name}.add')([x, y])
+    return y
+
+
+def _stages(x, indices):
+    """Yields (index of the stage, its output)."""
+    block = sum(STAGES[i][4] for i in range(indices[0]))
+    for index in indices:
+        kernel, stride, expansion, channels, repeats = STAGES[index]
+        for repeat in range(repeats):
+            x = _bottleneck(x, f'blocks.{block}', kernel,
+                            1 if repeat else stride, expansion, channels)
+            block += 1
+        yield index, x
+
+
+def features(x):
+    """The encoder: all up to the last block of stride 16.
 
     Args:
-      images: [B, H, W, 3] float32 in [-1, 1], symbolic.
+      x: image, [B, H, W, 3] float in [-1, 1].
 
     Returns:
-      dict of stride2, 4, 8, 16 with 16, 24, 40, 112 channels, float32.
+      dict of stride2, stride4, stride8 and stride16: [B, H / s, W / s, C]
+      float with 16, 24, 40 and 112 channels.
     """
-    x = _stem(images)
-    found = {}
-    for i in range(max(STRIDE_ENDS) + 1):
-        x = _block(x, i)
-        if i in STRIDE_ENDS:
-            found[STRIDE_ENDS[i]] = x
-    return found
+    x = _norm(_conv(x, 'conv_stem', STEM, size=3, stride=2), 'bn0')
+    return {STAGE_STRIDES[i]: y for i, y in _stages(x, range(5))
+            if i in STAGE_STRIDES}
 
 
-def classifier_top(x, num_classes):
-    """Builds what follows stride 16: the last blocks, pool and dense.
+def classify(x, num_classes):
+    """The rest of the classifier.
 
     Args:
-      x: [B, H/16, W/16, 112] float32, symbolic.
+      x: stride-16 map, [B, h, w, 112] float.
+      num_classes: number of logits.
 
     Returns:
-      Logits [B, num_classes] float32.
+      logits [B, num_classes] float32.
     """
-    for i in range(max(STRIDE_ENDS) + 1, len(BLOCKS)):
-        x = _block(x, i)
-    x = _conv(x, 1280, 1, 1, 'conv_head')
-    x = _norm(x, 'bn1', 'relu_head')
-    x = keras.layers.GlobalAveragePooling2D(name='pool_head')(x)
-    return keras.layers.Dense(num_classes, name='fc')(x)
-
-
-def _stem(images):
-    return _norm(_conv(images, 32, 3, 2, 'conv_stem'), 'bn0', 'relu_stem')
-
-
-def _block(inputs, index):
-    kernel, stride, expansion, channels = BLOCKS[index]
-    name = f'blocks.{index}'
-    x = inputs
-    if expansion > 1:
-        x = _conv(x, expansion * x.shape[-1], 1, 1, f'{name}.expand_conv')
-        x = _norm(x, f'{name}.bn0', f'{name}.relu0')
-    x = keras.layers.DepthwiseConv2D(
-        kernel, stride, 'same', use_bias=False,
-        # He's, for the kernel's own fan-in of k * k.
-        depthwise_initializer=keras.initializers.RandomNormal(
-            stddev=(2.0 / kernel ** 2) ** 0.5),
-        name=f'{name}.depthwise_conv')(x)
-    x = _norm(x, f'{name}.bn1', f'{name}.relu1')
-    x = _conv(x, channels, 1, 1, f'{name}.project_conv', 'lecun_normal')
-    x = _norm(x, f'{name}.bn2')
-    if stride == 1 and channels == inputs.shape[-1]:
-        x = keras.layers.Add(name=f'{name}.add')([x, inputs])
-    return x
-
-
-def _conv(x, filters, size, stride, name, initializer='he_normal'):
-    return keras.layers.Conv2D(filters, size, stride, 'same', use_bias=False,
-                               kernel_initializer=initializer, name=name)(x)
-
-
-def _norm(x, name, relu=None):
-    x = StoredBatchNorm(name=name)(x)
-    return keras.layers.ReLU(6.0, name=relu)(x) if relu else x
+    for _, x in _stages(x, range(5, len(STAGES))):
+        pass
+    x = _norm(_conv(x, 'conv_head', HEAD), 'bn1')
+    x = keras.layers.GlobalAveragePooling2D(name='lite.pool')(x)
+    return keras.layers.Dense(
+        num_classes, dtype='float32', name='lite.fc',
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))(x)

@@ -1,156 +1,213 @@
-"""The transformer of the hybrid, as google-research/vision_transformer [R]."""
+"""The transformer half of the hybrid encoder, pre-norm, as published."""
+
+import math
 
 import keras
 import tensorflow as tf
 
-
-class Embedding(keras.layers.Layer):
-    """Projects each position of the stride-16 map: a 1x1 patch embedding."""
-
-    def __init__(self, hidden, **kwargs):
-        super().__init__(**kwargs)
-        self.hidden = hidden
-
-    def build(self, input_shape):
-        self.kernel = self.add_weight(
-            name='kernel', initializer='lecun_normal',
-            shape=(1, 1, input_shape[-1], self.hidden))
-        self.bias = self.add_weight(name='bias', shape=(self.hidden,),
-                                    initializer='zeros')
-
-    def call(self, inputs):
-        return tf.nn.conv2d(inputs, self.kernel, 1, 'VALID') + self.bias
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.hidden)
-
-    def get_config(self):
-        return {**super().get_config(), 'hidden': self.hidden}
+from ddep_tf.models import layers
 
 
-class Dense(keras.layers.Layer):
-    """A linear map over the last axes, kernel and bias of given shapes.
+@layers.register
+class FlatGlorot(keras.initializers.Initializer):
+    """Glorot-uniform for a kernel whose axes stand for two.
+
+    Keras would take the heads for pixels of a convolution.
 
     Args:
-      equation: einsum of input and kernel.
-      kernel_shape, bias_shape: as published.
+      input_axes: number of leading axes that are inputs.
     """
 
-    def __init__(self, equation, kernel_shape, bias_shape, **kwargs):
-        super().__init__(**kwargs)
-        self.equation = equation
-        self.shapes = tuple(kernel_shape), tuple(bias_shape)
+    def __init__(self, input_axes):
+        self.input_axes = input_axes
 
-    def build(self, input_shape=None):
-        # Fans of the flattened kernel, as Flax's DenseGeneral has them.
-        self.kernel = self.add_weight(
-            name='kernel', shape=self.shapes[0], initializer=_flat_xavier(
-                self.shapes[1]))
-        self.bias = self.add_weight(name='bias', shape=self.shapes[1],
-                                    initializer='zeros')
-
-    def call(self, inputs):
-        return tf.einsum(self.equation, inputs, self.kernel) + self.bias
+    def __call__(self, shape, dtype=None):
+        flat = (math.prod(shape[:self.input_axes]),
+                math.prod(shape[self.input_axes:]))
+        values = keras.initializers.GlorotUniform()(flat, dtype)
+        return tf.reshape(values, shape)
 
     def get_config(self):
-        return {**super().get_config(), 'equation': self.equation,
-                'kernel_shape': self.shapes[0], 'bias_shape': self.shapes[1]}
+        return {'input_axes': self.input_axes}
 
 
-class LayerNorm(keras.layers.Layer):
-    """Normalises over the last axis, epsilon 1e-6."""
+@layers.register
+class ClassToken(keras.layers.Layer):
+    """One learned token, the same for every image."""
 
     def build(self, input_shape):
-        self.scale = self.add_weight(name='scale', shape=(input_shape[-1],),
-                                     initializer='ones')
-        self.bias = self.add_weight(name='bias', shape=(input_shape[-1],),
-                                    initializer='zeros')
+        self.cls = self.add_weight(name='cls', shape=(1, 1, input_shape[-1]),
+                                   initializer='zeros')
 
     def call(self, inputs):
-        mean, variance = tf.nn.moments(inputs, [-1], keepdims=True)
-        return ((inputs - mean) * tf.math.rsqrt(variance + 1e-6) * self.scale
-                + self.bias)
+        """[B, h, w, C] float -> [B, 1, C]."""
+        batch = layers.dims(inputs)[0]
+        return tf.tile(tf.cast(self.cls, inputs.dtype), (batch, 1, 1))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 1, input_shape[-1])
 
 
-class Attention(keras.layers.Layer):
-    """Multi-head self-attention, [B, N, C] -> [B, N, C]."""
+@layers.register
+class PositionEmbedding(keras.layers.Layer):
+    """Makes tokens of a map and adds where they stand.
 
-    def __init__(self, hidden, heads, dropout, **kwargs):
+    The embedding is stored with the class token's slot, whether there is one
+    or not, and resized to the input's grid, corners aligned.
+
+    Args:
+      grid: (rows, columns) of the stored embedding.
+    """
+
+    def __init__(self, grid, **kwargs):
         super().__init__(**kwargs)
-        self.size = hidden // heads
-        split = (hidden, heads, self.size), (heads, self.size)
-        self.query, self.key, self.value = (
-            Dense('bnc,chd->bnhd', *split, name=n)
-            for n in ('query', 'key', 'value'))
-        self.out = Dense('bnhd,hdc->bnc', (heads, self.size, hidden),
-                         (hidden,), name='out')
-        self.dropout = keras.layers.Dropout(dropout)
+        self.grid = tuple(grid)
 
-    def build(self, input_shape):
-        for dense in (self.query, self.key, self.value, self.out):
-            dense.build()
+    def build(self, input_shape, token_shape=None):
+        rows, columns = self.grid
+        self.pos_embedding = self.add_weight(
+            name='pos_embedding', shape=(1, 1 + rows * columns,
+                                         input_shape[-1]),
+            initializer=keras.initializers.RandomNormal(stddev=0.02))
 
-    def call(self, inputs, training=None):
-        query = self.query(inputs) * self.size ** -0.5
-        scores = tf.einsum('bqhd,bkhd->bhqk', query, self.key(inputs))
-        weights = self.dropout(tf.nn.softmax(scores), training=training)
-        values = tf.einsum('bhqk,bkhd->bqhd', weights, self.value(inputs))
-        return self.out(values)
+    def _resized(self, height, width, channels):
+        positions = tf.convert_to_tensor(self.pos_embedding)[:, 1:]
+        if (height, width) == self.grid:
+            return positions
+        grid = tf.reshape(positions, (1, *self.grid, channels))
+        grid = layers.resize_corners(grid, height, width)
+        return tf.reshape(grid, (1, height * width, channels))
 
+    def call(self, inputs, token=None):
+        """Adds positions.
 
-class Mlp(keras.layers.Layer):
-    """Dense, GELU in its tanh approximation, dense."""
+        Args:
+          inputs: [B, h, w, C] float.
+          token: class token [B, 1, C] or None.
 
-    def __init__(self, hidden, mlp, dropout, **kwargs):
-        super().__init__(**kwargs)
-        self.dense_0 = Dense('bnc,cm->bnm', (hidden, mlp), (mlp,),
-                             name='Dense_0')
-        self.dense_1 = Dense('bnm,mc->bnc', (mlp, hidden), (hidden,),
-                             name='Dense_1')
-        self.dropout = keras.layers.Dropout(dropout)
+        Returns:
+          [B, h * w, C] float, or [B, 1 + h * w, C] with the token first.
+        """
+        batch, height, width, channels = layers.dims(inputs)
+        tokens = tf.reshape(inputs, (batch, height * width, channels))
+        positions = self._resized(height, width, channels)
+        tokens += tf.cast(positions, tokens.dtype)
+        if token is None:
+            return tokens
+        slot = tf.convert_to_tensor(self.pos_embedding)[:, :1]
+        return tf.concat([token + tf.cast(slot, token.dtype), tokens], 1)
 
-    def build(self, input_shape):
-        self.dense_0.build()
-        self.dense_1.build()
-
-    def call(self, inputs, training=None):
-        x = tf.nn.gelu(self.dense_0(inputs), approximate=True)
-        x = self.dropout(x, training=training)
-        return self.dropout(self.dense_1(x), training=training)
+    def get_config(self):
+        return {**super().get_config(), 'grid': self.grid}
 
 
-class EncoderBlock(keras.layers.Layer):
-    """Pre-norm attention and MLP, each added to its input."""
+@layers.register
+class TokensToGrid(keras.layers.Layer):
+    """Puts the tokens back on the grid they came from; drops a class token."""
 
-    def __init__(self, hidden, heads, mlp, dropout, **kwargs):
-        super().__init__(**kwargs)
-        self.norm_0 = LayerNorm(name='LayerNorm_0')
-        self.attention = Attention(hidden, heads, dropout,
-                                   name='MultiHeadDotProductAttention_1')
-        self.norm_2 = LayerNorm(name='LayerNorm_2')
-        self.mlp = Mlp(hidden, mlp, dropout, name='MlpBlock_3')
-        self.dropout = keras.layers.Dropout(dropout)
-
-    def build(self, input_shape):
-        for layer in (self.norm_0, self.attention, self.norm_2, self.mlp):
-            layer.build(input_shape)
-
-    def call(self, inputs, training=None):
-        x = self.attention(self.norm_0(inputs), training=training)
-        x = inputs + self.dropout(x, training=training)
-        return x + self.mlp(self.norm_2(x), training=training)
+    def call(self, inputs, grid):
+        """tokens [B, n + h * w, C], grid [B, h, w, C] -> [B, h, w, C]."""
+        batch, height, width, channels = layers.dims(grid)
+        return tf.reshape(inputs[:, -height * width:],
+                          (batch, height, width, channels))
 
 
-def _flat_xavier(bias_shape):
-    """Xavier over (inputs, outputs), however the kernel splits them."""
-    def init(shape, dtype=None):
-        outputs = 1
-        for side in bias_shape:
-            outputs *= side
-        total = 1
-        for side in shape:
-            total *= side
-        flat = keras.initializers.GlorotUniform()(
-            (total // outputs, outputs), dtype)
-        return keras.ops.reshape(flat, shape)
-    return init
+@layers.register
+class FirstToken(keras.layers.Layer):
+    """Takes the class token out: [B, n, C] -> [B, C]."""
+
+    def call(self, inputs):
+        return inputs[:, 0]
+
+
+@layers.register
+class DotProductAttention(keras.layers.Layer):
+    """softmax(query key^T / sqrt(size)) value, for each head."""
+
+    def call(self, query, key, value):
+        """Each [B, n, heads, size] float, as is the result."""
+        query *= query.shape[-1] ** -0.5
+        scores = tf.einsum('bqhd,bkhd->bhqk', query, key)
+        weights = tf.nn.softmax(tf.cast(scores, tf.float32))
+        return tf.einsum('bhqk,bkhd->bqhd', tf.cast(weights, value.dtype),
+                         value)
+
+
+@layers.register
+def gelu_tanh(x):
+    """GELU in its tanh approximation, the default of jax.nn.gelu."""
+    return tf.nn.gelu(x, approximate=True)
+
+
+def _norm(x, name):
+    return keras.layers.LayerNormalization(epsilon=1e-6, name=name)(x)
+
+
+def _dropped(x, name, rate):
+    return keras.layers.Dropout(rate, name=name)(x) if rate else x
+
+
+def _attention(x, name, heads):
+    size = x.shape[-1] // heads
+    projected = [
+        keras.layers.EinsumDense(
+            'bnc,chd->bnhd', (None, heads, size), bias_axes='hd',
+            kernel_initializer=FlatGlorot(1), name=f'{name}.{part}')(x)
+        for part in ('query', 'key', 'value')]
+    y = DotProductAttention(name=f'{name}.core')(*projected)
+    return keras.layers.EinsumDense(
+        'bnhd,hdc->bnc', (None, x.shape[-1]), bias_axes='c',
+        kernel_initializer=FlatGlorot(2), name=f'{name}.out')(y)
+
+
+def _mlp(x, name, width, dropout):
+    def dense(units, part, activation=None):
+        return keras.layers.Dense(
+            units, activation, kernel_initializer='glorot_uniform',
+            bias_initializer=keras.initializers.RandomNormal(stddev=1e-6),
+            name=f'{name}.{part}')
+
+    y = dense(width, 'Dense_0', gelu_tanh)(x)
+    y = _dropped(y, f'{name}.dropout_0', dropout)
+    y = dense(x.shape[-1], 'Dense_1')(y)
+    return _dropped(y, f'{name}.dropout_1', dropout)
+
+
+def _block(x, name, heads, mlp_width, dropout):
+    y = _norm(x, f'{name}.LayerNorm_0')
+    y = _attention(y, f'{name}.MultiHeadDotProductAttention_1', heads)
+    y = _dropped(y, f'{name}.dropout', dropout)
+    x = keras.layers.Add(name=f'{name}.add_1')([x, y])
+    y = _norm(x, f'{name}.LayerNorm_2')
+    y = _mlp(y, f'{name}.MlpBlock_3', mlp_width, dropout)
+    return keras.layers.Add(name=f'{name}.add_3')([x, y])
+
+
+def transformer(x, hidden, blocks, heads, mlp_width, position_grid,
+                class_token=False, dropout=0.0):
+    """Patch embedding, blocks and the final norm.
+
+    Args:
+      x: stride-16 map, [B, h, w, C] float.
+      hidden: channels of a token.
+      blocks, heads, mlp_width: of the transformer.
+      position_grid: (rows, columns) of the position embedding.
+      class_token: let a class token attend.
+      dropout: rate, in [0, 1).
+
+    Returns:
+      (map [B, h, w, hidden], class token [B, hidden] or None), float.
+    """
+    grid = keras.layers.Conv2D(hidden, 1, kernel_initializer='lecun_normal',
+                               name='embedding')(x)
+    embed = PositionEmbedding(position_grid,
+                              name='Transformer.posembed_input')
+    tokens = embed(grid, ClassToken(name='cls')(grid)) if class_token else (
+        embed(grid))
+    tokens = _dropped(tokens, 'Transformer.dropout', dropout)
+    for n in range(blocks):
+        tokens = _block(tokens, f'Transformer.encoderblock_{n}', heads,
+                        mlp_width, dropout)
+    tokens = _norm(tokens, 'Transformer.encoder_norm')
+    token = FirstToken(name='class_token')(tokens) if class_token else None
+    return TokensToGrid(name='tokens_to_grid')(tokens, grid), token

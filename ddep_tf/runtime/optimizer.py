@@ -48,15 +48,24 @@ class Adam(keras.optimizers.Adam):
                      spec.schedule),
             beta_1=spec.beta_1, beta_2=spec.beta_2, epsilon=spec.epsilon)
         self._spec = spec
-        self._encoder_paths = frozenset(v.path for v in encoder_variables)
+        self._encoder_ids = frozenset(id(v) for v in encoder_variables)
+
+    def build(self, variables):
+        super().build(variables)
+        # An update sees the bare tf.Variable, so what depends on the Keras
+        # variable is looked up by its index.
+        self._factors = [self._spec.encoder_factor
+                         if id(v) in self._encoder_ids else 1.0
+                         for v in variables]
+        self._decays = [self._spec.weight_decay if _is_kernel(v) else 0.0
+                        for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
-        spec = self._spec
-        if variable.path in self._encoder_paths:
-            learning_rate = learning_rate * spec.encoder_factor
-        if spec.weight_decay and _is_kernel(variable):
-            decay = spec.weight_decay * variable.value
-            if spec.weight_decay_form == 'coupled':
+        index = self._get_variable_index(variable)
+        learning_rate = learning_rate * self._factors[index]
+        if self._decays[index]:
+            decay = self._decays[index] * variable
+            if self._spec.weight_decay_form == 'coupled':
                 gradient = gradient + decay
             else:
                 rate = tf.cast(learning_rate, variable.dtype)

@@ -1,0 +1,198 @@
+"""Layers that several networks share, and the interpolation matrices."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+register = keras.saving.register_keras_serializable('ddep_tf')
+
+
+def dims(x):
+    """Returns the dimensions of `x`: ints where they are known, else scalars.
+
+    TPUs need static shapes, so known sizes must stay Python numbers.
+    """
+    dynamic = tf.shape(x)
+    return [dynamic[i] if size is None else size
+            for i, size in enumerate(x.shape)]
+
+
+def _corners_matrix(outputs, inputs, largest, ramp, cast):
+    # Output i stands at i * (inputs - 1) / (outputs - 1) of the input. In
+    # whole numbers, so that corners and equal grids come out exact.
+    span = largest(outputs - 1, 1)
+    gap = abs(ramp(outputs)[:, None] * (inputs - 1) - ramp(inputs) * span)
+    return largest(1 - cast(gap) / cast(span), 0)
+
+
+def interpolation_matrix(outputs, inputs):
+    """Linear interpolation with corners aligned, as scipy's zoom(order=1).
+
+    Args:
+      outputs: number of outputs, int or int32 scalar.
+      inputs: number of inputs, int or int32 scalar.
+
+    Returns:
+      [outputs, inputs] with rows that add up to 1: a float32 array where both
+      numbers are Python's, else a float32 tensor.
+    """
+    if isinstance(outputs, int) and isinstance(inputs, int):
+        return _corners_matrix(outputs, inputs, np.maximum, np.arange,
+                               np.float64).astype(np.float32)
+    return _corners_matrix(outputs, inputs, tf.maximum, tf.range,
+                           lambda n: tf.cast(n, tf.float32))
+
+
+def resize_corners(grid, height, width):
+    """Resizes bilinearly with corners aligned.
+
+    Args:
+      grid: [B, h, w, C] float tensor.
+      height, width: of the result, ints or int32 scalars.
+
+    Returns:
+      [B, height, width, C], dtype of `grid`.
+    """
+    rows, columns = dims(grid)[1:3]
+    down = tf.cast(interpolation_matrix(height, rows), grid.dtype)
+    across = tf.cast(interpolation_matrix(width, columns), grid.dtype)
+    return tf.einsum('qw,bpwc->bpqc', across,
+                     tf.einsum('ph,bhwc->bpwc', down, grid))
+
+
+@register
+class GroupNorm(keras.layers.Layer):
+    """Group normalisation of a map over its pixels and a group's channels.
+
+    Keras' own reduces a 5-D tensor, which is slow on CPUs and pads badly on
+    TPUs. This one reduces pixels first, then the channels of each group.
+
+    Args:
+      groups: how many groups; they divide the channels.
+      epsilon: added to the variance.
+      zero_scale: start with scale 0, so that a residual branch starts off.
+    """
+
+    def __init__(self, groups=32, epsilon=1e-6, zero_scale=False, **kwargs):
+        super().__init__(**kwargs)
+        self.groups = groups
+        self.epsilon = epsilon
+        self.zero_scale = zero_scale
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(
+            name='gamma', shape=shape,
+            initializer='zeros' if self.zero_scale else 'ones')
+        self.beta = self.add_weight(name='beta', shape=shape,
+                                    initializer='zeros')
+
+    def _group_mean(self, x):
+        batch, _, _, channels = dims(x)
+        means = tf.reshape(tf.reduce_mean(x, (1, 2)),
+                           (batch, self.groups, channels // self.groups))
+        means = tf.repeat(tf.reduce_mean(means, 2), channels // self.groups, 1)
+        return means[:, None, None, :]
+
+    def call(self, inputs):
+        """Normalises `inputs`, [B, H, W, C] float. Statistics in float32."""
+        x = tf.cast(inputs, tf.float32)
+        x -= self._group_mean(x)
+        variance = self._group_mean(tf.square(x))
+        scale = (tf.math.rsqrt(variance + self.epsilon)
+                 * tf.cast(self.gamma, tf.float32))
+        return tf.cast(x * scale + tf.cast(self.beta, tf.float32),
+                       inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), 'groups': self.groups,
+                'epsilon': self.epsilon, 'zero_scale': self.zero_scale}
+
+
+@register
+class StoredBatchNorm(keras.layers.Layer):
+    """Batch normalisation that always uses its stored statistics.
+
+    A layer of its own, because a functional model that is called with
+    `training=True` passes that on over a `training=False` given at building.
+    Scale and offset train; the statistics change by loading only.
+    """
+
+    def __init__(self, epsilon=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(name='gamma', shape=shape,
+                                     initializer='ones')
+        self.beta = self.add_weight(name='beta', shape=shape,
+                                    initializer='zeros')
+        self.moving_mean = self.add_weight(
+            name='moving_mean', shape=shape, initializer='zeros',
+            trainable=False)
+        self.moving_variance = self.add_weight(
+            name='moving_variance', shape=shape, initializer='ones',
+            trainable=False)
+
+    def call(self, inputs):
+        """Normalises `inputs`, [..., C] float."""
+        variance = tf.cast(self.moving_variance, tf.float32)
+        scale = (tf.math.rsqrt(variance + self.epsilon)
+                 * tf.cast(self.gamma, tf.float32))
+        offset = (tf.cast(self.beta, tf.float32)
+                  - tf.cast(self.moving_mean, tf.float32) * scale)
+        return (inputs * tf.cast(scale, inputs.dtype)
+                + tf.cast(offset, inputs.dtype))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), 'epsilon': self.epsilon}
+
+
+@register
+class Upsample(keras.layers.Layer):
+    """Doubles height and width bilinearly.
+
+    Args:
+      align_corners: corners aligned in place of half-pixel centres.
+    """
+
+    def __init__(self, align_corners=False, **kwargs):
+        super().__init__(**kwargs)
+        self.align_corners = align_corners
+
+    def call(self, inputs):
+        """[B, H, W, C] float -> [B, 2 H, 2 W, C]."""
+        if self.align_corners:
+            _, height, width, _ = dims(inputs)
+            return resize_corners(inputs, 2 * height, 2 * width)
+        return _double(_double(inputs, 1), 2)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, height and 2 * height, width and 2 * width, channels)
+
+    def get_config(self):
+        return {**super().get_config(), 'align_corners': self.align_corners}
+
+
+def _double(x, axis):
+    # Half-pixel centres: every output lies a quarter of the way from its
+    # nearest input to the next one; at the border that one is clamped.
+    # Written with shifts because the gradient of a resize does not compile in
+    # bfloat16 on a TPU.
+    shape = dims(x)
+    rest = [slice(None)] * axis
+    first, last = x[(*rest, slice(0, 1))], x[(*rest, slice(-1, None))]
+    before = tf.concat([first, x[(*rest, slice(0, -1))]], axis)
+    after = tf.concat([x[(*rest, slice(1, None))], last], axis)
+    near = 0.75 * x
+    pairs = tf.stack([near + 0.25 * before, near + 0.25 * after], axis + 1)
+    shape[axis] = 2 * shape[axis]
+    return tf.reshape(pairs, shape)

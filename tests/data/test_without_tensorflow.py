@@ -1,0 +1,10 @@
+"""Label sets and subsets are used where TensorFlow is not loaded."""
+
+import subprocess
+import sys
+
+
+def test_no_tensorflow():
+    code = ('import sys; from ddep_tf.data import fractions, labels, shapes; '
+            'sys.exit("tensorflow" in sys.modules)')
+    assert subprocess.run([sys.executable, '-c', code]).returncode == 0

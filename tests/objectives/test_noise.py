@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import ddep_tf
+from ddep_tf import specs
+from ddep_tf.objectives import noise
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    return (rng.uniform(-1, 1, (2, 8, 9, 3)).astype(np.float32),
+            rng.standard_normal((2, 8, 9, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize('kind', ['scaled', 'simple'])
+@pytest.mark.parametrize('target', ['noise', 'image'])
+def test_corrupt_equals_its_formula(pair, kind, target):
+    x, e = pair
+    noisy, wanted = ddep_tf.corrupt(x, e, 0.3, kind, target)
+    root = np.sqrt(1.09) if kind == 'scaled' else 1.0
+    np.testing.assert_allclose(noisy, (x + 0.3 * e) / root, atol=1e-6)
+    np.testing.assert_array_equal(wanted, e if target == 'noise' else x)
+
+
+def test_corrupt_takes_one_stddev_an_example(pair):
+    x, e = pair
+    noisy, _ = ddep_tf.corrupt(x, e, np.array([0.0, 2.0], np.float32))
+    np.testing.assert_array_equal(noisy[0], x[0])
+    np.testing.assert_allclose(noisy[1], (x[1] + 2 * e[1]) / np.sqrt(5),
+                               atol=1e-6)
+
+
+@pytest.mark.parametrize('kwargs, named', [
+    ({'kind': 'sqrt'}, 'kind'), ({'target': 'x'}, 'target'),
+    ({'stddev': -0.1}, 'stddev'), ({'stddev': float('nan')}, 'stddev'),
+    ({'stddev': float('inf')}, 'stddev')])
+def test_bad_arguments_are_named(pair, kwargs, named):
+    with pytest.raises(ValueError, match=named):
+        ddep_tf.corrupt(*pair, **kwargs)
+
+
+def test_other_shapes_are_refused(pair):
+    with pytest.raises(ValueError, match='shape'):
+        ddep_tf.corrupt(pair[0], pair[1][:, :4])
+
+
+@pytest.mark.parametrize('kind', ['scaled', 'simple'])
+def test_the_true_noise_gives_back_the_clean_image(pair, kind):
+    x, e = pair
+    stddev = tf.constant([0.2, 1.5])
+    noisy, target = noise.corrupt(x, e, stddev, kind)
+    clean = noise.clean_from(noisy, target, stddev, kind, 'noise')
+    np.testing.assert_allclose(clean, x, atol=1e-5)
+
+
+def _levels(level):
+    spec = specs.NoiseSpec(level=level)
+    stddevs = [noise.draw((1, 1, 3), tf.constant([5, i]), spec)[1].numpy()
+               for i in range(400)]
+    return 1.0 / (1.0 + np.square(stddevs))
+
+
+def test_uniform_levels_are_uniform_in_g():
+    from scipy import stats
+    assert stats.kstest(_levels('uniform'), 'uniform').pvalue > 0.01
+
+
+def test_cosine_levels_follow_the_cosine():
+    from scipy import stats
+    # g = cos^2(pi v / 2) with v uniform: the arcsine distribution.
+    assert stats.kstest(_levels('cosine'), 'arcsine').pvalue > 0.01
+
+
+def test_draw_is_a_function_of_its_seed():
+    spec = specs.NoiseSpec()
+    first = noise.draw((4, 4, 3), tf.constant([1, 2]), spec)[0]
+    again = noise.draw((4, 4, 3), tf.constant([1, 2]), spec)[0]
+    other = noise.draw((4, 4, 3), tf.constant([1, 3]), spec)[0]
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
