@@ -23,7 +23,7 @@ def _normal(inputs, rectified):
     # With statistics of 0 and 1 BatchNorm does nothing before it is loaded, so
     # the kernels alone keep the variance: gain 2 after a ReLU, 1 elsewhere.
     gain = 2.0 if rectified else 1.0
-    return keras.initializers.TruncatedNormal(stddev=math.sqrt(gain / inputs))
+    return keras.initializers.RandomNormal(stddev=math.sqrt(gain / inputs))
 
 
 def _conv(x, name, filters, size=1, stride=1, rectified=False):

@@ -7,7 +7,8 @@ dict of maps stride2, stride4, stride8 and stride16, [B, H / s, W / s, C].
 import keras
 
 from ddep_tf import errors, specs
-from ddep_tf.models import efficientnet_lite, resnet, vit, weights as weights_lib
+from ddep_tf.models import efficientnet_lite, resnet, vit
+from ddep_tf.models import weights as weights_lib
 
 _HYBRIDS = {
     'r50_vit_b16': {

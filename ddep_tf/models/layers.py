@@ -37,8 +37,9 @@ def interpolation_matrix(outputs, inputs):
       numbers are Python's, else a float32 tensor.
     """
     if isinstance(outputs, int) and isinstance(inputs, int):
-        return _corners_matrix(outputs, inputs, np.maximum, np.arange,
-                               np.float64).astype(np.float32)
+        return _corners_matrix(
+            outputs, inputs, np.maximum, np.arange,
+            lambda n: np.asarray(n, np.float64)).astype(np.float32)
     return _corners_matrix(outputs, inputs, tf.maximum, tf.range,
                            lambda n: tf.cast(n, tf.float32))
 
@@ -169,10 +170,12 @@ class Upsample(keras.layers.Layer):
 
     def call(self, inputs):
         """[B, H, W, C] float -> [B, 2 H, 2 W, C]."""
+        batch, height, width, channels = dims(inputs)
         if self.align_corners:
-            _, height, width, _ = dims(inputs)
             return resize_corners(inputs, 2 * height, 2 * width)
-        return _double(_double(inputs, 1), 2)
+        rows = _double(tf.reshape(inputs, (batch, height, width * channels)))
+        columns = _double(tf.reshape(rows, (-1, width, channels)))
+        return tf.reshape(columns, (batch, 2 * height, 2 * width, channels))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
@@ -182,17 +185,26 @@ class Upsample(keras.layers.Layer):
         return {**super().get_config(), 'align_corners': self.align_corners}
 
 
-def _double(x, axis):
-    # Half-pixel centres: every output lies a quarter of the way from its
-    # nearest input to the next one; at the border that one is clamped.
-    # Written with shifts because the gradient of a resize does not compile in
-    # bfloat16 on a TPU.
-    shape = dims(x)
-    rest = [slice(None)] * axis
-    first, last = x[(*rest, slice(0, 1))], x[(*rest, slice(-1, None))]
-    before = tf.concat([first, x[(*rest, slice(0, -1))]], axis)
-    after = tf.concat([x[(*rest, slice(1, None))], last], axis)
+@tf.custom_gradient
+def _double(x):
+    """[M, n, C] -> [M, 2 n, C], bilinear with half-pixel centres.
+
+    Every output lies a quarter of the way from its nearest input to the next
+    one; at the border that one is clamped. Written with shifts because the
+    gradient of a resize does not compile in bfloat16 on a TPU, and with its
+    own gradient because that of slices is five times slower on a CPU.
+    """
+    count, size, channels = dims(x)
+
+    def gradient(upstream):
+        pairs = tf.reshape(upstream, (count, size, 2 * channels))
+        even, odd = tf.split(pairs, 2, 2)
+        after = tf.concat([even[:, 1:], odd[:, -1:]], 1)
+        before = tf.concat([even[:, :1], odd[:, :-1]], 1)
+        return 0.75 * (even + odd) + 0.25 * (after + before)
+
+    before = tf.concat([x[:, :1], x[:, :-1]], 1)
+    after = tf.concat([x[:, 1:], x[:, -1:]], 1)
     near = 0.75 * x
-    pairs = tf.stack([near + 0.25 * before, near + 0.25 * after], axis + 1)
-    shape[axis] = 2 * shape[axis]
-    return tf.reshape(pairs, shape)
+    pairs = tf.concat([near + 0.25 * before, near + 0.25 * after], 2)
+    return tf.reshape(pairs, (count, 2 * size, channels)), gradient

@@ -63,16 +63,16 @@ class PositionEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.grid = tuple(grid)
 
-    def build(self, input_shape, token_shape=None):
+    def build(self, inputs_shape, token_shape=None):
         rows, columns = self.grid
         self.pos_embedding = self.add_weight(
-            name='pos_embedding', shape=(1, 1 + rows * columns,
-                                         input_shape[-1]),
+            name='pos_embedding',
+            shape=(1, 1 + rows * columns, inputs_shape[-1]),
             initializer=keras.initializers.RandomNormal(stddev=0.02))
 
     def _resized(self, height, width, channels):
         positions = tf.convert_to_tensor(self.pos_embedding)[:, 1:]
-        if (height, width) == self.grid:
+        if isinstance(height, int) and (height, width) == self.grid:
             return positions
         grid = tf.reshape(positions, (1, *self.grid, channels))
         grid = layers.resize_corners(grid, height, width)

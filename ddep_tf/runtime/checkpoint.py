@@ -39,21 +39,21 @@ class State:
                 raise errors.UserError(
                     f'{path} cannot be read: remove the folder state/ to '
                     'start this run again') from error
-        return int(self.step)
+        return int(self.step.numpy())
 
     def save(self):
         """Writes the state of this step."""
         if self._last.latest_checkpoint is None or self._newer():
-            self._last.save(checkpoint_number=int(self.step))
+            self._last.save(checkpoint_number=int(self.step.numpy()))
 
     def save_if_best(self, value, higher):
         """Keeps this state too if `value` is the best so far."""
-        best = float(self.best)
+        best = float(self.best.numpy())
         if best == best and (value <= best if higher else value >= best):
             return
         self.best.assign(value)
-        self._best.save(checkpoint_number=int(self.step))
+        self._best.save(checkpoint_number=int(self.step.numpy()))
 
     def _newer(self):
         last = int(self._last.latest_checkpoint.rsplit('-', 1)[-1])
-        return int(self.step) > last
+        return int(self.step.numpy()) > last

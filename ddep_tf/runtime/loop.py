@@ -77,13 +77,13 @@ class Loop:
         self._controller = orbit.Controller(
             global_step=step, trainer=self._trainer, strategy=strategy,
             steps_per_loop=run.log_every)
-        self._bar = tqdm.tqdm(total=run.steps, initial=int(step), unit='step',
+        self._bar = tqdm.tqdm(total=run.steps, initial=int(step.numpy()), unit='step',
                               desc=run.stage, mininterval=1.0, leave=True)
 
     def train_to(self, target):
         """Trains until `step` is `target`."""
-        while int(self._step) < target:
-            begin, first = time.perf_counter(), int(self._step)
+        while int(self._step.numpy()) < target:
+            begin, first = time.perf_counter(), int(self._step.numpy())
             count = min(self._run.log_every - first % self._run.log_every,
                         target - first)
             with _quiet():
@@ -101,8 +101,8 @@ class Loop:
                for name, total in self._trainer.sums.items()}
         optimizer = self._objective.optimizer
         # The rate of the step that was just taken.
-        rate = optimizer._learning_rate(optimizer.iterations - 1)  # pylint: disable=protected-access
-        row.update(step=int(self._step), learning_rate=float(rate),
+        rate = optimizer._learning_rate(optimizer.iterations.numpy() - 1)  # pylint: disable=protected-access
+        row.update(step=int(self._step.numpy()), learning_rate=float(rate),
                    step_seconds=seconds / count,
                    images_per_second=self._run.global_batch_size * count /
                    seconds)

@@ -33,22 +33,29 @@ def to_bytes(image):
     return image.round().astype(np.uint8)
 
 
-def write_samples(run, objective, source, strategy, where):
-    """Writes pictures of the first examples of `source` to samples/."""
+def write_samples(run, infer, source, where):
+    """Writes pictures of the first examples of `source` to samples/.
+
+    Args:
+      run: RunSpec.
+      infer: segment: evaluate.Predictor; denoise: batch -> (noisy, clean).
+      source: data source.
+      where: the run folder, a Path.
+    """
     folder = where / 'samples'
     folder.mkdir(exist_ok=True)
     ids = pipelines.global_ids([source])
-    for position, kinds in _samples(run, objective, source, strategy):
+    for position, kinds in _samples(run, infer, source):
         name = re.sub(r'[^\w.-]', '_', ids[position])
         for kind, pixels in kinds.items():
             Image.fromarray(pixels).save(folder / f'{name}_{kind}.png')
 
 
-def summarise(run, objective, source, strategy):
+def summarise(run, infer, source):
     """Writes the same pictures to the default TensorBoard writer."""
     palette = label_set(run).palette if run.stage == 'segment' else None
     rows = {}
-    for _, kinds in _samples(run, objective, source, strategy):
+    for _, kinds in _samples(run, infer, source):
         for kind, pixels in kinds.items():
             painted = colour(pixels, palette) if pixels.ndim == 2 else pixels
             rows.setdefault(kind, []).append(painted)
@@ -57,33 +64,30 @@ def summarise(run, objective, source, strategy):
             tf.summary.image(f'{kind}/{i}', image[None])
 
 
-def _samples(run, objective, source, strategy):
+def _samples(run, infer, source):
     """Yields (position, {kind: uint8 pixels}) of the first few examples."""
     if run.stage == 'denoise':
-        yield from _denoised(run, objective, source, strategy)
+        yield from _denoised(run, infer, source)
     elif run.stage == 'segment':
-        yield from _segmented(run, objective, source, strategy)
+        yield from _segmented(run, infer, source)
 
 
-def _denoised(run, objective, source, strategy):
+def _denoised(run, infer, source):
     dataset = pipelines.eval_dataset(source, 1, run.crop_size,
                                      add=build.noise_hook(run))
-    restore = tf.function(objective.restore)
     for batch in itertools.islice(dataset, run.evaluation.samples):
-        noisy, clean = strategy.experimental_local_results(
-            strategy.run(restore, args=(batch,)))[0]
+        noisy, clean = infer(batch)
         yield int(batch['position'][0]), {
             'clean': to_bytes(batch['image'][0]),
             'noisy': to_bytes(noisy[0]), 'denoised': to_bytes(clean[0])}
 
 
-def _segmented(run, objective, source, strategy):
-    predictor = evaluate.Predictor(objective.network, run.evaluation, strategy)
+def _segmented(run, infer, source):
     dataset = pipelines.eval_dataset(source, 1)
     for example in itertools.islice(dataset, run.evaluation.samples):
         truth = example['label'].numpy().astype(np.uint8)
         prediction = evaluate.label_ids(
-            predictor, example['image'][None], truth.shape)[0]
+            infer, example['image'][None], truth.shape)[0]
         image = tf.image.resize(example['image'], truth.shape)
         yield int(example['position']), {
             'image': to_bytes(image), 'truth': truth,

@@ -100,6 +100,9 @@ class Session:
             self.state = checkpoint.State(
                 where, self.objective, self.objective.optimizer, run.keep)
         self.step = self.state.restore()
+        self.eval_step = tf.function(self.objective.eval_step,
+                                     reduce_retracing=True)
+        self.infer = self._inference()
         folder.write_atomic(where / 'variables.txt',
                             weights.format_table(table) + '\n')
         counts = {kind: sum(row[2] == kind for row in table)
@@ -108,6 +111,17 @@ class Session:
             f'{n} variables {kind}' for kind, n in counts.items())
             + f' (table in variables.txt); step {self.step} of {run.steps}')
         self._open_logs()
+
+    def _inference(self):
+        """Returns what pictures and evaluation share, so traced only once."""
+        if self.run.stage == 'segment':
+            return evaluate.Predictor(self.network, self.run.evaluation,
+                                      self.strategy)
+        if self.run.stage == 'classify':
+            return None
+        restore = tf.function(self.objective.restore)
+        return lambda batch: self.strategy.experimental_local_results(
+            self.strategy.run(restore, args=(batch,)))[0]
 
     def run_to_end(self, test):
         """Trains, evaluates, writes weights and result; returns the result."""
@@ -120,7 +134,7 @@ class Session:
         try:
             for target in milestones(run, self.step):
                 drive.train_to(target)
-                self.step = int(self.state.step)
+                self.step = int(self.state.step.numpy())
                 if loop.Interrupt.asked:
                     self.state.save()
                     raise errors.Preempted(
@@ -171,8 +185,7 @@ class Session:
         self.validation.add({'step': self.step, 'val': value})
         with self.writer.as_default(step=self.step):
             tf.summary.scalar('val', value)
-            pictures.summarise(self.run, self.objective, self.val[0],
-                               self.strategy)
+            pictures.summarise(self.run, self.infer, self.val[0])
         higher = self.run.stage != 'denoise'
         self.state.save_if_best(value, higher)
         print(f'{self.where.name}: step {self.step}, val {value:.4f}')
@@ -180,10 +193,8 @@ class Session:
 
     def _measure(self, source):
         if self.run.stage == 'segment':
-            predictor = evaluate.Predictor(
-                self.network, self.run.evaluation, self.strategy)
             matrix = evaluate.evaluate(
-                predictor, pipelines.eval_dataset(source, 1),
+                self.infer, pipelines.eval_dataset(source, 1),
                 self.run.data[0].num_classes, source.num_examples, bar)
             summary = evaluate.summary(matrix)
             return {'value': summary['mean_iou'], **summary,
@@ -196,12 +207,11 @@ class Session:
         dataset = pipelines.eval_dataset(
             source, self.run.evaluation.batch_size, self.run.crop_size,
             add=build.noise_hook(self.run))
-        step = tf.function(self.objective.eval_step, reduce_retracing=True)
         totals, seen = {}, 0
         replicas = self.strategy.num_replicas_in_sync
         for batch in bar(dataset):
             count = len(batch['position'])
-            shares = self.strategy.run(step, args=(batch,))
+            shares = self.strategy.run(self.eval_step, args=(batch,))
             for name, share in shares.items():
                 share = self.strategy.experimental_local_results(share)[0]
                 totals[name] = (totals.get(name, 0.0) +
@@ -221,8 +231,8 @@ class Session:
             result.update(self.measure_test())
         shown = build.open_sources(self.run, self.data_dir, 'test') or self.val
         if shown:
-            pictures.write_samples(self.run, self.objective, shown[0],
-                                   self.strategy, self.where)
+            pictures.write_samples(self.run, self.infer, shown[0],
+                                   self.where)
         ids = pipelines.global_ids(self.sources)
         result.update(
             images=len(ids), subset_sha256=fractions.manifest(ids)['sha256'],

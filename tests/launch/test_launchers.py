@@ -1,0 +1,121 @@
+"""The commands, as a user types them."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+from PIL import Image
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py')
+                   if p.stem != 'cli')
+TINY = ['--gin_file=model/tiny.gin', '--gin_file=data/shapes.gin',
+        '--gin_file=stage/segment.gin',
+        '--gin_param=segment/RunSpec.crop_size=(32, 32)',
+        '--gin_param=segment/RunSpec.global_batch_size=2',
+        '--gin_param=segment/RunSpec.steps=30',
+        '--gin_param=RunSpec.checkpoint_every=5',
+        '--gin_param=RunSpec.log_every=1',
+        '--gin_param=shapes/DatasetSpec.limit=4']
+
+
+def _start(launcher, *args):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / 'launch' / f'{launcher}.py'), *args],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+
+
+def _run(launcher, *args):
+    process = _start(launcher, *args)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize('launcher', LAUNCHERS)
+def test_help_loads_no_tensorflow(launcher):
+    code, out, err = _run(launcher, '--help')
+    assert code == 0 and '--run_dir' in out, err
+    probe = subprocess.run(
+        [sys.executable, '-X', 'importtime',
+         str(ROOT / 'launch' / f'{launcher}.py'), '--help'],
+        capture_output=True, text=True, check=True)
+    assert 'tensorflow' not in probe.stderr
+
+
+@pytest.mark.parametrize('launcher, args, named', [
+    ('finetune', ['--nonsense'], 'nonsense'),
+    ('finetune', ['word'], 'word'),
+    ('finetune', ['--gin_file=nowhere.gin'], 'nowhere.gin'),
+    ('finetune', ['--gin_file=model/tiny.gin', '--run_dir=x'], 'data'),
+    ('finetune', [*TINY, '--gin_param=RunSpec.sed=1'], 'sed'),
+    ('finetune', TINY, '--run_dir'),
+    ('experiment', [], 'ExperimentSpec'),
+    ('report', ['--run_dir=nowhere'], 'nowhere'),
+    ('predict', [], '--input'),
+    ('evaluate', [], '--run_dir'),
+])
+def test_a_mistake_is_one_line_and_exit_code_2(launcher, args, named):
+    code, _, err = _run(launcher, *args)
+    assert code == 2, err
+    assert named in err and 'Traceback' not in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize('leaf', sorted(
+    p.name for p in (ROOT / 'gin' / 'experiments').glob('*.gin')))
+def test_every_experiment_can_be_planned(leaf):
+    code, out, err = _run('experiment', f'--gin_file=experiments/{leaf}',
+                          '--dry_run')
+    assert code == 0, err
+    assert 'runs' in out.splitlines()[0]
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    process = _start('finetune', *TINY, f'--run_dir={cut}')
+    _wait_for(cut / 'state' / 'checkpoint', process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (cut / 'result.json').exists()
+    for where in (cut, whole):
+        code, out, err = _run('finetune', *TINY, f'--run_dir={where}')
+        assert code == 0, err
+        assert ('step 0 of' in out) == (where == whole)
+    with np.load(whole / 'weights.npz') as one, \
+            np.load(cut / 'weights.npz') as other:
+        assert set(one.files) == set(other.files)
+        for key in one.files:
+            np.testing.assert_array_equal(one[key], other[key], err_msg=key)
+    _predict(whole, tmp_path)
+
+
+def _wait_for(path, process, seconds=200):
+    end = time.time() + seconds
+    while time.time() < end and process.poll() is None:
+        if path.exists():
+            return
+        time.sleep(0.02)
+    raise AssertionError(process.communicate())
+
+
+def _predict(run_dir, tmp_path):
+    """A finished run segments an image whose size fits no stride."""
+    rng = np.random.default_rng(0)
+    image = tmp_path / 'photo.jpg'
+    Image.fromarray(rng.integers(0, 255, (37, 51, 3), np.uint8)).save(image)
+    broken = tmp_path / 'broken.jpg'
+    broken.write_bytes(image.read_bytes()[:200])
+    code, _, err = _run('predict', f'--run_dir={run_dir}', f'--input={image}',
+                        f'--output_dir={tmp_path / "out"}')
+    assert code == 0, err
+    mask = np.asarray(Image.open(tmp_path / 'out' / 'photo.png'))
+    assert mask.shape == (37, 51) and mask.max() < 6
+    code, _, err = _run('predict', f'--run_dir={run_dir}',
+                        f'--input={broken}')
+    assert code == 2 and 'broken.jpg' in err

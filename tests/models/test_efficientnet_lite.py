@@ -1,0 +1,61 @@
+"""EfficientNet-Lite0 with its real weights on real photographs."""
+
+import numpy as np
+from PIL import Image
+import pytest
+import tensorflow_datasets as tfds
+
+from ddep_tf.models import encoder, weights
+
+FILE = 'weights/efficientnet_lite0_imagenet.npz'
+
+
+def _photo(array):
+    """Short side to 256 bicubic, centre 224, to [-1, 1]."""
+    image = Image.fromarray(array)
+    scale = 256 / min(image.size)
+    image = image.resize([round(side * scale) for side in image.size],
+                         Image.BICUBIC)
+    left, top = ((side - 224) // 2 for side in image.size)
+    image = image.crop((left, top, left + 224, top + 224))
+    return np.asarray(image, 'f4') / 127.5 - 1
+
+
+@pytest.fixture(name='path')
+def weights_file(real_data):
+    path = real_data / FILE
+    if not path.is_file():
+        pytest.skip(f'needs {path}')
+    return path
+
+
+def test_classifies_photographs(real_data, path):
+    if not (real_data / 'tfds' / 'imagenet2012').is_dir():
+        pytest.skip(f'needs {real_data}/tfds/imagenet2012')
+    model = encoder.build_classifier('efficientnet_lite0', 1000)
+    report = weights.load_vit_npz(model, path)
+    assert (len(report.loaded), report.unused, report.missing) == (247, [], [])
+    examples = list(tfds.load('imagenet2012', split='train[:30]',
+                              data_dir=real_data / 'tfds').as_numpy_iterator())
+    logits = model(np.stack([_photo(e['image']) for e in examples])).numpy()
+    hits = logits.argmax(-1) == [e['label'] for e in examples]
+    assert hits.sum() >= 24  # 25; of the first 300 265, as in PyTorch.
+
+
+def test_encoder_takes_its_part_of_the_file(path):
+    model = encoder.build_encoder('efficientnet_lite0', (None, None))
+    report = weights.load_vit_npz(model, path)
+    assert (len(report.loaded), len(report.unused)) == (165, 82)
+    assert not report.missing
+    published = weights.read_npz(path)
+    for key, array in weights.export_arrays(model).items():
+        np.testing.assert_array_equal(array, published[key])
+    channels = [model.output[f'stride{s}'].shape[-1] for s in (2, 4, 8, 16)]
+    assert channels == [16, 24, 40, 112]
+
+
+def test_signal_survives_where_nothing_is_loaded():
+    model = encoder.build_encoder('efficientnet_lite0', (64, 64))
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3))
+    for value in model(images.astype('f4')).values():
+        assert 0.05 < value.numpy().std() < 5

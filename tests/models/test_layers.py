@@ -1,0 +1,107 @@
+"""Interpolation against scipy and TensorFlow, norms against their formulas."""
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import tensorflow as tf
+
+from ddep_tf.models import layers
+
+
+def _map(*shape):
+    return np.random.default_rng(3).normal(size=shape).astype('f4')
+
+
+@pytest.mark.parametrize('outputs, inputs', [
+    (1, 1), (1, 5), (5, 1), (4, 4), (7, 3), (3, 7), (24, 14), (14, 64)])
+def test_interpolation_matrix_is_scipys_zoom(outputs, inputs):
+    values = _map(inputs).astype('f8')
+    truth = scipy.ndimage.zoom(values, outputs / inputs, order=1)
+    matrix = layers.interpolation_matrix(outputs, inputs)
+    np.testing.assert_allclose(matrix @ values, truth, atol=1e-6)
+    dynamic = layers.interpolation_matrix(tf.constant(outputs), inputs)
+    np.testing.assert_allclose(dynamic, matrix, atol=1e-6)
+    if outputs == inputs:
+        np.testing.assert_array_equal(matrix, np.eye(outputs))
+
+
+@pytest.mark.parametrize('shape', [(2, 5, 7, 3), (1, 1, 1, 2), (1, 2, 1, 4)])
+def test_upsample_is_tensorflows_bilinear_resize(shape):
+    x = _map(*shape)
+    truth = tf.image.resize(x, (2 * shape[1], 2 * shape[2]))
+    np.testing.assert_allclose(layers.Upsample()(x), truth, atol=1e-6)
+
+
+def test_upsample_gradient_is_tensorflows():
+    x = tf.constant(_map(2, 3, 4, 5))
+
+    def gradient(upsample):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(upsample(x) ** 3)
+        return tape.gradient(loss, x)
+
+    truth = gradient(lambda x: tf.image.resize(x, (6, 8)))
+    np.testing.assert_allclose(gradient(layers.Upsample()), truth, atol=1e-4)
+
+
+def test_upsample_with_corners_aligned_is_scipys_zoom():
+    x = _map(2, 5, 7, 3)
+    truth = scipy.ndimage.zoom(x.astype('f8'), (1, 2, 2, 1), order=1)
+    ours = layers.Upsample(align_corners=True)(x)
+    np.testing.assert_allclose(ours, truth, atol=1e-5)
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_upsample_takes_an_open_size(align_corners):
+    layer = layers.Upsample(align_corners)
+    step = tf.function(
+        layer, input_signature=[tf.TensorSpec((None, None, None, 3))])
+    x = _map(2, 3, 4, 3)
+    np.testing.assert_allclose(step(x), layer(x), atol=1e-6)
+
+
+def test_upsample_gradient_compiles_in_bfloat16():
+    layer = layers.Upsample(dtype='bfloat16')
+
+    @tf.function(jit_compile=True)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(tf.nn.relu(layer(x)))
+        return tape.gradient(loss, x)
+
+    result = gradient(tf.ones((1, 4, 4, 2), tf.bfloat16))
+    assert result.dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(result, tf.float32), 4.0)
+
+
+@pytest.mark.parametrize('groups', [1, 4, 8])
+def test_group_norm(groups):
+    x = 3 * _map(2, 5, 6, 8) + 1
+    layer = layers.GroupNorm(groups)
+    layer.build(x.shape)
+    layer.gamma.assign(np.arange(8.))
+    layer.beta.assign(np.ones(8))
+    parts = x.astype('f8').reshape(2, 30, groups, 8 // groups)
+    mean = parts.mean((1, 3), keepdims=True)
+    truth = (parts - mean) / np.sqrt(
+        ((parts - mean) ** 2).mean((1, 3), keepdims=True) + 1e-6)
+    truth = truth.reshape(x.shape) * np.arange(8.) + 1
+    np.testing.assert_allclose(layer(x), truth, atol=1e-5)
+
+
+def test_stored_batch_norm_never_takes_the_batchs_statistics():
+    x = _map(2, 3, 3, 4)
+    layer = layers.StoredBatchNorm()
+    layer.build(x.shape)
+    for variable, value in ((layer.gamma, 2.), (layer.beta, .5),
+                            (layer.moving_mean, 1.),
+                            (layer.moving_variance, 3.)):
+        variable.assign(np.full(4, value))
+    before = [v.numpy() for v in layer.variables]
+    np.testing.assert_allclose(layer(x), (x - 1) / np.sqrt(3.001) * 2 + .5,
+                               atol=1e-6)
+    for value, variable in zip(before, layer.variables):
+        np.testing.assert_array_equal(value, variable.numpy())
+    assert len(layer.trainable_variables) == 2
