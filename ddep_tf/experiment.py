@@ -106,9 +106,7 @@ class Experiment:
 
     def _add(self, planned, result, chosen):
         spec = planned.run
-        labels = '' if planned.setting is None else result['images']
-        if spec.stage == 'segment':
-            labels = result['images']
+        labels = result['images'] if spec.stage == 'segment' else ''
         common = {'run': planned.name, 'arm': planned.arm, 'labels': labels,
                   'seed': spec.seed, 'chosen': int(chosen),
                   'learning_rate': spec.optimizer.learning_rate}

@@ -136,6 +136,17 @@ class Source(abc.ABC):
     def _forget(self):
         """Drops what does not hold for a subset."""
 
+    def _decode_bytes(self, record):
+        """Decodes a record that holds an image's and a PNG mask's bytes."""
+        example = {'image': decode_image(record['image'])}
+        name = tf.strings.join(['number ', tf.as_string(record['position'])])
+        if self.stage == 'classify':
+            example['label'] = self._check_class(record['key'], name)
+        elif self.stage == 'segment':
+            mask = tf.io.decode_png(record['label'], channels=1)[..., 0]
+            example['label'] = self._map_mask(mask, name)
+        return example
+
     def _map_mask(self, mask, name):
         """Source ids -> train ids.
 

@@ -53,15 +53,7 @@ class TfdsSource(source_base.Source):
         return self._held
 
     def decode(self, record):
-        example = {'image': source_base.decode_image(record['image'])}
-        name = tf.strings.join(
-            ['number ', tf.as_string(record['position'])])
-        if self.stage == 'classify':
-            example['label'] = self._check_class(record['key'], name)
-        elif self.stage == 'segment':
-            mask = tf.io.decode_png(record['label'], channels=1)[..., 0]
-            example['label'] = self._map_mask(mask, name)
-        return example
+        return self._decode_bytes(record)
 
     def _count(self):
         return self._length

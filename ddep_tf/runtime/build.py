@@ -31,11 +31,15 @@ def open_sources(run, data_dir, split='train'):
         raise errors.UserError('label_fraction and label_count choose from '
                                'one set, RunSpec.data names '
                                f'{len(opened)}')
-    seed = run.seed if run.subset_seed < 0 else run.subset_seed
     ids = fractions.label_subset(
-        opened[0].ids, fraction=run.label_fraction or None, seed=seed,
-        count=run.label_count or None)
+        opened[0].ids, fraction=run.label_fraction or None,
+        seed=subset_seed(run), count=run.label_count or None)
     return [opened[0].subset(ids)]
+
+
+def subset_seed(run):
+    """Returns the seed that chooses a run's labelled images."""
+    return run.seed if run.subset_seed < 0 else run.subset_seed
 
 
 def noise_hook(run):

@@ -77,8 +77,8 @@ class Loop:
         self._controller = orbit.Controller(
             global_step=step, trainer=self._trainer, strategy=strategy,
             steps_per_loop=run.log_every)
-        self._bar = tqdm.tqdm(total=run.steps, initial=int(step.numpy()), unit='step',
-                              desc=run.stage, mininterval=1.0, leave=True)
+        self._bar = tqdm.tqdm(total=run.steps, initial=int(step.numpy()),
+                              unit='step', desc=run.stage, mininterval=1.0, leave=True)
 
     def train_to(self, target):
         """Trains until `step` is `target`."""

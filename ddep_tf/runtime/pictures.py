@@ -14,10 +14,7 @@ from ddep_tf.runtime import build
 
 def label_set(run):
     """Returns the LabelSet of a segment run's first set."""
-    spec = run.data[0]
-    if spec.label_set:
-        return labels.label_set(spec.label_set)
-    return labels.generic(spec.num_classes)
+    return labels.for_spec(run.data[0])
 
 
 def colour(ids, palette):

@@ -143,11 +143,11 @@ class Session:
                     value = self._validate()
                 if _falls_on(target, run.checkpoint_every, run.steps):
                     self.state.save()
+            # Once more where the run was cut off behind its last step.
+            value = self._validate() if value is None else value
         finally:
             drive.close()
             self.writer.close()
-        # The last value again, where a run was cut off behind its last step.
-        value = self._validate() if value is None else value
         return self._finish(value, test)
 
     def measure_test(self):
@@ -257,14 +257,14 @@ class Session:
              'spec': json.loads(specs.to_json(self.run))})
 
     def _write_subset(self):
+        if not (self.run.label_count or self.run.label_fraction):
+            return  # The ids of all of a large set take a pass over it.
         ids = pipelines.global_ids(self.sources)
-        if self.run.label_count or self.run.label_fraction:
-            seed = (self.run.seed if self.run.subset_seed < 0
-                    else self.run.subset_seed)
-            folder.write_atomic(
-                self.where / 'subset.json',
-                json.dumps({'seed': seed, **fractions.manifest(ids),
-                            'ids': sorted(ids)}, indent=1))
+        folder.write_atomic(
+            self.where / 'subset.json',
+            json.dumps({'seed': build.subset_seed(self.run),
+                        **fractions.manifest(ids), 'ids': sorted(ids)},
+                       indent=1))
 
 
 def milestones(run, step):
