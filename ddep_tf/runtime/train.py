@@ -143,8 +143,8 @@ class Session:
                     value = self._validate()
                 if _falls_on(target, run.checkpoint_every, run.steps):
                     self.state.save()
-            # Once more where the run was cut off behind its last step.
-            value = self._validate() if value is None else value
+            if value is None:  # The run was cut off behind its last step.
+                value = self._last_value()
         finally:
             drive.close()
             self.writer.close()
@@ -190,6 +190,13 @@ class Session:
         self.state.save_if_best(value, higher)
         print(f'{self.where.name}: step {self.step}, val {value:.4f}')
         return value
+
+    def _last_value(self):
+        """Returns what was validated at this step, or validates it now."""
+        for row in folder.read_table(self.where / 'validation.csv'):
+            if int(row['step']) == self.step:
+                return float(row['val'])
+        return self._validate()
 
     def _measure(self, source):
         if self.run.stage == 'segment':

@@ -53,6 +53,18 @@ def test_a_finished_run_is_not_run_again(make_run, tmp_path):
     assert (tmp_path / 'weights.npz').stat().st_mtime_ns == before
 
 
+def test_a_run_cut_off_behind_its_last_step_ends_alike(make_run, tmp_path):
+    first = _train(make_run('segment'), tmp_path)
+    arrays = _arrays(tmp_path)
+    for name in ('result.json', 'weights.npz', 'weights.json'):
+        (tmp_path / name).unlink()
+    again = _train(make_run('segment'), tmp_path)
+    for key in ('val', 'test', 'steps', 'subset_sha256'):
+        assert again[key] == first[key]
+    _assert_equal(arrays, _arrays(tmp_path))
+    assert len(folder.read_table(tmp_path / 'validation.csv')) == 1
+
+
 def test_another_config_is_refused_and_nothing_is_lost(make_run, tmp_path):
     _train(make_run('segment'), tmp_path)
     before = sorted(p.name for p in tmp_path.rglob('*'))
