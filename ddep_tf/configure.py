@@ -92,6 +92,36 @@ def load_experiment(gin_files=(), gin_params=()):
     return experiment, stages, _operative()
 
 
+def load_evaluation(evaluation, gin_files=(), gin_params=()):
+    """Parses files, then parameters, that bind over an EvalSpec.
+
+    Args:
+      evaluation: EvalSpec of a finished run.
+      gin_files, gin_params: as in `load_run`.
+
+    Returns:
+      EvalSpec.
+
+    Raises:
+      UserError: as `load_run`; whatever else is bound went unused.
+    """
+    _parse(gin_files, gin_params)
+    kept = {field.name: getattr(evaluation, field.name)
+            for field in dataclasses.fields(specs.EvalSpec)
+            if not _is_bound(f'EvalSpec.{field.name}')}
+    result = _build(specs.EvalSpec, **kept)
+    _check_used(gin_params)
+    return result
+
+
+def _is_bound(parameter):
+    try:
+        gin.query_parameter(parameter)
+        return True
+    except ValueError:
+        return False
+
+
 def stages_of(experiment):
     """Returns the stages that an experiment's arms run, in their order."""
     arms = set(experiment.arms)

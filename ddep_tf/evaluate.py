@@ -108,10 +108,15 @@ def evaluate(predictor, dataset, num_classes, num_examples, progress=iter):
         predictions = label_ids(predictor, images, labels.shape[1:])
         matrix += metrics.confusion_matrix(labels, predictions, num_classes)
         seen += len(labels)
+    check_seen(seen, num_examples)
+    return matrix
+
+
+def check_seen(seen, num_examples):
+    """Raises RuntimeError unless every image of a split was evaluated."""
     if seen != num_examples:
         raise RuntimeError(f'{seen} images were evaluated, the split has '
                            f'{num_examples}')
-    return matrix
 
 
 def batches(dataset, predictor):

@@ -4,10 +4,14 @@ import csv
 import io
 import json
 import pathlib
+import subprocess
 
 from ddep_tf import errors, plan, specs
 from ddep_tf.runtime import folder, pictures, train
 
+# What the exit code of a run's own process says.
+_ERRORS = {2: errors.UserError, 3: errors.TrainingStopped,
+           143: errors.Preempted}
 _RUN_COLUMNS = ('run', 'stage', 'arm', 'labels', 'subset_sha256', 'seed',
                 'learning_rate', 'chosen', 'steps', 'val', 'test', 'seconds',
                 'commit')
@@ -16,8 +20,8 @@ _CURVE_COLUMNS = ('run', 'arm', 'labels', 'seed', 'learning_rate', 'chosen',
 _CLASS_COLUMNS = ('run', 'arm', 'labels', 'seed', 'class', 'iou')
 
 
-def run(spec, stages, operative, run_dir, data_dir, strategy):
-    """Runs all that is not done yet, and writes the tables as it goes.
+class Experiment:
+    """The plan, and the rows of what is done.
 
     Args:
       spec: ExperimentSpec.
@@ -25,22 +29,18 @@ def run(spec, stages, operative, run_dir, data_dir, strategy):
       operative: the operative gin config as text.
       run_dir: folder of the experiment.
       data_dir: root folder of the data.
-      strategy: tf.distribute.Strategy.
+      runner: (planned, its folder, test) -> dict of the result: does one run
+        of the plan, or finds it done. `in_process` and `by_command` make one.
 
     Raises:
-      UserError: the folder is of another experiment, or bad input.
+      UserError: the folder is of another experiment, or cannot be made.
     """
-    Experiment(spec, stages, operative, run_dir, data_dir, strategy).run()
 
-
-class Experiment:
-    """The plan, and the rows of what is done."""
-
-    def __init__(self, spec, stages, operative, run_dir, data_dir, strategy):
+    def __init__(self, spec, stages, operative, run_dir, data_dir, runner):
         self.spec, self.operative = spec, operative
         self.where = pathlib.Path(run_dir)
-        self.data_dir, self.strategy = data_dir, strategy
         self.plan = plan.Plan(spec, stages, run_dir, data_dir)
+        self._runner = runner
         self.labels = pictures.label_set(stages['segment'])
         self.rows, self.curves, self.classes = [], [], []
         self._open(stages)
@@ -73,9 +73,7 @@ class Experiment:
                     'ExperimentSpec.learning_rates needs a val split to '
                     'choose on: set DatasetSpec.val_split')
             best = max(range(len(grid)), key=lambda i: done[i]['val'])
-            done[best] = train.test(
-                grid[best].run, self.plan.folder(grid[best].name),
-                self.data_dir, self.strategy)
+            done[best] = self._do(grid[best])
         for i, (planned, result) in enumerate(zip(grid, done)):
             self._add(planned, result, chosen=i == best)
         return self.plan.grid[best]
@@ -83,9 +81,7 @@ class Experiment:
     def _do(self, planned, test=True):
         print(f'--- {planned.name} ({len(self.rows)} of {self.plan.count()} '
               'runs done)', flush=True)
-        return train.train(planned.run, self.operative,
-                           self.plan.folder(planned.name), self.data_dir,
-                           self.strategy, test)
+        return self._runner(planned, self.plan.folder(planned.name), test)
 
     def _open(self, stages):
         wanted = {'spec': json.loads(specs.to_json(self.spec)),
@@ -145,6 +141,35 @@ class Experiment:
             'class_names': list(self.labels.class_names),
             'palette': [list(map(int, c)) for c in self.labels.palette],
             'planned': self.plan.count(), 'done': len(self.rows)}, indent=2))
+
+
+def in_process(operative, data_dir, strategy):
+    """Returns a runner that trains here, so that TensorFlow starts once."""
+    def do(planned, run_dir, test):
+        return train.train(planned.run, operative, run_dir, data_dir,
+                           strategy, test)
+    return do
+
+
+def by_command(command):
+    """Returns a runner that gives each run a process of its own.
+
+    Args:
+      command: list of str that starts the experiment; `--only` and `--test`
+        are added.
+    """
+    def do(planned, run_dir, test):
+        done = train.finished(planned.run, run_dir, test)
+        if done:
+            return done
+        code = subprocess.run(
+            [*command, f'--only={planned.name}', f'--test={test}'],
+            check=False).returncode
+        if code:
+            raise _ERRORS.get(code, RuntimeError)(
+                f'the run {planned.name} ended with exit code {code}')
+        return folder.read_result(run_dir)
+    return do
 
 
 def _csv(columns, rows):

@@ -1,9 +1,10 @@
 """An ExperimentSpec as a graph of runs. No TF: planning is quick."""
 
 import dataclasses
+import itertools
 import os
 
-from ddep_tf import specs
+from ddep_tf import errors, specs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,15 +76,34 @@ class Plan:
             label_fraction=setting if isinstance(setting, float) else 0.0,
             optimizer=dataclasses.replace(
                 template.optimizer, learning_rate=learning_rate))
-        labels = 'all' if setting is None else f'{setting:g}'
-        name = f'segment-{arm}-n{labels}-s{seed}-lr{learning_rate:g}'
+        name = (f'segment-{arm}-n{_labels(setting)}-s{seed}-'
+                f'lr{learning_rate:g}')
         return Planned(name, run, arm, setting)
+
+    def find(self, name):
+        """Returns the run of that name.
+
+        Raises:
+          UserError: the experiment has no such run.
+        """
+        for planned in self._all():
+            if planned.name == name:
+                return planned
+        raise errors.UserError(f'{self.spec.name} has no run {name!r}: '
+                               '--dry_run lists them')
 
     def count(self):
         """Returns how many runs there are in all."""
         cells = len(self.spec.arms) * len(self.settings)
         each = len(self.grid) + len(self.spec.seeds) - 1
         return len(self.pretraining()) + cells * each
+
+    def _all(self):
+        """Yields every run there may be, at every learning rate."""
+        yield from self.pretraining()
+        for cell in itertools.product(self.spec.arms, self.settings,
+                                      self.spec.seeds, self.grid):
+            yield self.finetuning(*cell)
 
     def _denoising(self, arm, seed):
         supervised = arm == 'ddep' or self.spec.dep_from == 'supervised'
@@ -116,9 +136,13 @@ def describe(spec, stages, data_dir):
         for arm in spec.arms:
             lines += [_line(plan.finetuning(arm, setting, first, rate))
                       for rate in plan.grid]
-            lines += [f'  segment-{arm}-n{setting}-s{seed}  at the best of '
+            lines += [f'  segment-{arm}-n{_labels(setting)}-s{seed}  at the best of '
                       'these' for seed in others]
     return '\n'.join(lines)
+
+
+def _labels(setting):
+    return 'all' if setting is None else f'{setting:g}'
 
 
 def _line(planned):

@@ -1,5 +1,6 @@
 """Uses a finished run: segments files, evaluates a split."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -9,93 +10,113 @@ import tensorflow as tf
 import tqdm
 
 from ddep_tf import errors, evaluate
-from ddep_tf.data import pipelines
+from ddep_tf.data import transforms
 from ddep_tf.models import weights
-from ddep_tf.runtime import build, folder, pictures
+from ddep_tf.runtime import build, check, folder, measure, pictures
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
-def load_run(run_dir, strategy):
-    """Returns (RunSpec, network) of a finished segment run.
+def load_network(run_dir, run, strategy):
+    """Returns the network of a finished run, its weights loaded.
+
+    Args:
+      run_dir: the run folder.
+      run: its RunSpec.
+      strategy: tf.distribute.Strategy.
 
     Raises:
-      UserError: the folder is no segment run, or has no weights yet.
+      UserError: the run has no weights yet, or they do not fit.
     """
-    run = folder.read_run(run_dir)
-    if run.stage != 'segment':
-        raise errors.UserError(f'{run_dir} is a {run.stage} run: prediction '
-                               'needs one of the stage segment')
     path = pathlib.Path(run_dir) / folder.WEIGHTS
     arrays = weights.read_npz(path)
     with strategy.scope():
-        network = build.build_network(run)
+        network = build.build_network(run, path)
         weights.load_arrays(network, arrays, path)
-    return run, network
+    return network
 
 
-def predict_files(run_dir, inputs, output_dir, spec, strategy):
+def predict_files(run_dir, run, inputs, output_dir, strategy):
     """Writes a mask of train ids, and a coloured one, for every image.
 
     Args:
       run_dir: finished segment run.
+      run: its RunSpec; `evaluation` says how images are segmented.
       inputs: image files and folders of images.
       output_dir: masks go to NAME.png, pictures to NAME_colour.png.
-      spec: EvalSpec.
       strategy: tf.distribute.Strategy.
+
+    Raises:
+      UserError: the run is of another stage, there is no image, one cannot be
+        read, or a mask would replace an image or another mask.
     """
+    if run.stage != 'segment':
+        raise errors.UserError(f'{run_dir} is a {run.stage} run: prediction '
+                               'needs one of the stage segment')
     paths = find_images(inputs)
-    run, network = load_run(run_dir, strategy)
-    predictor = evaluate.Predictor(network, spec, strategy)
-    target = pathlib.Path(output_dir)
-    target.mkdir(parents=True, exist_ok=True)
+    targets = _targets(paths, pathlib.Path(output_dir))
+    network = load_network(run_dir, run, strategy)
+    predictor = evaluate.Predictor(network, run.evaluation, strategy)
+    pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
     palette = pictures.label_set(run).palette
-    for path in tqdm.tqdm(paths, desc='predict', unit='image'):
-        image = read_image(path)
-        ids = predict_image(predictor, image, run.data[0].scale)
-        Image.fromarray(ids).save(target / f'{path.stem}.png')
-        Image.fromarray(pictures.colour(ids, palette)).save(
-            target / f'{path.stem}_colour.png')
-    print(f'{len(paths)} masks in {target}')
+    for path, (mask, picture) in tqdm.tqdm(
+            zip(paths, targets), total=len(paths), desc='predict',
+            unit='image'):
+        ids = predict_image(predictor, read_image(path), run.data[0])
+        Image.fromarray(ids).save(mask)
+        Image.fromarray(pictures.colour(ids, palette)).save(picture)
+    print(f'{len(paths)} masks in {output_dir}')
 
 
-def predict_image(predictor, image, scale):
+def predict_image(predictor, image, dataset_spec):
     """Segments one image at its own size.
 
     Args:
       predictor: evaluate.Predictor.
       image: [H, W, 3] uint8.
-      scale: of the data set that the run was trained on.
+      dataset_spec: DatasetSpec that the run was trained on: the image is
+        resized as its images were.
 
     Returns:
       [H, W] uint8 train ids.
     """
-    size = image.shape[:2]
-    scaled = tf.image.resize(
-        image, [max(round(side * scale), 1) for side in size], antialias=True)
-    return evaluate.label_ids(predictor, (scaled / 127.5 - 1.0)[None], size)[0]
+    example = transforms.to_float(transforms.resize(
+        {'image': tf.constant(image)}, dataset_spec.scale,
+        dataset_spec.short_side))
+    return evaluate.label_ids(predictor, example['image'][None],
+                              image.shape[:2])[0]
 
 
-def evaluate_run(run_dir, data_dir, split, spec, strategy, output=''):
-    """Evaluates a finished run on a split, and prints its table."""
-    run, network = load_run(run_dir, strategy)
-    opened = build.open_sources(run, data_dir, split)
-    if not opened:
-        raise errors.UserError(f'{run.data[0].name} names no {split} split')
-    predictor = evaluate.Predictor(network, spec, strategy)
-    matrix = evaluate.evaluate(
-        predictor, pipelines.eval_dataset(opened[0], 1),
-        run.data[0].num_classes, opened[0].num_examples,
-        lambda items: tqdm.tqdm(items, desc='evaluate', leave=False))
-    result = evaluate.summary(matrix)
-    for name, iou in zip(pictures.label_set(run).class_names, result['iou']):
-        print(f'{name:24s} {100 * iou:6.2f}')
-    print(f'{"mean IoU":24s} {100 * result["mean_iou"]:6.2f}')
-    print(f'{"pixel accuracy":24s} {100 * result["pixel_accuracy"]:6.2f}')
+def evaluate_run(run_dir, run, data_dir, split, strategy, output=''):
+    """Evaluates a finished run on a split, and prints its table.
+
+    Args:
+      run_dir: the run folder.
+      run: its RunSpec; `evaluation` says how.
+      data_dir: root folder of the data.
+      split: 'val' or 'test'.
+      strategy: tf.distribute.Strategy.
+      output: JSON file for the numbers; '' writes none.
+
+    Returns:
+      dict of what measure.Meter measures, and the split.
+    """
+    inputs = {split: build.open_sources(run, data_dir, split)}
+    if not inputs[split]:
+        raise errors.UserError(f'{run.data[0].name} names no {split} split: '
+                               f'set DatasetSpec.{split}_split of the run')
+    check.check_inputs(inputs, data_dir)
+    network = load_network(run_dir, run, strategy)
+    with strategy.scope():
+        objective = build.build_objective(run, network)
+    with check.explained(inputs):
+        result = measure.Meter(run, objective, strategy).measure(
+            inputs[split][0])
+    print('\n'.join(_table(run, result)))
+    result = {'split': split, **result,
+              'evaluation': dataclasses.asdict(run.evaluation)}
     if output:
-        folder.write_atomic(output, json.dumps(
-            {**result, 'split': split, 'images': opened[0].num_examples,
-             'confusion_matrix': matrix.tolist()}, indent=2))
+        folder.write_atomic(output, json.dumps(result, indent=2))
     return result
 
 
@@ -125,3 +146,35 @@ def read_image(path):
     except (OSError, SyntaxError, ValueError) as error:
         raise errors.UserError(f'{path} is no whole image ({error}): replace '
                                'or remove it') from error
+
+
+def _targets(paths, output_dir):
+    """Returns (mask, picture) paths, none of which is an input or twice."""
+    targets, taken = [], {path.resolve(): path for path in paths}
+    for path in paths:
+        pair = (output_dir / f'{path.stem}.png',
+                output_dir / f'{path.stem}_colour.png')
+        for target in pair:
+            other = taken.setdefault(target.resolve(), path)
+            if other is not path or target.resolve() == path.resolve():
+                raise errors.UserError(
+                    f'--input {path}: its {target} would replace what is of '
+                    f'{other}: choose another --output_dir')
+        targets.append(pair)
+    return targets
+
+
+def _table(run, result):
+    """Yields the lines of a measured split, points for what is a ratio."""
+    if run.stage == 'segment':
+        names = pictures.label_set(run).class_names
+        rows = [*zip(names, result['iou']), ('mean IoU', result['mean_iou']),
+                ('pixel accuracy', result['pixel_accuracy'])]
+    elif run.stage == 'classify':
+        rows = [('accuracy', result['accuracy'])]
+    else:
+        rows = []
+        yield f'{"denoising loss":24s} {result["loss"]:.4f}'
+    for name, value in rows:
+        yield f'{name:24s} {100 * value:6.2f}'
+    yield f'{"images":24s} {result["images"]:6d}'

@@ -1,5 +1,6 @@
 """What the launchers share: flags, exit codes, errors of one line. No TF."""
 
+import dataclasses
 import os
 import sys
 
@@ -7,7 +8,7 @@ from absl import app, flags, logging
 
 from ddep_tf import errors
 
-OK, USER_ERROR, STOPPED, PREEMPTED = 0, 2, 3, 143
+OK, USER_ERROR, STOPPED, INTERRUPTED, PREEMPTED = 0, 2, 3, 130, 143
 FLAGS = flags.FLAGS
 STRATEGIES = ['auto', 'tpu', 'mirrored', 'multi_worker', 'one_device']
 
@@ -62,6 +63,18 @@ def run_stage(stage):
         train.train(run, operative, FLAGS.run_dir, FLAGS.data_dir, strategy)
 
 
+def finished_run():
+    """Returns the RunSpec in --run_dir, its EvalSpec as gin binds over it."""
+    from ddep_tf import configure
+    from ddep_tf.runtime import folder
+    if not FLAGS.run_dir:
+        raise errors.UserError('--run_dir is missing: name a finished run')
+    run = folder.read_run(FLAGS.run_dir)
+    evaluation = configure.load_evaluation(
+        run.evaluation, FLAGS.gin_file, FLAGS.gin_param)
+    return dataclasses.replace(run, evaluation=evaluation)
+
+
 def start_tensorflow():
     """Imports TensorFlow, quietly, and returns the strategy of the flags."""
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
@@ -112,6 +125,9 @@ def _guarded(function):
         return _fail(error, STOPPED)
     except errors.Preempted as error:
         return _fail(error, PREEMPTED)
+    except KeyboardInterrupt:
+        return _fail('interrupted: the same command goes on from the last '
+                     'saved state', INTERRUPTED)
     except OSError as error:
         return _fail(f'{error.filename or "a file"}: {error.strerror}: free '
                      'space, or choose a folder that can be written',

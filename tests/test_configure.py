@@ -62,23 +62,16 @@ def test_specs_survive_json():
     assert again == run
 
 
-def _shipped(folder):
-    return sorted(str(path.relative_to(configure.GIN_ROOT))
-                  for path in (configure.GIN_ROOT / folder).glob('*.gin'))
+def test_gin_binds_over_the_evaluation_of_a_run():
+    kept = specs.EvalSpec(batch_size=3, tile=(64, 64))
+    assert configure.load_evaluation(kept) == kept
+    changed = configure.load_evaluation(
+        kept, (), ['EvalSpec.flip=True', 'EvalSpec.tile=()'])
+    assert changed == specs.EvalSpec(batch_size=3, flip=True)
 
 
-@pytest.mark.parametrize('model', _shipped('model'))
-@pytest.mark.parametrize('width', _shipped('width'))
-@pytest.mark.parametrize('stage', specs.STAGES)
-@pytest.mark.parametrize('data', _shipped('data'))
-def test_every_shipped_combination_parses(model, width, data, stage):
-    files = [model, width, data, f'stage/{stage}.gin']
-    run, _ = configure.load_run(stage, files, ())
-    assert run.stage == stage and run.data[0].name in data
-
-
-@pytest.mark.parametrize('leaf', _shipped('experiments'))
-def test_every_experiment_parses(leaf):
-    experiment, stages, _ = configure.load_experiment([leaf], ())
-    assert f'experiments/{experiment.name}.gin' == leaf
-    assert 'segment' in stages
+@pytest.mark.parametrize('param', [
+    'EvalSpec.flips=True', 'RunSpec.steps=3', 'EvalSpec.overlap=1.5'])
+def test_what_an_evaluation_cannot_take_is_refused(param):
+    with pytest.raises(errors.UserError):
+        configure.load_evaluation(specs.EvalSpec(), (), [param])

@@ -73,6 +73,12 @@ class Source(abc.ABC):
         """Number of examples."""
         return self._count() if self._kept is None else len(self._kept)
 
+    @property
+    def key(self):
+        """What tells this source from others below one data_dir: hashable."""
+        kept = None if self._kept is None else self._kept.tobytes()
+        return self.spec, self.split, self.stage, kept
+
     def subset(self, ids):
         """Returns a Source of these examples only, in this source's order.
 

@@ -17,7 +17,7 @@ from ddep_tf.models.npz import read_keys, read_npz, save_npz
 
 __all__ = ['LoadReport', 'export_arrays', 'format_table', 'graft',
            'load_arrays', 'load_vit_npz', 'named_variables',
-           'position_grid_of', 'read_npz', 'save_npz']
+           'position_grid', 'position_grid_of', 'read_npz', 'save_npz']
 
 POSITIONS = 'Transformer/posembed_input/pos_embedding'
 _HEADS = ('head', 'pre_logits')
@@ -88,8 +88,11 @@ def load_vit_npz(model, path, head='strict'):
     skipped = {key for key in named if head == 'skip' and _is_head(key)}
     wanted = {key: v for key, v in named.items() if key not in skipped}
     unused = set(arrays) - set(wanted)
-    _refuse(path, 'has unknown arrays',
-            sorted(key for key in unused if not _may_go_unused(key, named)))
+    # A classifier is loaded whole: without its pre_logits the head's numbers
+    # would mean something else.
+    whole = head == 'strict' and any(map(_is_head, named))
+    _refuse(path, 'has unknown arrays', sorted(
+        key for key in unused if whole or not _may_go_unused(key, named)))
     _assign(_checked(wanted, _fit_positions(model, arrays, path), path), named)
     return LoadReport(sorted(wanted), sorted(unused), sorted(skipped))
 
@@ -143,6 +146,12 @@ def _refuse(path, what, keys, most=4):
 def _npz_of(path):
     path = pathlib.Path(path)
     return path / 'weights.npz' if path.is_dir() else path
+
+
+def position_grid(model):
+    """Returns (rows, columns) of a network's position embedding, or None."""
+    layer = layout.position_layer(model)
+    return layer and layer.grid
 
 
 def position_grid_of(path):

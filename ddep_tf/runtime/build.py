@@ -65,9 +65,19 @@ def train_dataset(run, train_sources, start_step=0):
         start_step=start_step, flip=run.flip, add=noise_hook(run))
 
 
-def build_network(run):
-    """Builds the network of a run's stage, for any input size."""
-    grid = position_grid(run)
+def build_network(run, weights_path=''):
+    """Builds the network of a run's stage, for any input size.
+
+    Args:
+      run: RunSpec.
+      weights_path: run folder or .npz that will be loaded whole; its position
+        grid holds. '' takes that of the run's spec, of its initial encoder,
+        or of its crop.
+
+    Returns:
+      Classifier or Network.
+    """
+    grid = _position_grid(run, weights_path)
     if run.stage == 'classify':
         return encoder.build_classifier(
             run.encoder.name, run.data[0].num_classes,
@@ -81,18 +91,16 @@ def build_network(run):
                                    (None, None), position_grid=grid)
 
 
-def position_grid(run):
-    """Returns the grid of the position embedding, (rows, columns)."""
+def _position_grid(run, weights_path):
     if run.encoder.position_grid:
         return tuple(run.encoder.position_grid)
-    of_file = None
-    if run.init_encoder:
-        of_file = weights.position_grid_of(run.init_encoder)
+    path = weights_path or run.init_encoder
+    of_file = weights.position_grid_of(path) if path else None
     return of_file or tuple(side // specs.STRIDE for side in run.crop_size)
 
 
 def build_objective(run, network):
-    """Wraps the network in its stage's objective, its optimizer built."""
+    """Wraps the network in its stage's objective, without an optimizer."""
     if run.stage == 'classify':
         objective = classify.Classify(network)
     elif run.stage == 'denoise':
@@ -100,10 +108,15 @@ def build_objective(run, network):
     else:
         objective = segment.Segment(network)
     objective.build(None)
-    objective.optimizer = optimizer.Adam(
-        run.optimizer, run.steps, network.encoder.trainable_variables)
-    objective.optimizer.build(objective.trained)
     return objective
+
+
+def add_optimizer(run, objective):
+    """Gives an objective its optimizer, built, to train with."""
+    objective.optimizer = optimizer.Adam(
+        run.optimizer, run.steps,
+        objective.network.encoder.trainable_variables)
+    objective.optimizer.build(objective.trained)
 
 
 def graft(run, network):

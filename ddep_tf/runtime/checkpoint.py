@@ -10,6 +10,11 @@ from ddep_tf import errors
 class State:
     """Objective, optimizer and step in `state/`.
 
+    Attributes:
+      step: int64 variable, optimiser steps taken.
+      best: float32 variable, the best validation value so far.
+      seconds: float64 variable, wall-clock up to the last save.
+
     Args:
       run_dir: the run folder.
       objective: keras.Model, built.
@@ -20,9 +25,11 @@ class State:
     def __init__(self, run_dir, objective, optimizer, keep):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best = tf.Variable(float('nan'), trainable=False)
+        self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         folder = pathlib.Path(run_dir) / 'state'
         parts = tf.train.Checkpoint(model=objective, optimizer=optimizer,
-                                    step=self.step, best=self.best)
+                                    step=self.step, best=self.best,
+                                    seconds=self.seconds)
         self._last = tf.train.CheckpointManager(
             parts, str(folder), max_to_keep=keep, step_counter=self.step)
         self._best = tf.train.CheckpointManager(
@@ -41,8 +48,9 @@ class State:
                     'start this run again') from error
         return int(self.step.numpy())
 
-    def save(self):
-        """Writes the state of this step."""
+    def save(self, seconds):
+        """Writes the state of this step, reached after so many seconds."""
+        self.seconds.assign(seconds)
         if self._last.latest_checkpoint is None or self._newer():
             self._last.save(checkpoint_number=int(self.step.numpy()))
 

@@ -87,6 +87,20 @@ def test_classifier_without_pre_logits(tmp_path, arrays):
         weights.load_vit_npz(model, tmp_path / 'weights.npz', head='drop')
 
 
+def test_classifier_never_drops_pre_logits(tmp_path):
+    """As wide as the tokens they may be, the head is made for their output."""
+    arrays = numpy_encoder.random_arrays((2, 2), num_classes=3,
+                                         representation_size=48)
+    path = _saved(tmp_path, arrays)
+    model = encoder.build_classifier('tiny', 3, image_size=(32, 32))
+    before = weights.export_arrays(model)
+    with pytest.raises(ValueError, match='pre_logits'):
+        weights.load_vit_npz(model, path)
+    _assert_equal(weights.export_arrays(model), before)
+    report = weights.load_vit_npz(model, path, head='skip')
+    assert report.missing == ['head/bias', 'head/kernel']
+
+
 def test_round_trip_is_exact(tmp_path):
     for net in (_network(norm='batch'), _network(name='efficientnet_lite0'),
                 encoder.build_classifier('tiny', 3, 4, (32, 48))):

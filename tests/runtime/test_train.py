@@ -103,6 +103,7 @@ def test_denoising_moves_no_bit_of_a_frozen_encoder(make_run, tmp_path):
     before = {k: v.numpy() for k, v in weights.named_variables(
         network).items()}
     objective = build.build_objective(run, network)
+    build.add_optimizer(run, objective)
     batch = next(iter(build.train_dataset(run, build.open_sources(run, ''))))
     for _ in range(3):
         objective.train_step(batch)
@@ -129,6 +130,7 @@ def test_dep_trains_the_encoder(make_run):
     run = make_run('denoise', train_encoder=True)
     network = build.build_network(run)
     objective = build.build_objective(run, network)
+    build.add_optimizer(run, objective)
     kernel = weights.named_variables(network)['conv_root/kernel']
     before = kernel.numpy()
     batch = next(iter(build.train_dataset(run, build.open_sources(run, ''))))

@@ -1,0 +1,87 @@
+"""Measures a network on a split, by its stage's own numbers."""
+
+import tensorflow as tf
+import tqdm
+
+from ddep_tf import evaluate
+from ddep_tf.data import pipelines
+from ddep_tf.runtime import build
+
+
+class Meter:
+    """What training, evaluation and pictures share, so traced only once.
+
+    Attributes:
+      infer: segment: evaluate.Predictor; denoise: batch -> (noisy, clean),
+        [B, H, W, 3] float32 each; classify: None.
+
+    Args:
+      run: RunSpec; its `evaluation` says how images are segmented.
+      objective: Objective around the network.
+      strategy: tf.distribute.Strategy.
+    """
+
+    def __init__(self, run, objective, strategy):
+        self._run = run
+        self._strategy = strategy
+        self._eval_step = tf.function(objective.eval_step,
+                                      reduce_retracing=True)
+        self.infer = self._inference(objective)
+
+    def measure(self, source):
+        """Measures every image of a source once.
+
+        Returns:
+          dict of 'value', the number that stands for all (mean IoU, accuracy,
+          or denoising loss), 'images', and what else the stage measures.
+
+        Raises:
+          RuntimeError: the source gave another number of images than it has.
+        """
+        if self._run.stage == 'segment':
+            return self._measure_pixels(source)
+        return self._measure_batches(source)
+
+    def _inference(self, objective):
+        if self._run.stage == 'segment':
+            return evaluate.Predictor(objective.network, self._run.evaluation,
+                                      self._strategy)
+        if self._run.stage == 'classify':
+            return None
+        restore = tf.function(objective.restore)
+        return lambda batch: self._strategy.experimental_local_results(
+            self._strategy.run(restore, args=(batch,)))[0]
+
+    def _measure_pixels(self, source):
+        matrix = evaluate.evaluate(
+            self.infer, pipelines.eval_dataset(source, 1),
+            self._run.data[0].num_classes, source.num_examples, bar)
+        summary = evaluate.summary(matrix)
+        return {'value': summary['mean_iou'], **summary,
+                'confusion_matrix': matrix.tolist(),
+                'images': source.num_examples}
+
+    def _measure_batches(self, source):
+        """Mean over a split's images of the objective's own metrics."""
+        dataset = pipelines.eval_dataset(
+            source, self._run.evaluation.batch_size, self._run.crop_size,
+            add=build.noise_hook(self._run))
+        totals, seen = {}, 0
+        replicas = self._strategy.num_replicas_in_sync
+        for batch in bar(dataset):
+            count = len(batch['position'])
+            shares = self._strategy.run(self._eval_step, args=(batch,))
+            for name, share in shares.items():
+                share = self._strategy.experimental_local_results(share)[0]
+                totals[name] = (totals.get(name, 0.0) +
+                                float(share) * replicas * count)
+            seen += count
+        evaluate.check_seen(seen, source.num_examples)
+        means = {name: total / seen for name, total in totals.items()}
+        value = means['accuracy' if 'accuracy' in means else 'loss']
+        return {'value': value, **means, 'images': seen}
+
+
+def bar(iterable):
+    """Shows that an evaluation goes on; it leaves no line behind."""
+    return tqdm.tqdm(iterable, desc='evaluate', leave=False, mininterval=1.0)

@@ -1,0 +1,94 @@
+"""Every shipped gin file is parsed, built and dry-run.
+
+Data sets and weights are small files of the real layouts.
+"""
+
+import dataclasses
+import os
+
+import pytest
+
+from ddep_tf import configure, plan, specs
+from ddep_tf.runtime import strategy, train
+
+import layouts
+
+
+def _shipped(folder):
+    return sorted(path.stem for path in
+                  (configure.GIN_ROOT / folder).glob('*.gin'))
+
+
+def _dry_run(run, data_dir):
+    return train.describe(run, str(data_dir),
+                          strategy.get_strategy('one_device'))
+
+
+def _gin(**files):
+    return [f'{folder}/{name}.gin' for folder, name in files.items()]
+
+
+@pytest.mark.parametrize('model', _shipped('model'))
+@pytest.mark.parametrize('width', _shipped('width'))
+@pytest.mark.parametrize('stage', specs.STAGES)
+@pytest.mark.parametrize('data', _shipped('data'))
+def test_every_combination_parses(model, width, data, stage):
+    run, _ = configure.load_run(
+        stage, _gin(model=model, width=width, data=data, stage=stage))
+    assert run.stage == stage and run.data[0].name == data
+    assert run.encoder.name == model
+    assert f'{run.decoder.width_multiplier}x' == width
+
+
+# The width is the decoder's: it shows in any stage but the first.
+@pytest.mark.parametrize('model', _shipped('model'))
+@pytest.mark.parametrize('width, stage', [
+    ('1x', 'classify'), ('1x', 'segment'),
+    *((width, 'denoise') for width in _shipped('width'))])
+def test_every_network_is_built_and_dry_run(model, width, stage):
+    run, _ = configure.load_run(
+        stage, _gin(model=model, width=width, data='shapes', stage=stage),
+        ['shapes/DatasetSpec.limit=2'])
+    shown = _dry_run(run, '')
+    assert 'images     2 of shapes' in shown and '0 loaded' in shown
+    if stage == 'denoise':
+        rows = dict(line.split()[1:3] for line in shown.splitlines()
+                    if line.startswith('new '))
+        entry = run.decoder.entry_channels * run.decoder.width_multiplier
+        assert rows['decoder/entry/norm/scale'] == str(entry)
+
+
+@pytest.mark.parametrize('data', _shipped('data'))
+def test_every_data_set_is_dry_run(data, tmp_path):
+    data_dir = layouts.make(tmp_path, data)
+    stage = 'segment' if data in ('camvid', 'shapes') else 'classify'
+    run, _ = configure.load_run(
+        stage, _gin(model='tiny', data=data, stage=stage))
+    count = 2000 if data == 'shapes' else 3
+    assert f'images     {count} of {data}' in _dry_run(run, data_dir)
+
+
+@pytest.mark.parametrize('leaf', _shipped('experiments'))
+def test_every_experiment_is_planned_built_and_dry_run(leaf, tmp_path):
+    data_dir = layouts.make(tmp_path, leaf)
+    spec, stages, _ = configure.load_experiment([f'experiments/{leaf}.gin'])
+    assert spec.name == leaf
+    shown = plan.describe(spec, stages, str(data_dir))
+    graph = plan.Plan(spec, stages, str(tmp_path / 'run'), str(data_dir))
+    assert f'{leaf}: {graph.count()} runs' in shown
+    setting = graph.settings[0]
+    for planned in [*graph.pretraining()[:2], *(
+            graph.finetuning(arm, setting, spec.seeds[0], graph.grid[0])
+            for arm in spec.arms)]:
+        assert f'  {planned.name}  ' in shown
+        # More labels than the made data has, and earlier runs' weights, are
+        # not there yet.
+        run = dataclasses.replace(
+            planned.run, label_count=0,
+            init_encoder=_there(planned.run.init_encoder), init_decoder='')
+        table = _dry_run(run, data_dir)
+        assert ('\n0 loaded' in table) == (not run.init_encoder)
+
+
+def _there(path):
+    return path if os.path.exists(path) else ''
