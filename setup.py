@@ -40,6 +40,7 @@ setuptools.setup(
         'matplotlib>=3.8',                # The curves of a report.
         'numpy>=1.26',
         'pillow>=10.0',                   # Masks and pictures on the host.
+        'scipy>=1.11',                    # Student's t of a report's intervals.
         'tensorflow==2.20.*',
         'tensorflow-datasets>=4.9.7,<5',
         'tf-models-official==2.20.*',     # orbit, the training loop.
@@ -48,8 +49,8 @@ setuptools.setup(
     extras_require={
         'test': [
             'pytest>=8.0',
+            'pytest-xdist>=3.5',          # Tests on all cores.
             'scikit-learn>=1.4',          # Reference of the confusion matrix.
-            'scipy>=1.11',                # Reference of the resizes; t-test.
         ],
     },
 )

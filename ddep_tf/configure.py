@@ -88,6 +88,8 @@ def load_experiment(gin_files=(), gin_params=()):
     _parse(gin_files, gin_params)
     experiment = _build(specs.ExperimentSpec)
     stages = {stage: _run_spec(stage, {}) for stage in stages_of(experiment)}
+    for run in stages.values():
+        _check_template(run)
     _check_used(gin_params)
     return experiment, stages, _operative()
 
@@ -130,6 +132,16 @@ def stages_of(experiment):
     stages = ['classify'] if encoded and not experiment.encoder_weights else []
     stages += ['denoise'] if arms & {'ddep', 'dep'} else []
     return stages + ['segment']
+
+
+def _check_template(run):
+    """An experiment sets these for each run: bound, they would be ignored."""
+    for name in ('seed', 'init_encoder', 'init_decoder', 'label_count',
+                 'label_fraction', 'train_encoder'):
+        if getattr(run, name):
+            raise errors.UserError(
+                f'RunSpec.{name} is set by the experiment for each run: '
+                'remove the binding, and see ExperimentSpec')
 
 
 def _run_spec(stage, overrides):

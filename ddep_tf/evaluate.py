@@ -36,14 +36,19 @@ class Predictor:
         Returns:
           Probabilities, [B, height, width, C] float32.
         """
-        views = []
+        total, count = 0.0, 0
+        for view in self._views(images, size):
+            total, count = total + view, count + 1
+        return total / count
+
+    def _views(self, images, size):
+        """Yields one at a time: 12 views of 150 classes fill a memory."""
         for scale in self._spec.scales:
             scaled = _rescale(images, scale)
-            views.append(_resize(self._view(scaled), size))
+            yield _resize(self._view(scaled), size)
             if self._spec.flip:
                 mirrored = self._view(tf.reverse(scaled, [2]))
-                views.append(_resize(tf.reverse(mirrored, [2]), size))
-        return tf.add_n(views) / len(views)
+                yield _resize(tf.reverse(mirrored, [2]), size)
 
     def _view(self, images):
         """Probabilities of one view at its own size: whole, or by tiles."""
@@ -138,6 +143,9 @@ def label_ids(predictor, images, size):
     if not np.isfinite(images).all():
         raise errors.UserError('the image holds values that are not finite')
     probabilities = predictor(tf.convert_to_tensor(images), size)
+    if not tf.math.is_finite(tf.reduce_sum(probabilities)):
+        raise errors.UserError('the network gives values that are not finite: '
+                               'its weights are of no use, train again')
     return tf.argmax(probabilities, -1).numpy().astype(np.uint8)
 
 

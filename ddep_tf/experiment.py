@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import math
 import pathlib
+import signal
 import subprocess
 
 from ddep_tf import errors, plan, specs
@@ -43,6 +45,10 @@ class Experiment:
         self._runner = runner
         self.labels = pictures.label_set(stages['segment'])
         self.rows, self.curves, self.classes = [], [], []
+        if len(self.plan.grid) > 1 and not stages['segment'].data[0].val_split:
+            raise errors.UserError(
+                'ExperimentSpec.learning_rates needs a val split to choose '
+                'on: set DatasetSpec.val_split')
         self._open(stages)
 
     def run(self):
@@ -65,18 +71,29 @@ class Experiment:
         """Fine-tunes over the grid. Returns the rate that is best on val."""
         grid = [self.plan.finetuning(arm, setting, seed, rate)
                 for rate in self.plan.grid]
-        done = [self._do(planned, test=len(grid) == 1) for planned in grid]
-        best = 0
-        if len(grid) > 1:
-            if any(result['val'] is None for result in done):
-                raise errors.UserError(
-                    'ExperimentSpec.learning_rates needs a val split to '
-                    'choose on: set DatasetSpec.val_split')
-            best = max(range(len(grid)), key=lambda i: done[i]['val'])
-            done[best] = self._do(grid[best])
+        if len(grid) == 1:
+            self._add(grid[0], self._do(grid[0]), chosen=True)
+            return self.plan.grid[0]
+        done = [self._attempt(planned) for planned in grid]
+        scores = [_score(result) for result in done]
+        best = scores.index(max(scores))
+        if scores[best] == -math.inf:
+            raise errors.TrainingStopped(
+                f'{arm}, {setting} labels: no learning rate of '
+                f'{self.plan.grid} trained to its end')
+        done[best] = self._do(grid[best])
         for i, (planned, result) in enumerate(zip(grid, done)):
-            self._add(planned, result, chosen=i == best)
+            self._add(planned, result or _stopped(done[best]), i == best)
         return self.plan.grid[best]
+
+    def _attempt(self, planned):
+        """Returns the result without test, None where the loss diverged."""
+        try:
+            return self._do(planned, test=False)
+        except errors.TrainingStopped as error:
+            print(f'{planned.name}: {error}; it counts as the worst',
+                  flush=True)
+            return None
 
     def _do(self, planned, test=True):
         print(f'--- {planned.name} ({len(self.rows)} of {self.plan.count()} '
@@ -88,7 +105,8 @@ class Experiment:
                   'stages': {k: json.loads(specs.to_json(v))
                              for k, v in stages.items()}}
         plan_file = self.where / 'plan.json'
-        if plan_file.exists() and json.loads(plan_file.read_text()) != wanted:
+        started = any(map(folder.is_started, self.where.glob('runs/*')))
+        if started and folder.read_json(plan_file) != wanted:
             raise errors.UserError(
                 f'--run_dir {self.where} holds another experiment or another '
                 'version of this one: choose another folder')
@@ -162,14 +180,37 @@ def by_command(command):
         done = train.finished(planned.run, run_dir, test)
         if done:
             return done
-        code = subprocess.run(
-            [*command, f'--only={planned.name}', f'--test={test}'],
-            check=False).returncode
+        code = _wait([*command, f'--only={planned.name}', f'--test={test}'])
         if code:
             raise _ERRORS.get(code, RuntimeError)(
                 f'the run {planned.name} ended with exit code {code}')
         return folder.read_result(run_dir)
     return do
+
+
+def _wait(command):
+    """Runs a command, hands SIGTERM on to it, and returns its exit code."""
+    with subprocess.Popen(command) as process:
+        before = signal.signal(signal.SIGTERM,
+                               lambda *_: process.terminate())
+        try:
+            return process.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _score(result):
+    """What a grid is sorted by: val, the worst where there is none."""
+    if result is None or math.isnan(result['val']):
+        return -math.inf
+    return result['val']
+
+
+def _stopped(other):
+    """The row's numbers of a run whose loss diverged, beside a sound one."""
+    return {**dict.fromkeys(('steps', 'val', 'test', 'seconds', 'commit'), ''),
+            'images': other['images'],
+            'subset_sha256': other['subset_sha256']}
 
 
 def _csv(columns, rows):

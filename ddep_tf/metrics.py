@@ -25,9 +25,10 @@ def confusion_matrix(labels, predictions, num_classes,
         the classes.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    if num_classes < 1:
-        raise errors.UserError(f'num_classes must be above 0, got '
-                               f'{num_classes}')
+    if not specs.is_count(num_classes):
+        raise errors.UserError('num_classes must be a whole number above 0, '
+                               f'got {num_classes!r}')
+    num_classes = int(num_classes)
     if labels.shape != predictions.shape:
         raise errors.UserError('labels and predictions must have one shape, '
                                f'got {labels.shape} and {predictions.shape}')

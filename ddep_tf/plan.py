@@ -15,7 +15,8 @@ class Planned:
       name: of its folder in `runs/`.
       run: RunSpec.
       arm: '' for the shared encoder.
-      setting: its label setting, a count or a fraction; None without labels.
+      setting: its label setting, an int (count) or a float (fraction); None
+        is all labels, or a run without any.
     """
     name: str
     run: specs.RunSpec

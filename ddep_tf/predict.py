@@ -11,29 +11,9 @@ import tqdm
 
 from ddep_tf import errors, evaluate
 from ddep_tf.data import transforms
-from ddep_tf.models import weights
-from ddep_tf.runtime import build, check, folder, measure, pictures
+from ddep_tf.runtime import build, folder, measure, pictures
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
-
-
-def load_network(run_dir, run, strategy):
-    """Returns the network of a finished run, its weights loaded.
-
-    Args:
-      run_dir: the run folder.
-      run: its RunSpec.
-      strategy: tf.distribute.Strategy.
-
-    Raises:
-      UserError: the run has no weights yet, or they do not fit.
-    """
-    path = pathlib.Path(run_dir) / folder.WEIGHTS
-    arrays = weights.read_npz(path)
-    with strategy.scope():
-        network = build.build_network(run, path)
-        weights.load_arrays(network, arrays, path)
-    return network
 
 
 def predict_files(run_dir, run, inputs, output_dir, strategy):
@@ -55,7 +35,7 @@ def predict_files(run_dir, run, inputs, output_dir, strategy):
                                'needs one of the stage segment')
     paths = find_images(inputs)
     targets = _targets(paths, pathlib.Path(output_dir))
-    network = load_network(run_dir, run, strategy)
+    network = build.load_network(run, run_dir, strategy)
     predictor = evaluate.Predictor(network, run.evaluation, strategy)
     pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
     palette = pictures.label_set(run).palette
@@ -99,19 +79,12 @@ def evaluate_run(run_dir, run, data_dir, split, strategy, output=''):
       output: JSON file for the numbers; '' writes none.
 
     Returns:
-      dict of what measure.Meter measures, and the split.
+      dict as of measure.measure_run, and the split.
+
+    Raises:
+      UserError: as measure.measure_run.
     """
-    inputs = {split: build.open_sources(run, data_dir, split)}
-    if not inputs[split]:
-        raise errors.UserError(f'{run.data[0].name} names no {split} split: '
-                               f'set DatasetSpec.{split}_split of the run')
-    check.check_inputs(inputs, data_dir)
-    network = load_network(run_dir, run, strategy)
-    with strategy.scope():
-        objective = build.build_objective(run, network)
-    with check.explained(inputs):
-        result = measure.Meter(run, objective, strategy).measure(
-            inputs[split][0])
+    result = measure.measure_run(run, run_dir, data_dir, split, strategy)
     print('\n'.join(_table(run, result)))
     result = {'split': split, **result,
               'evaluation': dataclasses.asdict(run.evaluation)}

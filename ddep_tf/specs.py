@@ -8,6 +8,7 @@ and not verified, [O] our own choice.
 
 import dataclasses
 import json
+import numbers
 import types
 import typing
 
@@ -21,13 +22,22 @@ IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
 
 
+def is_count(value):
+    """Returns whether `value` is a whole number above 0, and no bool."""
+    return (isinstance(value, numbers.Integral) and value > 0
+            and not isinstance(value, bool))
+
+
 def check_size(size, name, stride=STRIDE):
     """Returns `size` as two ints. UserError unless multiples of `stride`."""
     try:
-        height, width = (int(side) for side in size)
+        height, width = size
     except (TypeError, ValueError):
-        raise errors.UserError(
-            f'{name} must be (height, width), got {size!r}') from None
+        height = width = None
+    if not all(isinstance(side, numbers.Integral) for side in (height, width)):
+        raise errors.UserError(f'{name} must be (height, width) in whole '
+                               f'pixels, got {size!r}')
+    height, width = int(height), int(width)
     if min(height, width) <= 0 or height % stride or width % stride:
         raise errors.UserError(
             f'{name} must be positive multiples of {stride}, '
@@ -49,11 +59,51 @@ def _positive(value, name, zero=False):
 
 
 @dataclasses.dataclass(frozen=True)
-class DatasetSpec:
+class _Spec:
+    """Holds its fields to their types: gin and JSON know no better."""
+
+    def __post_init__(self):
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            name = f'{type(self).__name__}.{field.name}'
+            value = _typed(hints[field.name], getattr(self, field.name), name)
+            object.__setattr__(self, field.name, value)
+
+
+def _typed(hint, value, name):
+    """Returns `value` as of type `hint`: 1 is a float, a list is a tuple."""
+    if isinstance(hint, types.GenericAlias):
+        return _typed_items(typing.get_args(hint), value, name)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if hint is int and number and float(value).is_integer():
+        return int(value)
+    if hint is float and number:
+        return float(value)
+    if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
+        return value
+    kind = {int: 'a whole number', float: 'a number', str: 'a string in quotes',
+            bool: 'True or False'}.get(hint, f'a {hint.__name__}')
+    raise errors.UserError(f'{name} must be {kind}, got {value!r}')
+
+
+def _typed_items(kinds, value, name):
+    if not isinstance(value, (tuple, list)):
+        raise errors.UserError(f'{name} must be a tuple, such as ({value!r},), '
+                               f'got {value!r}')
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(value) != len(kinds):
+        raise errors.UserError(f'{name} must have {len(kinds)} entries, got '
+                               f'{value!r}')
+    return tuple(_typed(*pair, name) for pair in zip(kinds, value))
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec(_Spec):
     """Where examples come from and how large they enter the pipeline.
 
     Attributes:
-      name: shown in tables; the id map's name where `label_set` is empty.
+      name: shown in tables.
       source: one of SOURCES.
       path: TFDS builder (with version), or a folder below `--data_dir`
         ('' is `--data_dir` itself).
@@ -92,6 +142,7 @@ class DatasetSpec:
     id_key: str = 'file_name'
 
     def __post_init__(self):
+        super().__post_init__()
         _require(self.source, SOURCES, 'DatasetSpec.source')
         _positive(self.scale, 'DatasetSpec.scale')
         _positive(self.short_side, 'DatasetSpec.short_side', zero=True)
@@ -103,7 +154,7 @@ class DatasetSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderSpec:
+class EncoderSpec(_Spec):
     """The encoder. Its weights come by RunSpec.init_encoder.
 
     Attributes:
@@ -117,6 +168,7 @@ class EncoderSpec:
     dropout: float = 0.0
 
     def __post_init__(self):
+        super().__post_init__()
         _require(self.name, ENCODERS, 'EncoderSpec.name')
         if not 0 <= self.dropout < 1:
             raise errors.UserError('EncoderSpec.dropout must lie in [0, 1), '
@@ -124,7 +176,7 @@ class EncoderSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderSpec:
+class DecoderSpec(_Spec):
     """The decoder of TransUNet [R], its norm and widths ours.
 
     Attributes:
@@ -144,6 +196,7 @@ class DecoderSpec:
     align_corners: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         _positive(self.width_multiplier, 'DecoderSpec.width_multiplier')
         _require(self.norm, ('group', 'batch'), 'DecoderSpec.norm')
         if len(self.block_channels) != 4:
@@ -160,7 +213,7 @@ class DecoderSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class NoiseSpec:
+class NoiseSpec(_Spec):
     """The corruption of the denoising stage.
 
     Attributes:
@@ -176,6 +229,7 @@ class NoiseSpec:
     level: str = 'fixed'
 
     def __post_init__(self):
+        super().__post_init__()
         _require(self.kind, ('scaled', 'simple'), 'NoiseSpec.kind')
         _require(self.target, ('noise', 'image'), 'NoiseSpec.target')
         _require(self.level, ('fixed', 'uniform', 'cosine'), 'NoiseSpec.level')
@@ -185,7 +239,7 @@ class NoiseSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimizerSpec:
+class OptimizerSpec(_Spec):
     """Adam with cosine decay [S].
 
     Attributes:
@@ -209,6 +263,7 @@ class OptimizerSpec:
     epsilon: float = 1e-8
 
     def __post_init__(self):
+        super().__post_init__()
         _positive(self.learning_rate, 'OptimizerSpec.learning_rate')
         _positive(self.encoder_factor, 'OptimizerSpec.encoder_factor', True)
         _positive(self.warmup_steps, 'OptimizerSpec.warmup_steps', True)
@@ -220,7 +275,7 @@ class OptimizerSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalSpec:
+class EvalSpec(_Spec):
     """How images are evaluated and predicted.
 
     Attributes:
@@ -240,6 +295,7 @@ class EvalSpec:
     samples: int = 4
 
     def __post_init__(self):
+        super().__post_init__()
         _positive(self.batch_size, 'EvalSpec.batch_size')
         _positive(self.samples, 'EvalSpec.samples', zero=True)
         if self.tile:
@@ -253,7 +309,7 @@ class EvalSpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class RunSpec:
+class RunSpec(_Spec):
     """One run of one stage.
 
     Attributes:
@@ -298,6 +354,7 @@ class RunSpec:
     jit_compile: bool = False
 
     def __post_init__(self):
+        super().__post_init__()
         _require(self.stage, STAGES, 'RunSpec.stage')
         if not self.data:
             raise errors.UserError('RunSpec.data names no data set: add a '
@@ -311,14 +368,14 @@ class RunSpec:
         if not 0 <= self.label_fraction <= 1:
             raise errors.UserError('RunSpec.label_fraction must lie in '
                                    f'(0, 1], got {self.label_fraction}')
-        for name in ('label_count', 'eval_every', 'checkpoint_every'):
+        for name in ('label_count', 'eval_every', 'checkpoint_every', 'seed'):
             _positive(getattr(self, name), f'RunSpec.{name}', zero=True)
         for name in ('log_every', 'keep'):
             _positive(getattr(self, name), f'RunSpec.{name}')
 
 
 @dataclasses.dataclass(frozen=True)
-class ExperimentSpec:
+class ExperimentSpec(_Spec):
     """A plan: stages x arms x labels x seeds x learning rates.
 
     Attributes:
@@ -346,6 +403,7 @@ class ExperimentSpec:
     dep_from: str = 'scratch'
 
     def __post_init__(self):
+        super().__post_init__()
         if not self.name:
             raise errors.UserError('ExperimentSpec.name is empty: choose a '
                                    'file of gin/experiments with --gin_file')
@@ -356,6 +414,22 @@ class ExperimentSpec:
         for name in ('arms', 'seeds'):
             if not getattr(self, name):
                 raise errors.UserError(f'ExperimentSpec.{name} is empty')
+        for name in ('arms', 'seeds', 'label_counts', 'label_fractions',
+                     'learning_rates'):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise errors.UserError(f'ExperimentSpec.{name} names a value '
+                                       f'twice: {values}')
+        for seed in self.seeds:
+            _positive(seed, 'ExperimentSpec.seeds', zero=True)
+        for count in self.label_counts:
+            _positive(count, 'ExperimentSpec.label_counts')
+        for rate in self.learning_rates:
+            _positive(rate, 'ExperimentSpec.learning_rates')
+        for fraction in self.label_fractions:
+            if not 0 < fraction <= 1:
+                raise errors.UserError('ExperimentSpec.label_fractions must '
+                                       f'lie in (0, 1], got {fraction}')
 
 
 def to_json(spec):

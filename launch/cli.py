@@ -129,9 +129,9 @@ def _guarded(function):
         return _fail('interrupted: the same command goes on from the last '
                      'saved state', INTERRUPTED)
     except OSError as error:
-        return _fail(f'{error.filename or "a file"}: {error.strerror}: free '
-                     'space, or choose a folder that can be written',
-                     USER_ERROR)
+        return _fail(f'{error.filename or "a file"}: '
+                     f'{error.strerror or error}: free space, or choose a '
+                     'folder that can be written', USER_ERROR)
     except Exception as error:  # Full disks reach TensorFlow's own errors.
         if _is_disk_error(error):
             return _fail(f'the disk cannot be written: {error}: free space, '

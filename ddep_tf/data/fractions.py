@@ -1,7 +1,6 @@
 """Label subsets: nested, seeded, and the same whatever the files' order."""
 
 import collections
-import fractions
 import hashlib
 import math
 import numbers
@@ -68,9 +67,7 @@ def _count(fraction, total):
     if not isinstance(fraction, numbers.Real) or not 0 < fraction <= 1:
         raise errors.UserError('label_subset: fraction must lie in (0, 1], '
                                f'got {fraction!r}')
-    # The ratio that was meant: 0.29 * 50 is 14.499999999999998 in floats.
-    exact = fractions.Fraction(float(fraction)).limit_denominator(10 ** 6)
-    count = math.floor(exact * total + fractions.Fraction(1, 2))
+    count = math.floor(float(fraction) * total + 0.5)
     if not count:
         raise errors.UserError(
             f'label_subset: fraction {fraction} of {total} examples leaves '

@@ -44,12 +44,16 @@ class LabelSet:
         return table
 
 
-@functools.lru_cache(maxsize=None)
 def label_set(name):
     """Returns the LabelSet of that name. UserError where there is none."""
-    if name not in _SETS:
+    if not isinstance(name, str) or name not in _SETS:
         raise errors.UserError(f'no label set is called {name!r}: choose one '
                                f'of {", ".join(_SETS)}')
+    return _made(name)
+
+
+@functools.lru_cache(maxsize=None)
+def _made(name):
     class_names, palette, train_ids = _SETS[name]()
     palette.setflags(write=False)
     return LabelSet(name, tuple(class_names), palette, tuple(train_ids))

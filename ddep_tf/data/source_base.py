@@ -114,22 +114,36 @@ class Source(abc.ABC):
           uint8 train ids with 255 ignored, or a scalar int32 class.
         """
 
-    def check(self):
+    def check(self, progress=iter):
         """Reads and decodes every example once.
+
+        Args:
+          progress: wraps an iterable over the examples, to show a bar.
 
         Raises:
           UserError: naming the first one that cannot be used.
         """
-        ids = self.ids
-        position = -1
+        records, position = iter(self.records()), 0
+        for _ in progress(range(self.num_examples)):
+            try:
+                self.decode(next(records))
+            except (tf.errors.OpError, StopIteration) as error:
+                raise errors.UserError(
+                    f'{self.where}: cannot use example {position} '
+                    f'{self._name(position)}({_first_line(error)}): replace '
+                    'or remove it') from None
+            position += 1
+
+    def first_ids(self, count):
+        """Returns the first few of `ids`, without a pass over the rest."""
+        return self.ids[:count]
+
+    def _name(self, position):
+        """The id for a message, '' where the damage hides the ids too."""
         try:
-            for record in self.records():
-                position = int(record['position'])
-                self.decode(record)
-        except tf.errors.OpError as error:
-            raise errors.UserError(
-                f'{self.where}: cannot use {ids[max(position, 0)]!r}: '
-                f'{_first_line(error)}') from None
+            return f'{self.ids[position]!r} '
+        except (tf.errors.OpError, IndexError):
+            return ''
 
     @abc.abstractmethod
     def _count(self):
@@ -149,8 +163,9 @@ class Source(abc.ABC):
         if self.stage == 'classify':
             example['label'] = self._check_class(record['key'], name)
         elif self.stage == 'segment':
-            mask = tf.io.decode_png(record['label'], channels=1)[..., 0]
-            example['label'] = self._map_mask(mask, name)
+            example['label'] = self._map_mask(
+                _decode_grey(record['label'], name), name)
+            _check_same_size(example, name)
         return example
 
     def _map_mask(self, mask, name):
@@ -204,5 +219,28 @@ def make_records(image, label, key):
     })
 
 
+def _decode_grey(contents, name):
+    """Decodes an 8-bit grey PNG to [H, W] uint8; fails the op on any other.
+
+    TensorFlow would turn a palette's ids into its colours' brightness, and
+    stretch 16 bits to 8.
+    """
+    form = tf.strings.substr(contents, 24, 2)  # Bit depth and colour type.
+    with tf.control_dependencies([tf.debugging.Assert(
+            form == b'\x08\x00', ['mask that is no 8-bit grey PNG:', name])]):
+        return tf.io.decode_png(contents, channels=1)[..., 0]
+
+
+def _check_same_size(example, name):
+    """Fails the op unless image and mask have the same height and width."""
+    image = tf.shape(example['image'])[:2]
+    mask = tf.shape(example['label'])
+    with tf.control_dependencies([tf.debugging.Assert(
+            tf.reduce_all(image == mask),
+            ['mask and image of different sizes:', name, mask, image])]):
+        example['label'] = tf.identity(example['label'])
+
+
 def _first_line(error):
-    return str(error.message).strip().splitlines()[0]
+    text = getattr(error, 'message', '') or 'the records end before it'
+    return str(text).strip().splitlines()[0]

@@ -28,8 +28,12 @@ class FolderSource(source_base.Source):
         super().__init__(spec, split, stage)
         self._root = pathlib.Path(data_dir, spec.path)
         self._image_dir = self._folder(spec.image_dir)
-        self._label_dir = (self._folder(spec.label_dir)
-                           if stage == 'segment' else None)
+        # Where there are masks, other stages must not take them for images.
+        self._label_dir = None
+        if stage == 'segment':
+            self._label_dir = self._folder(spec.label_dir)
+        elif spec.label_dir:
+            self._label_dir = self._path(spec.label_dir)
         images = self._list_images()
         self._stems = self._unique_ids(images)
         self._classes = (self._read_classes(images) if stage == 'classify'
@@ -61,13 +65,16 @@ class FolderSource(source_base.Source):
                 self._decode_mask(record['label']), record['label'])
         return example
 
-    def check(self):
+    def check(self, progress=iter):
         """Decodes every image and mask; see the base class."""
-        kept = range(len(self._images)) if self._kept is None else self._kept
-        for i in kept:
-            _load(self._images[i])
+        for record in progress(self.records()):
             if self.stage == 'segment':
-                self._check_mask(self._masks[i])
+                self._check_mask(record['label'].numpy().decode())
+            try:
+                self.decode(record)
+            except tf.errors.OpError as error:
+                raise _unreadable(record['image'].numpy().decode(),
+                                  error.message.splitlines()[0]) from None
 
     def _count(self):
         return len(self._images)
@@ -80,16 +87,19 @@ class FolderSource(source_base.Source):
             raise errors.UserError(
                 f'{self.where}: has no masks to segment by: set '
                 'DatasetSpec.label_dir')
-        try:
-            folder = self._root / template.format(split=self.split)
-        except (KeyError, IndexError, ValueError):
-            raise errors.UserError(
-                f'{self.where}: {template!r} may hold {{split}} and no other '
-                'braces') from None
+        folder = self._path(template)
         if not folder.is_dir():
             raise errors.UserError(f'{self.where}: there is no folder '
                                    f'{folder}: set --data_dir')
         return folder
+
+    def _path(self, template):
+        try:
+            return self._root / template.format(split=self.split)
+        except (KeyError, IndexError, ValueError):
+            raise errors.UserError(
+                f'{self.where}: {template!r} may hold {{split}} and no other '
+                'braces') from None
 
     def _list_images(self):
         spec = self.spec
@@ -106,10 +116,14 @@ class FolderSource(source_base.Source):
         return images
 
     def _is_mask(self, path):
-        """Masks may lie beside the images, told by their ending."""
-        return (self._label_dir == self._image_dir
-                and not self.spec.image_suffix
-                and path.name.endswith(self.spec.label_suffix))
+        """Masks may lie below the images, or beside them, with an ending."""
+        if self._label_dir is None:
+            return False
+        if self._label_dir == self._image_dir:
+            return (not self.spec.image_suffix
+                    and path.name.endswith(self.spec.label_suffix))
+        return (self._label_dir in path.parents
+                and self._image_dir in self._label_dir.parents)
 
     def _unique_ids(self, images):
         ids = {}
@@ -149,7 +163,8 @@ class FolderSource(source_base.Source):
             raise errors.UserError(
                 f'{self.where}: {self._image_dir} has {len(names)} subfolders '
                 f'for DatasetSpec.num_classes = {self.spec.num_classes}')
-        return np.array([names.index(p[0]) for p in parts], np.int64)
+        ranks = {name: rank for rank, name in enumerate(names)}
+        return np.array([ranks[p[0]] for p in parts], np.int64)
 
     def _check_headers(self, image, mask):
         size, mode = _header(image)

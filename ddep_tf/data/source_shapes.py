@@ -41,7 +41,7 @@ class ShapesSource(source_base.Source):
                 tf.ensure_shape(label, size), tf.as_string(record['key']))
         return example
 
-    def check(self):
+    def check(self, progress=iter):
         """Nothing can be wrong with what is drawn; see the base class."""
 
     def _render(self, index):

@@ -1,5 +1,6 @@
 """Data sets that TensorFlow Datasets has prepared on disk."""
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -27,8 +28,7 @@ class TfdsSource(source_base.Source):
         self._tfds = tfds
         folder = pathlib.Path(data_dir, 'tfds')
         folder = folder if folder.is_dir() else pathlib.Path(data_dir)
-        self._builder = tfds.builder_from_directory(
-            _find_builder(folder, spec.path))
+        self._builder = _open_builder(tfds, _find_builder(folder, spec.path))
         self._features = self._builder.info.features
         self._instruction = self._parse_split()
         info = self._builder.info.splits[self._instruction]
@@ -55,6 +55,11 @@ class TfdsSource(source_base.Source):
     def decode(self, record):
         return self._decode_bytes(record)
 
+    def first_ids(self, count):
+        if self._kept is not None or self._ids is not None:
+            return super().first_ids(count)
+        return list(itertools.islice(self._iterate_ids(), count))
+
     def _count(self):
         return self._length
 
@@ -62,16 +67,21 @@ class TfdsSource(source_base.Source):
         self._held = None
 
     def _list_ids(self):
-        if self.spec.id_key in self._features:
-            names = self._read({self.spec.id_key: True}).as_numpy_iterator()
-            return [source_base.stem(example[self.spec.id_key].decode())
-                    for example in names]
+        return list(self._iterate_ids())
+
+    def _iterate_ids(self):
+        key = self.spec.id_key
+        if key in self._features:
+            for example in self._read({key: True}).as_numpy_iterator():
+                yield source_base.stem(example[key].decode())
+            return
         splits = self._builder.info.splits
         parts = self._tfds.core.ReadInstruction.from_spec(
             self._instruction).to_absolute(splits)
-        return [f'{part.splitname}_{i:07d}' for part in parts
-                for i in range(splits[part.splitname].num_examples)[
-                    part.from_:part.to]]
+        for part in parts:
+            whole = range(splits[part.splitname].num_examples)
+            for i in whole[part.from_:part.to]:
+                yield f'{part.splitname}_{i:07d}'
 
     def _parse_split(self):
         splits = self._builder.info.splits
@@ -143,6 +153,15 @@ class TfdsSource(source_base.Source):
         return self._stream().filter(
             lambda record: new[record['position']] >= 0).map(
                 lambda record: record | {'position': new[record['position']]})
+
+
+def _open_builder(tfds, folder):
+    try:
+        return tfds.builder_from_directory(folder)
+    except Exception as error:  # JSON, protobuf or TFDS: whatever is damaged.
+        raise errors.UserError(
+            f'{folder} is no whole TFDS data set ({type(error).__name__}): '
+            'prepare it again with tfds') from error
 
 
 def _find_builder(folder, name):

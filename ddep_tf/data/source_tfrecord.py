@@ -1,6 +1,7 @@
 """TFRecord files of tf.Example."""
 
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,9 @@ from ddep_tf.data import source_base
 class TfrecordSource(source_base.Source):
     """Files `data_dir/path/SPLIT*.tfrecord*`, sorted by name.
 
+    SPLIT is followed by `-`, `.` or `_` and a digit: `train` takes neither
+    `trainval-0.tfrecord` nor `train_extra-0.tfrecord`.
+
     Features, by the keys of the spec: the image, bytes of a JPEG or PNG; the
     label, bytes of a PNG of one channel, or one int64; the id, bytes, under
     `id_key` or 'id' (SPLIT_INDEX where there is neither).
@@ -20,7 +24,10 @@ class TfrecordSource(source_base.Source):
     def __init__(self, spec, split, stage, data_dir):
         super().__init__(spec, split, stage)
         folder = pathlib.Path(data_dir, spec.path)
-        self._files = sorted(map(str, folder.glob(f'{split}*.tfrecord*')))
+        own = re.compile(rf'{re.escape(split)}([-.]|_\d)')
+        self._files = sorted(
+            str(path) for path in folder.glob(f'{split}*.tfrecord*')
+            if own.match(path.name))
         if not split or not self._files:
             raise errors.UserError(
                 f'{self.where}: there is no file '

@@ -94,13 +94,13 @@ def _choose_grid(position_grid, weights, height, width):
 
 def _check_grid(grid):
     try:
-        rows, columns = (int(side) for side in grid)
+        rows, columns = grid
     except (TypeError, ValueError):
         rows = columns = 0
-    if min(rows, columns) < 1:
+    if not (specs.is_count(rows) and specs.is_count(columns)):
         raise errors.UserError('position_grid must be (rows, columns) of at '
                                f'least 1, got {grid!r}')
-    return rows, columns
+    return int(rows), int(columns)
 
 
 @keras.saving.register_keras_serializable('ddep_tf')
@@ -156,7 +156,7 @@ def build_classifier(name, num_classes, representation_size=None,
     for argument, value in (('num_classes', num_classes),
                             ('representation_size', representation_size)):
         required = argument == 'num_classes'
-        if (required or value is not None) and not is_count(value):
+        if (required or value is not None) and not specs.is_count(value):
             raise errors.UserError(
                 f'{argument} must be a whole number above 0, got {value!r}')
     hybrid = name in _HYBRIDS
@@ -182,11 +182,3 @@ def _token_head(x, num_classes, representation_size):
     return keras.layers.Dense(
         num_classes, dtype='float32', name='head',
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))(x)
-
-
-def is_count(value):
-    """Returns whether `value` is a whole number above 0."""
-    try:
-        return int(value) == value and value > 0
-    except (TypeError, ValueError):
-        return False

@@ -107,7 +107,7 @@ def build_segmenter(name, num_classes, width_multiplier=1,
     encoder_spec = specs.EncoderSpec(name=name)
     for argument, value in (('num_classes', num_classes),
                             ('width_multiplier', width_multiplier)):
-        if not encoder_lib.is_count(value):
+        if not specs.is_count(value):
             raise errors.UserError(
                 f'{argument} must be a whole number above 0, got {value!r}')
     if decoder is None:

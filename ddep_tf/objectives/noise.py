@@ -28,18 +28,16 @@ def corrupt(x, noise, stddev=0.22, kind='scaled', target='noise'):
 
     Raises:
       ValueError: an unknown kind or target, a stddev that is negative or not
-        finite (checked where it is a number), or shapes that differ.
+        finite (where its value is known, outside a graph), shapes that
+        differ, or what is no array of real numbers.
     """
-    if not tf.is_tensor(stddev):
-        stddev = _checked_stddev(stddev)
     # The spec knows which words are allowed, and says so.
     specs.NoiseSpec(kind=kind, target=target)
-    x = tf.convert_to_tensor(x, tf.float32)
-    noise = tf.convert_to_tensor(noise, tf.float32)
+    x, noise = _as_float32(x, 'x'), _as_float32(noise, 'noise')
     if not x.shape.is_compatible_with(noise.shape):
         raise errors.UserError(f'x and noise must have one shape, got '
                                f'{x.shape} and {noise.shape}')
-    s = _per_example(tf.convert_to_tensor(stddev, tf.float32), x)
+    s = _per_example(_checked_stddev(stddev), x)
     noisy = x + s * noise
     if kind == 'scaled':
         noisy = noisy / tf.sqrt(1.0 + s * s)
@@ -50,7 +48,7 @@ def clean_from(x_noisy, prediction, stddev, kind, target):
     """Returns the clean image that a prediction implies, [B, H, W, 3]."""
     if target == 'image':
         return prediction
-    s = _per_example(tf.convert_to_tensor(stddev, tf.float32), x_noisy)
+    s = _per_example(_as_float32(stddev, 'stddev'), x_noisy)
     if kind == 'scaled':
         x_noisy = x_noisy * tf.sqrt(1.0 + s * s)
     return x_noisy - s * prediction
@@ -78,20 +76,32 @@ def draw(shape, seed, spec):
 
 
 def _checked_stddev(stddev):
-    values = tf.convert_to_tensor(stddev, tf.float32)
-    low = float(tf.reduce_min(values))
-    high = float(tf.reduce_max(values))
-    if not 0 <= low <= high < math.inf:
+    values = _as_float32(stddev, 'stddev')
+    if tf.is_symbolic_tensor(values):
+        return values
+    if not tf.reduce_all((values >= 0) & tf.math.is_finite(values)):
         raise errors.UserError('stddev must be finite and at least 0, got '
                                f'{stddev}')
     return values
+
+
+def _as_float32(values, name):
+    try:
+        values = tf.convert_to_tensor(values)
+    except (TypeError, ValueError) as error:
+        raise errors.UserError(f'{name} must be an array of numbers, got '
+                               f'{type(values).__name__}') from error
+    if not (values.dtype.is_floating or values.dtype.is_integer):
+        raise errors.UserError(f'{name} must hold real numbers, got '
+                               f'{values.dtype.name}')
+    return tf.cast(values, tf.float32)
 
 
 def _per_example(s, x):
     """Shapes a scalar or [B] so that it broadcasts over [B, H, W, 3]."""
     if s.shape.rank == 0:
         return s
-    if s.shape.rank != 1:
+    if s.shape.rank != 1 or not s.shape.is_compatible_with(x.shape[:1]):
         raise errors.UserError('stddev must be a number or one an example, '
-                               f'[B]; got shape {s.shape}')
+                               f'[B] of {x.shape[:1]}; got shape {s.shape}')
     return tf.reshape(s, [-1] + [1] * (x.shape.rank - 1))

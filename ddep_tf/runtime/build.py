@@ -1,10 +1,12 @@
 """From a RunSpec to the objects of its stage."""
 
+import pathlib
+
 from ddep_tf import errors, specs
 from ddep_tf.data import fractions, pipelines, sources
 from ddep_tf.models import encoder, segmenter, weights
 from ddep_tf.objectives import classify, denoise, noise, segment
-from ddep_tf.runtime import optimizer
+from ddep_tf.runtime import folder, optimizer
 
 
 def open_sources(run, data_dir, split='train'):
@@ -25,6 +27,7 @@ def open_sources(run, data_dir, split='train'):
         return [sources.open_source(run.data[0], name, data_dir, run.stage)]
     opened = [sources.open_source(spec, spec.train_split, data_dir, run.stage)
               for spec in run.data]
+    _check_same_classes(run)
     if not (run.label_fraction or run.label_count):
         return opened
     if len(opened) > 1:
@@ -35,6 +38,18 @@ def open_sources(run, data_dir, split='train'):
         opened[0].ids, fraction=run.label_fraction or None,
         seed=subset_seed(run), count=run.label_count or None)
     return [opened[0].subset(ids)]
+
+
+def _check_same_classes(run):
+    """A head has one meaning: labelled sets must agree on the classes."""
+    if run.stage == 'denoise':
+        return
+    kinds = {(spec.num_classes, spec.label_set) for spec in run.data}
+    if len(kinds) > 1:
+        raise errors.UserError(
+            f'RunSpec.data of stage {run.stage} names sets of different '
+            'classes (num_classes, label_set): ' + ', '.join(
+                f'{count}, {name!r}' for count, name in sorted(kinds)))
 
 
 def subset_seed(run):
@@ -89,6 +104,25 @@ def build_network(run, weights_path=''):
             f'DatasetSpec.num_classes of {run.data[0].name!r} must be above 0')
     return segmenter.build_network(run.encoder, run.decoder, outputs,
                                    (None, None), position_grid=grid)
+
+
+def load_network(run, run_dir, strategy):
+    """Returns the network of a finished run, its weights loaded.
+
+    Args:
+      run: its RunSpec.
+      run_dir: the run folder.
+      strategy: tf.distribute.Strategy.
+
+    Raises:
+      UserError: the run has no weights yet, or they do not fit.
+    """
+    path = pathlib.Path(run_dir) / folder.WEIGHTS
+    arrays = weights.read_npz(path)
+    with strategy.scope():
+        network = build_network(run, path)
+        weights.load_arrays(network, arrays, path)
+    return network
 
 
 def _position_grid(run, weights_path):

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 
 import tensorflow as tf
+import tqdm
 
 # Splits of more examples are not read through before the training: ImageNet
 # would take hours. What is wrong there is looked for when a step meets it.
@@ -25,7 +26,7 @@ def check_inputs(inputs, data_dir):
     for source in itertools.chain.from_iterable(inputs.values()):
         key = (str(data_dir), source.key)
         if source.num_examples <= READ_AT_MOST and key not in _known:
-            source.check()
+            source.check(_bar)
             _known.add(key)
 
 
@@ -38,5 +39,10 @@ def explained(inputs):
             tf.errors.NotFoundError):
         print('an example cannot be read: looking for it ...', flush=True)
         for source in itertools.chain.from_iterable(inputs.values()):
-            source.check()
+            source.check(_bar)
         raise
+
+
+def _bar(examples):
+    return tqdm.tqdm(examples, desc='read the data', unit='image',
+                     leave=False, mininterval=1.0)

@@ -1,5 +1,6 @@
 """State for resuming this run only: the last k and the best. Atomic."""
 
+import math
 import pathlib
 
 import tensorflow as tf
@@ -57,7 +58,9 @@ class State:
     def save_if_best(self, value, higher):
         """Keeps this state too if `value` is the best so far."""
         best = float(self.best.numpy())
-        if best == best and (value <= best if higher else value >= best):
+        # Against the nan of the start every comparison is false.
+        worse = value <= best if higher else value >= best
+        if worse or math.isnan(value):
             return
         self.best.assign(value)
         self._best.save(checkpoint_number=int(self.step.numpy()))

@@ -28,17 +28,24 @@ def open_run(run_dir, run, operative):
     folder = pathlib.Path(run_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        config = folder / CONFIG
-        if config.exists():
-            _check_same(config, run)
+        # What was refused before it trained may be mended in place.
+        if is_started(folder):
+            _check_same(folder, run)
         else:
             write_atomic(folder / 'operative.gin', operative)
-            write_atomic(config, specs.to_json(run))
+            write_atomic(folder / CONFIG, specs.to_json(run))
     except OSError as error:
         raise errors.UserError(
             f'--run_dir {folder} cannot be written ({error.strerror}): '
             'choose another folder, or free space') from error
     return folder
+
+
+def is_started(run_dir):
+    """Returns whether there is anything in a run folder that must not be lost."""
+    folder = pathlib.Path(run_dir)
+    return any((folder / name).exists() for name in (
+        RESULT, WEIGHTS, 'state/checkpoint', 'state/best/checkpoint'))
 
 
 def write_atomic(path, text):
@@ -60,7 +67,20 @@ def write_atomic(path, text):
 def read_result(run_dir):
     """Returns the result of a finished run as a dict, None if unfinished."""
     path = pathlib.Path(run_dir) / RESULT
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_json(path) if path.exists() else None
+
+
+def read_json(path):
+    """Returns the JSON object in a file. UserError naming the file if broken."""
+    try:
+        value = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise errors.UserError(f'{path} cannot be read ({error}): restore it, '
+                               'or choose another folder') from error
+    if not isinstance(value, dict):
+        raise errors.UserError(f'{path} holds no JSON object: restore it, or '
+                               'choose another folder')
+    return value
 
 
 def write_result(run_dir, result):
@@ -71,11 +91,10 @@ def write_result(run_dir, result):
 def read_run(run_dir):
     """Returns the RunSpec of a run folder. UserError if it is none."""
     path = pathlib.Path(run_dir) / CONFIG
-    try:
-        return specs.from_dict(specs.RunSpec, json.loads(path.read_text()))
-    except (OSError, json.JSONDecodeError) as error:
-        raise errors.UserError(f'{run_dir} is no run folder: its {CONFIG} '
-                               'cannot be read') from error
+    if not path.exists():
+        raise errors.UserError(f'{run_dir} is no run folder: it has no '
+                               f'{CONFIG}')
+    return specs.from_dict(specs.RunSpec, read_json(path))
 
 
 def commit():
@@ -117,15 +136,22 @@ def read_table(path):
         return [r for r in csv.DictReader(file) if None not in r.values()]
 
 
-def _check_same(config, run):
-    old = json.loads(config.read_text())
-    new = json.loads(specs.to_json(run))
+def _check_same(folder, run):
+    old = _comparable(read_json(folder / CONFIG))
+    new = _comparable(json.loads(specs.to_json(run)))
     if old == new:
         return
     changed = sorted(_differences(old, new, ''))
     raise errors.UserError(
-        f'--run_dir {config.parent} holds a run of another config, which '
+        f'--run_dir {folder} holds a run of another config, which '
         f'differs in {", ".join(changed[:4])}: choose another folder')
+
+
+def _comparable(config):
+    """Paths count by where they lead, not by how they were typed."""
+    return {key: os.path.realpath(value)
+            if key in ('init_encoder', 'init_decoder') and value else value
+            for key, value in config.items()}
 
 
 def _differences(old, new, prefix):

@@ -3,9 +3,38 @@
 import tensorflow as tf
 import tqdm
 
-from ddep_tf import evaluate
+from ddep_tf import errors, evaluate
 from ddep_tf.data import pipelines
-from ddep_tf.runtime import build
+from ddep_tf.runtime import build, check
+
+
+def measure_run(run, run_dir, data_dir, split, strategy):
+    """Measures a finished run, by the weights that it left.
+
+    Args:
+      run: its RunSpec.
+      run_dir: the run folder.
+      data_dir: root folder of the data.
+      split: 'val' or 'test' of the run's first set.
+      strategy: tf.distribute.Strategy.
+
+    Returns:
+      dict as of `Meter.measure`.
+
+    Raises:
+      UserError: the run has no weights yet, its set no such split, or an
+        example cannot be used.
+    """
+    inputs = {split: build.open_sources(run, data_dir, split)}
+    if not inputs[split]:
+        raise errors.UserError(f'{run.data[0].name} names no {split} split: '
+                               f'set DatasetSpec.{split}_split of the run')
+    check.check_inputs(inputs, data_dir)
+    network = build.load_network(run, run_dir, strategy)
+    with strategy.scope():
+        objective = build.build_objective(run, network)
+    with check.explained(inputs):
+        return Meter(run, objective, strategy).measure(inputs[split][0])
 
 
 class Meter:

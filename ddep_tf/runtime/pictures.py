@@ -35,13 +35,15 @@ def write_samples(run, infer, source, where):
 
     Args:
       run: RunSpec.
-      infer: segment: evaluate.Predictor; denoise: batch -> (noisy, clean).
+      infer: of measure.Meter.
       source: data source.
       where: the run folder, a Path.
     """
+    if run.stage == 'classify':
+        return
     folder = where / 'samples'
     folder.mkdir(exist_ok=True)
-    ids = pipelines.global_ids([source])
+    ids = source.first_ids(run.evaluation.samples)
     for position, kinds in _samples(run, infer, source):
         name = re.sub(r'[^\w.-]', '_', ids[position])
         for kind, pixels in kinds.items():

@@ -43,13 +43,18 @@ def train(run, operative, run_dir, data_dir, strategy, test=True):
     if done:
         print(f'{where}: done before')
         return done
-    session = Session(run, where, data_dir, strategy)
     result = folder.read_result(where)
     if not result:
-        return session.run_to_end(test)
-    result.update(session.measure_test())
+        return Session(run, where, data_dir, strategy).run_to_end(test)
+    result.update(as_test(measure.measure_run(run, where, data_dir, 'test',
+                                              strategy)))
     folder.write_result(where, result)
     return result
+
+
+def as_test(measured):
+    """Returns what was measured on the test split as entries of a result."""
+    return {'test': measured.pop('value'), 'test_details': measured}
 
 
 def finished(run, run_dir, test=True):
@@ -146,16 +151,6 @@ class Session:
             self.writer.close()
         return value
 
-    def measure_test(self):
-        """Returns the entries of the result that are read off the test split.
-
-        Empty where the first data set names none.
-        """
-        if not self.inputs['test']:
-            return {}
-        measured = self.meter.measure(self.inputs['test'][0])
-        return {'test': measured.pop('value'), 'test_details': measured}
-
     def _seconds(self):
         """Wall-clock of this run so far, over all of its starts."""
         return time.time() - self.started
@@ -201,8 +196,8 @@ class Session:
     def _finish(self, value, test):
         result = {'stage': self.run.stage, 'val': value, 'test': None,
                   'steps': self.step}
-        if test:
-            result.update(self.measure_test())
+        if test and self.inputs['test']:
+            result.update(as_test(self.meter.measure(self.inputs['test'][0])))
         shown = self.inputs['test'] or self.inputs['val']
         if shown:
             pictures.write_samples(self.run, self.meter.infer, shown[0],
