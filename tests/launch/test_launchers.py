@@ -1,5 +1,6 @@
 """The commands, as a user types them."""
 
+import json
 import os
 import pathlib
 import signal
@@ -84,12 +85,13 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
         for key in one.files:
             np.testing.assert_array_equal(one[key], other[key], err_msg=key)
     _predict(whole, tmp_path)
+    _evaluate(whole, tmp_path)
 
 
-def _wait_for(path, process, seconds=200):
+def _wait_for(path, process, seconds=200, lines=0):
     end = time.time() + seconds
     while time.time() < end and process.poll() is None:
-        if path.exists():
+        if path.exists() and len(path.read_text().splitlines()) >= lines:
             return
         time.sleep(0.02)
     raise AssertionError(process.communicate())
@@ -103,10 +105,77 @@ def _predict(run_dir, tmp_path):
     broken = tmp_path / 'broken.jpg'
     broken.write_bytes(image.read_bytes()[:200])
     code, _, err = _run('predict', f'--run_dir={run_dir}', f'--input={image}',
-                        f'--output_dir={tmp_path / "out"}')
+                        f'--output_dir={tmp_path / "out"}',
+                        '--gin_param=EvalSpec.flip=True')
     assert code == 0, err
     mask = np.asarray(Image.open(tmp_path / 'out' / 'photo.png'))
     assert mask.shape == (37, 51) and mask.max() < 6
     code, _, err = _run('predict', f'--run_dir={run_dir}',
                         f'--input={broken}')
     assert code == 2 and 'broken.jpg' in err
+
+
+def _evaluate(run_dir, tmp_path):
+    """What training measured on test, evaluate.py measures again."""
+    output = tmp_path / 'numbers.json'
+    code, out, err = _run('evaluate', f'--run_dir={run_dir}',
+                          f'--output={output}')
+    assert code == 0, err
+    numbers = json.loads(output.read_text())
+    result = json.loads((run_dir / 'result.json').read_text())
+    assert numbers['mean_iou'] == result['test']
+    assert numbers['confusion_matrix'] == (
+        result['test_details']['confusion_matrix'])
+    assert 'mean IoU' in out and numbers['images'] == 4
+
+
+def test_sigterm_saves_and_exits_with_143(tmp_path):
+    long = [*TINY, '--gin_param=segment/RunSpec.steps=100000',
+            '--gin_param=RunSpec.checkpoint_every=90000']
+    process = _start('finetune', *long, f'--run_dir={tmp_path}')
+    _wait_for(tmp_path / 'metrics.csv', process, lines=3)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 143, err
+    assert 'saved at step' in err and 'Traceback' not in err
+    assert list((tmp_path / 'state').glob('ckpt-*.index'))
+
+
+def test_dry_run_prints_the_plan_and_trains_nothing(tmp_path):
+    code, out, err = _run('finetune', *TINY, '--dry_run',
+                          f'--run_dir={tmp_path / "run"}')
+    assert code == 0, err
+    assert '4 of shapes' in out and 'decoder/entry/conv/kernel' in out
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    blocked = tmp_path / 'file'
+    blocked.write_text('kept')
+    code, _, err = _run('finetune', *TINY, f'--run_dir={blocked / "run"}')
+    assert code == 2 and str(blocked) in err and 'Traceback' not in err
+    assert blocked.read_text() == 'kept'
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 1 MiB: too small for the state of a run."""
+    disk = tmp_path / 'disk'
+    disk.mkdir()
+    mounted = subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', str(disk)],
+        capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip('needs the right to mount a small disk')
+    yield disk
+    subprocess.run(['umount', '-l', str(disk)], check=True)
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(small_disk):
+    (small_disk / 'earlier').write_text('kept')
+    code, _, err = _run('finetune', *TINY, f'--run_dir={small_disk / "run"}')
+    lines = [line for line in err.splitlines() if 'finetune.py:' in line]
+    assert code == 2 and 'Traceback' not in err
+    assert len(lines) == 1 and 'disk' in lines[0]
+    assert (small_disk / 'earlier').read_text() == 'kept'
+    assert not (small_disk / 'run' / 'weights.npz').exists()
