@@ -1,0 +1,17 @@
+"""Every README.md of results/ is what its files generate."""
+
+import pathlib
+
+import pytest
+
+from ddep_tf import report
+
+RESULTS = pathlib.Path(__file__).resolve().parent.parent / 'results'
+
+
+@pytest.mark.parametrize('name', sorted(
+    path.name for path in RESULTS.iterdir() if path.is_dir()))
+def test_readme_is_generated_from_what_stands_beside_it(name):
+    folder = RESULTS / name
+    assert (folder / 'README.md').read_text(
+        encoding='utf-8') == report.results_readme(str(folder))
