@@ -20,9 +20,9 @@ FLAGS = flags.FLAGS
 
 def main():
     from ddep_tf import errors
-    run = cli.finished_run()
     if not FLAGS.input:
         raise errors.UserError('--input is missing: name an image or a folder')
+    run = cli.finished_run()
     if FLAGS.dry_run:
         print(f'{FLAGS.run_dir}: {len(FLAGS.input)} inputs to '
               f'{FLAGS.output_dir}, {run.evaluation}')
