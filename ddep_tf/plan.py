@@ -77,8 +77,7 @@ class Plan:
             label_fraction=setting if isinstance(setting, float) else 0.0,
             optimizer=dataclasses.replace(
                 template.optimizer, learning_rate=learning_rate))
-        name = (f'segment-{arm}-n{_labels(setting)}-s{seed}-'
-                f'lr{learning_rate:g}')
+        name = f'{_cell(arm, setting, seed)}-lr{learning_rate:g}'
         return Planned(name, run, arm, setting)
 
     def find(self, name):
@@ -137,13 +136,15 @@ def describe(spec, stages, data_dir):
         for arm in spec.arms:
             lines += [_line(plan.finetuning(arm, setting, first, rate))
                       for rate in plan.grid]
-            lines += [f'  segment-{arm}-n{_labels(setting)}-s{seed}  at the best of '
-                      'these' for seed in others]
+            lines += [f'  {_cell(arm, setting, seed)}  at the best of these'
+                      for seed in others]
     return '\n'.join(lines)
 
 
-def _labels(setting):
-    return 'all' if setting is None else f'{setting:g}'
+def _cell(arm, setting, seed):
+    """The name of a fine-tuning run without its learning rate."""
+    labels = 'all' if setting is None else f'{setting:g}'
+    return f'segment-{arm}-n{labels}-s{seed}'
 
 
 def _line(planned):

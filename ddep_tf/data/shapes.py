@@ -1,10 +1,12 @@
 """The embedded procedural set: shapes in clutter, drawn from their index.
 
-Classes differ by form alone: colours, textures, size and turn are drawn from
-one distribution for every class, for the background and for the clutter, and
-later objects hide parts of earlier ones. NumPy only.
+Classes differ by form. Each also leans towards a hue, but over so wide a part
+of the colour wheel that neighbours overlap and colour alone tells little; the
+background and the clutter take any colour. Textures, size and turn are drawn
+alike for every class, and later objects hide parts of earlier ones. NumPy only.
 """
 
+import colorsys
 import functools
 
 import numpy as np
@@ -15,6 +17,8 @@ SIZE = 64
 LENGTHS = {'train': 2000, 'val': 100, 'test': 200}
 SHAPES = ('disc', 'square', 'triangle', 'cross', 'ring')
 VIEWS = ('classify', 'segment')
+# How far an object's hue lies from its class's, in turns of the colour wheel.
+HUE_SPREAD = 0.2
 
 _Y, _X = np.mgrid[:SIZE, :SIZE].astype(np.float32)
 
@@ -42,20 +46,20 @@ def render(view, split, index):
                                f'in split {split!r}')
     key = [70_841, VIEWS.index(view), list(LENGTHS).index(split), index]
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
-    image = _texture(rng)
+    image = _texture(rng, _any_colour(rng), _any_colour(rng))
     mask = np.zeros((SIZE, SIZE), np.uint8)
-    for _ in range(_integer(rng, 2, 5)):
+    for _ in range(_integer(rng, 0, 3)):
         _draw_line(rng, image)
     if view == 'segment':
         for _ in range(_integer(rng, 2, 5)):
-            _draw_object(rng, image, mask, radius=_uniform(rng, 7, 15),
+            _draw_object(rng, image, mask, radius=_uniform(rng, 9, 18),
                          margin=6)
         label = mask
     else:
         _draw_object(rng, image, mask, radius=_uniform(rng, 14, 24),
                      margin=24)
         label = int(mask.max()) - 1
-    for _ in range(_integer(rng, 1, 3)):
+    for _ in range(_integer(rng, 0, 1)):
         _draw_line(rng, image, mask)
     image = _finish(rng, image)
     image.setflags(write=False)
@@ -83,13 +87,20 @@ def _integer(rng, low, high):
     return low + int((high - low + 1) * rng.random())
 
 
-def _colour(rng):
+def _any_colour(rng):
     return rng.random(3).astype(np.float32) * 200 + 28
 
 
-def _texture(rng):
+def _class_colour(rng, shape):
+    """A colour with a hue near that of the class."""
+    hue = shape / len(SHAPES) + _uniform(rng, -HUE_SPREAD, HUE_SPREAD)
+    rgb = colorsys.hsv_to_rgb(hue % 1, _uniform(rng, 0.3, 1),
+                              _uniform(rng, 0.35, 1))
+    return np.asarray(rgb, np.float32) * 200 + 28
+
+
+def _texture(rng, first, second):
     """[64, 64, 3] float32: two colours in stripes, checks, grains or plain."""
-    first, second = _colour(rng), _colour(rng)
     # Near colours as well as far ones, so that contrast does not tell objects.
     second = first + (second - first) * np.float32(rng.random())
     angle, period = _uniform(rng, 0, np.pi), _uniform(rng, 3, 14)
@@ -115,7 +126,8 @@ def _draw_object(rng, image, mask, radius, margin):
                           for _ in range(2))
     turn = _uniform(rng, 0, 2 * np.pi)
     squash = _uniform(rng, 0.8, 1.0)
-    texture = _texture(rng)
+    texture = _texture(rng, _class_colour(rng, shape),
+                       _class_colour(rng, shape))
     y, x = _Y - centre_y, _X - centre_x
     u = (np.cos(turn) * x + np.sin(turn) * y) / radius
     v = (np.cos(turn) * y - np.sin(turn) * x) / (radius * squash)
@@ -147,7 +159,7 @@ def _draw_line(rng, image, mask=None):
     distance = (np.cos(angle) * (_X - SIZE / 2)
                 + np.sin(angle) * (_Y - SIZE / 2) - offset)
     near = np.abs(distance) < thickness
-    image[near] = _colour(rng)
+    image[near] = _any_colour(rng)
     if mask is not None:
         mask[near] = 0
 
@@ -160,5 +172,5 @@ def _finish(rng, image):
     light = (1 - strength / 2 + strength * slope)[..., None]
     # A sum of three uniform numbers is close enough to a normal one.
     noise = rng.random((3, *image.shape)).sum(0) - 1.5
-    image = image * light + noise * _uniform(rng, 4, 24)
+    image = image * light + noise * _uniform(rng, 4, 14)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

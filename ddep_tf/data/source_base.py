@@ -179,18 +179,15 @@ class Source(abc.ABC):
           [H, W] uint8, 255 ignored. An id without a class fails the op.
         """
         mapped = tf.gather(tf.constant(self._table), tf.cast(mask, tf.int32))
-        with tf.control_dependencies([tf.debugging.Assert(
-                tf.reduce_all(mapped >= 0),
-                ['mask with an id outside the classes:', name])]):
-            return tf.cast(mapped, tf.uint8)
+        mapped = _only_if(tf.reduce_all(mapped >= 0), mapped,
+                          'mask with an id outside the classes:', name)
+        return tf.cast(mapped, tf.uint8)
 
     def _check_class(self, label, name):
         """Returns `label` as int32; fails the op if it is no class."""
         label = tf.cast(label, tf.int32)
-        with tf.control_dependencies([tf.debugging.Assert(
-                (label >= 0) & (label < self.spec.num_classes),
-                ['label outside the classes:', name, label])]):
-            return tf.identity(label)
+        return _only_if((label >= 0) & (label < self.spec.num_classes), label,
+                        'label outside the classes:', name, label)
 
 
 def decode_image(contents):
@@ -226,19 +223,25 @@ def _decode_grey(contents, name):
     stretch 16 bits to 8.
     """
     form = tf.strings.substr(contents, 24, 2)  # Bit depth and colour type.
-    with tf.control_dependencies([tf.debugging.Assert(
-            form == b'\x08\x00', ['mask that is no 8-bit grey PNG:', name])]):
-        return tf.io.decode_png(contents, channels=1)[..., 0]
+    contents = _only_if(form == b'\x08\x00', contents,
+                        'mask that is no 8-bit grey PNG:', name)
+    return tf.io.decode_png(contents, channels=1)[..., 0]
 
 
 def _check_same_size(example, name):
     """Fails the op unless image and mask have the same height and width."""
     image = tf.shape(example['image'])[:2]
     mask = tf.shape(example['label'])
-    with tf.control_dependencies([tf.debugging.Assert(
-            tf.reduce_all(image == mask),
-            ['mask and image of different sizes:', name, mask, image])]):
-        example['label'] = tf.identity(example['label'])
+    example['label'] = _only_if(
+        tf.reduce_all(image == mask), example['label'],
+        'mask and image of different sizes:', name, mask, image)
+
+
+def _only_if(condition, value, *message):
+    """Returns `value`; fails the op with the message unless it holds."""
+    with tf.control_dependencies([tf.debugging.Assert(condition,
+                                                      list(message))]):
+        return tf.identity(value)
 
 
 def _first_line(error):

@@ -4,7 +4,8 @@ import contextlib
 import itertools
 
 import tensorflow as tf
-import tqdm
+
+from ddep_tf.runtime import progress
 
 # Splits of more examples are not read through before the training: ImageNet
 # would take hours. What is wrong there is looked for when a step meets it.
@@ -44,5 +45,4 @@ def explained(inputs):
 
 
 def _bar(examples):
-    return tqdm.tqdm(examples, desc='read the data', unit='image',
-                     leave=False, mininterval=1.0)
+    return progress.bar(examples, 'read the data')

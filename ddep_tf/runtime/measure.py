@@ -1,11 +1,10 @@
 """Measures a network on a split, by its stage's own numbers."""
 
 import tensorflow as tf
-import tqdm
 
 from ddep_tf import errors, evaluate
 from ddep_tf.data import pipelines
-from ddep_tf.runtime import build, check
+from ddep_tf.runtime import build, check, progress
 
 
 def measure_run(run, run_dir, data_dir, split, strategy):
@@ -84,7 +83,7 @@ class Meter:
     def _measure_pixels(self, source):
         matrix = evaluate.evaluate(
             self.infer, pipelines.eval_dataset(source, 1),
-            self._run.data[0].num_classes, source.num_examples, bar)
+            self._run.data[0].num_classes, source.num_examples, _bar)
         summary = evaluate.summary(matrix)
         return {'value': summary['mean_iou'], **summary,
                 'confusion_matrix': matrix.tolist(),
@@ -97,7 +96,7 @@ class Meter:
             add=build.noise_hook(self._run))
         totals, seen = {}, 0
         replicas = self._strategy.num_replicas_in_sync
-        for batch in bar(dataset):
+        for batch in _bar(dataset):
             count = len(batch['position'])
             shares = self._strategy.run(self._eval_step, args=(batch,))
             for name, share in shares.items():
@@ -111,6 +110,5 @@ class Meter:
         return {'value': value, **means, 'images': seen}
 
 
-def bar(iterable):
-    """Shows that an evaluation goes on; it leaves no line behind."""
-    return tqdm.tqdm(iterable, desc='evaluate', leave=False, mininterval=1.0)
+def _bar(examples):
+    return progress.bar(examples, 'evaluate')

@@ -225,3 +225,19 @@ def test_camvid_pixel_counts(real_data):
         counts += np.bincount(example['label'].ravel(), minlength=256)
     assert tuple(counts[:11]) == CAMVID_VAL[:11]
     assert counts[255] == CAMVID_VAL[11] and not counts[11:255].any()
+
+
+@pytest.mark.parametrize('label_dir, label_suffix', [
+    ('images/{split}', '_mask.png'), ('images/{split}/masks', '.png')])
+@pytest.mark.parametrize('stage', ['denoise', 'segment'])
+def test_masks_among_the_images_are_no_photos(own, stage, label_dir,
+                                              label_suffix):
+    for name in 'abcd':
+        target = (own / 'own' / label_dir.format(split='train')
+                  / f'{name}{label_suffix}')
+        target.parent.mkdir(exist_ok=True)
+        mask_path(own, name).rename(target)
+    among = spec(label_dir=label_dir, label_suffix=label_suffix)
+    source = sources.open_source(among, 'train', own, stage)
+    source.check()
+    assert source.ids == ['a', 'b', 'c', 'd']

@@ -10,6 +10,7 @@ import tensorflow as tf
 from ddep_tf import errors
 from ddep_tf import specs
 from ddep_tf.data import sources
+import layouts
 
 IMAGENET = dict(name='imagenet2012', source='tfds', path='imagenet2012',
                 num_classes=1000)
@@ -139,3 +140,46 @@ def test_tfrecord_refusals(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(errors.UserError, match='truncated'):
         open_source(values, 'train', tmp_path)
+
+
+def _palette(ids):
+    picture = Image.fromarray(ids).convert('P')
+    picture.putpalette([200, 10, 30] * 256)
+    buffer = io.BytesIO()
+    picture.save(buffer, 'PNG')
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize('mask, named', [
+    (_palette(np.zeros((4, 5), np.uint8)), 'no 8-bit grey PNG'),
+    (png(np.zeros((4, 5), np.uint16)), 'no 8-bit grey PNG'),
+    (png(np.zeros((4, 5, 3), np.uint8)), 'no 8-bit grey PNG'),
+    (png(np.zeros((5, 4), np.uint8)), 'different sizes'),
+    (b'', 'no 8-bit grey PNG')])
+def test_a_mask_of_another_form_is_named(tmp_path, mask, named):
+    good = png(np.zeros((4, 5), np.uint8))
+    write(tmp_path / 'train.tfrecord',
+          rows(lambda i: mask if i == 3 else good))
+    values = dict(name='own', source='tfrecord', num_classes=3)
+    source = open_source(values, 'train', tmp_path, 'segment')
+    with pytest.raises(errors.UserError, match=f"(?s)'x3'.*{named}"):
+        source.check()
+
+
+def test_a_split_takes_no_file_of_a_longer_name(tmp_path):
+    data = rows(lambda i: i)
+    for index, name in enumerate([
+            'train-00000-of-00002.tfrecord', 'train-00001-of-00002.tfrecord',
+            'trainval-0.tfrecord', 'train_extra-0.tfrecord']):
+        write(tmp_path / name, [data[index]])
+    values = dict(name='own', source='tfrecord', num_classes=6)
+    assert open_source(values, 'train', tmp_path).ids == ['x0', 'x1']
+    assert open_source(values, 'trainval', tmp_path).ids == ['x2']
+
+
+def test_a_damaged_tfds_set_is_named(tmp_path):
+    layouts.cifar10(tmp_path)
+    path, = tmp_path.rglob('features.json')
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(errors.UserError, match='prepare it again'):
+        open_source(CIFAR, 'train', tmp_path)

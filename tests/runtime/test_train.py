@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -63,6 +64,23 @@ def test_a_run_cut_off_behind_its_last_step_ends_alike(make_run, tmp_path):
         assert again[key] == first[key]
     _assert_equal(arrays, _arrays(tmp_path))
     assert len(folder.read_table(tmp_path / 'validation.csv')) == 1
+
+
+def test_what_was_left_out_is_tested_by_the_weights_alone(make_run, tmp_path):
+    whole, late = tmp_path / 'whole', tmp_path / 'late'
+    expected = _train(make_run('segment'), whole)
+    assert _train(make_run('segment'), late, test=False)['test'] is None
+    shutil.rmtree(late / 'state')
+    late.rename(tmp_path / 'moved')
+    again = _train(make_run('segment'), tmp_path / 'moved')
+    assert again['test'] == expected['test']
+    assert again['test_details'] == expected['test_details']
+
+
+def test_a_run_that_was_refused_is_mended_in_place(make_run, tmp_path):
+    with pytest.raises(errors.UserError, match='99'):
+        _train(make_run('segment', label_count=99), tmp_path)
+    assert _train(make_run('segment', label_count=2), tmp_path)['images'] == 2
 
 
 def test_another_config_is_refused_and_nothing_is_lost(make_run, tmp_path):
@@ -240,3 +258,10 @@ def test_bad_input_is_named_before_anything_is_trained(
 def test_a_batch_that_does_not_divide_is_refused(make_run, tmp_path, two):
     with pytest.raises(errors.UserError, match='replicas'):
         _train(make_run('segment', global_batch_size=3), tmp_path, two)
+
+
+def test_sets_of_different_classes_are_refused(make_run, tmp_path):
+    shapes, = make_run('segment').data
+    few = dataclasses.replace(shapes, label_set='', num_classes=3)
+    with pytest.raises(errors.UserError, match="3, '', 6, 'shapes'"):
+        _train(make_run('segment', data=(shapes, few)), tmp_path)

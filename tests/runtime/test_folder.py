@@ -1,0 +1,44 @@
+"""A run folder refuses what is damaged, and says which file."""
+
+import pytest
+
+from ddep_tf import errors
+from ddep_tf.runtime import folder
+
+
+@pytest.mark.parametrize('text', ['{"stage": "segm', '[1, 2]', ''])
+@pytest.mark.parametrize('read, name', [
+    (folder.read_result, 'result.json'), (folder.read_run, 'config.json')])
+def test_damaged_json_is_named(tmp_path, read, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(errors.UserError, match=name) as caught:
+        read(tmp_path)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(errors.UserError, match='no run folder'):
+        folder.read_run(tmp_path)
+    assert folder.read_result(tmp_path) is None
+
+
+def test_a_file_that_cannot_be_written_is_left_as_it_was(tmp_path):
+    path = tmp_path / 'file'
+    folder.write_atomic(path, 'old')
+    with pytest.raises(UnicodeEncodeError):
+        folder.write_atomic(path, 'new' * 10 ** 5 + '\udcff')
+    assert path.read_text() == 'old'
+    assert [p.name for p in tmp_path.iterdir()] == ['file']
+
+
+def test_a_table_drops_what_came_after_a_save_and_a_cut_off_row(tmp_path):
+    path = tmp_path / 'table.csv'
+    table = folder.Table(path, ['step', 'loss'], 0)
+    for step in (1, 2, 3):
+        table.add({'step': step, 'loss': step / 4})
+    with path.open('a') as file:
+        file.write('4')
+    folder.Table(path, ['step', 'loss'], 2).add({'step': 3, 'loss': 9.0})
+    assert folder.read_table(path) == [
+        {'step': '1', 'loss': '0.25'}, {'step': '2', 'loss': '0.5'},
+        {'step': '3', 'loss': '9.0'}]
