@@ -11,15 +11,25 @@ from ddep_tf.models import encoder, weights
 
 def camvid(root, count=3):
     """CamVid as SegNet lays it out: 480 x 360, ids 0..10, 11 is void."""
+    _folder(root / 'camvid', ('train', 'val', 'test'), '{}', '{}annot', 12,
+            count)
+
+
+def folder(root, count=3):
+    """A folder of one's own, three classes."""
+    _folder(root, ('train', 'val'), 'images/{}', 'masks/{}', 3, count)
+
+
+def _folder(root, splits, image_dir, label_dir, ids, count):
     rng = np.random.default_rng(0)
-    for split in ('train', 'val', 'test'):
-        images = root / 'camvid' / split
-        masks = root / 'camvid' / f'{split}annot'
+    for split in splits:
+        images = root / image_dir.format(split)
+        masks = root / label_dir.format(split)
         images.mkdir(parents=True)
-        masks.mkdir()
+        masks.mkdir(parents=True)
         for index in range(count):
             name = f'0001TP_{split}_{index:03d}'
-            coarse = rng.integers(0, 12, (18, 24), np.uint8)
+            coarse = rng.integers(0, ids, (18, 24), np.uint8)
             mask = coarse.repeat(20, 0).repeat(20, 1)
             image = np.stack([mask * 20] * 3, -1)
             Image.fromarray(image).save(images / f'{name}.jpg', quality=95)
@@ -67,7 +77,7 @@ def _tfds(root, name, version, splits, num_classes, count, id_key, shape,
             split_datasets=examples, data_dir=root / 'tfds')
 
 
-MAKERS = {'camvid': (camvid,), 'cifar10': (cifar10,),
+MAKERS = {'camvid': (camvid,), 'cifar10': (cifar10,), 'folder': (folder,),
           'imagenet2012': (imagenet2012,), 'shapes': (),
           'camvid_small': (camvid, imagenet2012, lite_weights),
           'chain_small': (camvid, cifar10), 'demo_shapes': ()}
