@@ -15,7 +15,8 @@ from ddep_tf import configure, errors, experiment, plan, report, specs
 from ddep_tf.runtime import folder
 
 GIN = ['experiments/demo_shapes.gin']
-GRID = ['ExperimentSpec.learning_rates=(1e-3, 3e-3)']
+GRID = ['ExperimentSpec.learning_rates=(1e-3, 3e-3)',
+        "ExperimentSpec.arms=('scratch', 'supervised', 'ddep')"]
 
 
 def _load(*params):
@@ -164,7 +165,7 @@ json.dump({'test': 0.5, 'name': name, 'argv': sys.argv}, open(sys.argv[2], 'w'))
 def test_a_run_may_have_a_process_of_its_own(tmp_path):
     spec, stages, _ = _load()
     graph = plan.Plan(spec, stages, str(tmp_path), '')
-    planned = graph.find('segment-ddep-n20-s1-lr0.001')
+    planned = graph.find('segment-ddep-n20-s1-lr0.003')
     assert planned == graph.finetuning('ddep', 20, 1, 1e-3)
     with pytest.raises(errors.UserError, match='segment-none'):
         graph.find('segment-none')
@@ -205,8 +206,8 @@ def test_the_demo_in_short_from_data_to_report(tmp_path):
     first = run()
     names = [r['run'] for r in _rows(tmp_path / 'runs.csv')]
     assert names == ['classify', 'denoise-ddep-s4',
-                     'segment-supervised-n3-s4-lr0.001',
-                     'segment-ddep-n3-s4-lr0.001']
+                     'segment-supervised-n3-s4-lr0.003',
+                     'segment-ddep-n3-s4-lr0.003']
     weights = tmp_path / 'runs' / names[-1] / 'weights.npz'
     stamp = weights.stat().st_mtime_ns
     assert run() == first and weights.stat().st_mtime_ns == stamp

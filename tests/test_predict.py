@@ -74,8 +74,10 @@ def test_inputs_are_found_or_named(tmp_path):
 
 
 def test_a_broken_image_is_named(tmp_path):
-    path, = _files(tmp_path, 'a.png')
-    path.write_bytes(path.read_bytes()[:50])
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    path = tmp_path / 'a.png'
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(errors.UserError, match='a.png'):
         predict.read_image(path)
 

@@ -222,7 +222,8 @@ def _decode_grey(contents, name):
     TensorFlow would turn a palette's ids into its colours' brightness, and
     stretch 16 bits to 8.
     """
-    form = tf.strings.substr(contents, 24, 2)  # Bit depth and colour type.
+    head = tf.strings.join([tf.strings.substr(contents, 0, 26), '\0' * 26])
+    form = tf.strings.substr(head, 24, 2)  # Bit depth and colour type.
     contents = _only_if(form == b'\x08\x00', contents,
                         'mask that is no 8-bit grey PNG:', name)
     return tf.io.decode_png(contents, channels=1)[..., 0]
