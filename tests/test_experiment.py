@@ -166,7 +166,7 @@ def test_a_run_may_have_a_process_of_its_own(tmp_path):
     spec, stages, _ = _load()
     graph = plan.Plan(spec, stages, str(tmp_path), '')
     planned = graph.find('segment-ddep-n20-s1-lr0.003')
-    assert planned == graph.finetuning('ddep', 20, 1, 1e-3)
+    assert planned == graph.finetuning('ddep', 20, 1, 3e-3)
     with pytest.raises(errors.UserError, match='segment-none'):
         graph.find('segment-none')
 
