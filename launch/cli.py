@@ -80,8 +80,8 @@ def start_tensorflow():
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     print('starting TensorFlow ...', flush=True)
     import tensorflow as tf
-    # TensorFlow notes every checkpoint it writes.
-    logging.set_verbosity(logging.WARNING)
+    # TensorFlow notes every checkpoint, TFDS warns of its own old names.
+    logging.set_verbosity(logging.ERROR)
     # A resumed run ends with the same bits as one that ran through.
     tf.config.experimental.enable_op_determinism()
     from ddep_tf.runtime import loop, strategy
