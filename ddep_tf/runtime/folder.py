@@ -42,7 +42,7 @@ def open_run(run_dir, run, operative):
 
 
 def is_started(run_dir):
-    """Returns whether there is anything in a run folder that must not be lost."""
+    """Returns whether a run folder holds anything that must not be lost."""
     folder = pathlib.Path(run_dir)
     return any((folder / name).exists() for name in (
         RESULT, WEIGHTS, 'state/checkpoint', 'state/best/checkpoint'))
@@ -51,7 +51,8 @@ def is_started(run_dir):
 def write_atomic(path, text):
     """Writes a text file whole or not at all."""
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix='.' + path.name)
+    handle, temporary = tempfile.mkstemp(dir=path.parent,
+                                         prefix='.' + path.name)
     try:
         with os.fdopen(handle, 'w', encoding='utf-8') as file:
             file.write(text)
@@ -71,7 +72,7 @@ def read_result(run_dir):
 
 
 def read_json(path):
-    """Returns the JSON object in a file. UserError naming the file if broken."""
+    """Returns the JSON object in a file. UserError if it is broken."""
     try:
         value = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:

@@ -130,7 +130,7 @@ class Interrupt:
 def _quiet():
     """Keeps orbit's lines about every loop out of the progress bar."""
     level = logging.get_verbosity()
-    logging.set_verbosity(logging.WARNING)
+    logging.set_verbosity(min(level, logging.WARNING))
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
