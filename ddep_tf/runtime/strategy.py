@@ -22,13 +22,13 @@ def get_strategy(name='auto', tpu=''):
     if name not in NAMES:
         raise errors.UserError(f'--strategy must be one of {", ".join(NAMES)}'
                                f', got {name!r}')
+    if name == 'multi_worker':  # Before anything asks for the devices.
+        return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices('GPU')
     if name == 'auto':
         name = 'tpu' if tpu else 'mirrored' if gpus else 'one_device'
     if name == 'tpu':
         return _tpu_strategy(tpu)
-    if name == 'multi_worker':
-        return tf.distribute.MultiWorkerMirroredStrategy()
     if name == 'mirrored':
         devices = gpus or tf.config.list_logical_devices('CPU')
         return tf.distribute.MirroredStrategy([d.name for d in devices])

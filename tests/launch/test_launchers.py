@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,11 +26,11 @@ TINY = ['--gin_file=model/tiny.gin', '--gin_file=data/shapes.gin',
         '--gin_param=shapes/DatasetSpec.limit=4']
 
 
-def _start(launcher, *args):
+def _start(launcher, *args, **environment):
     return subprocess.Popen(
         [sys.executable, str(ROOT / 'launch' / f'{launcher}.py'), *args],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3'})
+        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', **environment})
 
 
 def _run(launcher, *args):
@@ -127,6 +128,40 @@ def _evaluate(run_dir, tmp_path):
     assert numbers['confusion_matrix'] == (
         result['test_details']['confusion_matrix'])
     assert 'mean IoU' in out and numbers['images'] == 4
+
+
+def _free_ports(count):
+    taken = [socket.socket() for _ in range(count)]
+    for one in taken:
+        one.bind(('localhost', 0))
+    ports = [one.getsockname()[1] for one in taken]
+    for one in taken:
+        one.close()
+    return ports
+
+
+def _losses(run_dir):
+    lines = (run_dir / 'metrics.csv').read_text().splitlines()
+    return [float(line.split(',')[1]) for line in lines[1:]]
+
+
+def test_two_workers_train_as_one(tmp_path):
+    short = [*TINY, '--gin_param=segment/RunSpec.steps=4']
+    code, _, err = _run('finetune', *short, f'--run_dir={tmp_path / "one"}')
+    assert code == 0, err
+    cluster = {'worker': [f'localhost:{port}' for port in _free_ports(2)]}
+    workers = [_start(
+        'finetune', *short, '--strategy=multi_worker',
+        f'--run_dir={tmp_path / str(index)}', TF_CONFIG=json.dumps(
+            {'cluster': cluster, 'task': {'type': 'worker', 'index': index}}))
+        for index in range(2)]
+    for worker in workers:
+        _, err = worker.communicate(timeout=300)
+        assert worker.returncode == 0, err
+    assert _losses(tmp_path / '0') == _losses(tmp_path / '1')
+    np.testing.assert_allclose(_losses(tmp_path / '0'),
+                               _losses(tmp_path / 'one'), rtol=1e-5)
+    assert len(_losses(tmp_path / 'one')) == 4
 
 
 def test_sigterm_saves_and_exits_with_143(tmp_path):
