@@ -1,7 +1,6 @@
 # make demo, make test: each sets up .venv first where there is none.
 PYTHON ?= python3.11
 BIN := .venv/bin
-export TF_CPP_MIN_LOG_LEVEL := 2
 
 .PHONY: help env demo test clean
 

@@ -1,6 +1,7 @@
 """What the launchers share: flags, exit codes, errors of one line. No TF."""
 
 import dataclasses
+import glob
 import os
 import sys
 
@@ -77,7 +78,9 @@ def finished_run():
 
 def start_tensorflow():
     """Imports TensorFlow, quietly, and returns the strategy of the flags."""
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    # Without a GPU, TensorFlow's errors are about the GPU that is not there.
+    gpu = glob.glob('/dev/nvidia*') or os.path.exists('/dev/dxg')
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if gpu else '3')
     print('starting TensorFlow ...', flush=True)
     import tensorflow as tf
     # TensorFlow notes every checkpoint, TFDS warns of its own old names.

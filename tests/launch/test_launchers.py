@@ -30,7 +30,7 @@ def _start(launcher, *args, **environment):
     return subprocess.Popen(
         [sys.executable, str(ROOT / 'launch' / f'{launcher}.py'), *args],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '3', **environment})
+        env={**os.environ, **environment})
 
 
 def _run(launcher, *args):
