@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 from ddep_tf import errors, plan, specs
-from ddep_tf.runtime import folder, pictures, train
+from ddep_tf.runtime import build, folder, pictures, train
 
 # What the exit code of a run's own process says.
 _ERRORS = {2: errors.UserError, 3: errors.TrainingStopped,
@@ -40,6 +40,7 @@ class Experiment:
 
     def __init__(self, spec, stages, operative, run_dir, data_dir, runner):
         self.spec, self.operative = spec, operative
+        self._data_dir = data_dir
         self.where = pathlib.Path(run_dir)
         self.plan = plan.Plan(spec, stages, run_dir, data_dir)
         self._runner = runner
@@ -52,7 +53,13 @@ class Experiment:
         self._open(stages)
 
     def run(self):
-        """Runs the plan: pretraining, the grid at the first seed, the rest."""
+        """Runs the plan: pretraining, the grid at the first seed, the rest.
+
+        Raises:
+          UserError: before anything runs, where a label setting cannot be had
+            or two of them are the same images; or what a run raises.
+        """
+        self._check_settings()
         for planned in self.plan.pretraining():
             self._add(planned, self._do(planned), chosen=False)
         first, *others = self.spec.seeds
@@ -66,6 +73,23 @@ class Experiment:
             for (arm, setting), rate in rates.items():
                 planned = self.plan.finetuning(arm, setting, seed, rate)
                 self._add(planned, self._do(planned), chosen=True)
+
+    def _check_settings(self):
+        """Hours of pretraining go before the first labels are read."""
+        if self.plan.settings == [None]:
+            return
+        known = {}
+        for setting in self.plan.settings:
+            run = self.plan.finetuning(self.spec.arms[0], setting,
+                                       self.spec.seeds[0],
+                                       self.plan.grid[0]).run
+            source, = build.open_sources(run, self._data_dir)
+            other = known.setdefault(source.num_examples, setting)
+            if other is not setting:
+                raise errors.UserError(
+                    f'the label settings {other} and {setting} are the same '
+                    f'{source.num_examples} images: take one out of '
+                    'ExperimentSpec.label_counts and label_fractions')
 
     def _choose(self, arm, setting, seed):
         """Fine-tunes over the grid. Returns the rate that is best on val."""

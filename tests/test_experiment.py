@@ -116,6 +116,19 @@ def test_what_an_experiment_cannot_take_is_refused(param):
         _load(param)
 
 
+@pytest.mark.parametrize('params, named', [
+    (['ExperimentSpec.label_fractions=(0.01,)'], '20 and 0.01'),
+    (['ExperimentSpec.label_counts=(1, 2001)'], '2001'),
+    (['ExperimentSpec.label_counts=()',
+      'ExperimentSpec.label_fractions=(0.5, 1e-4)'], 'fraction')])
+def test_labels_that_cannot_be_had_are_refused_before_any_run(
+        tmp_path, params, named):
+    whole, runner = _experiment(tmp_path, lambda planned: 0.4, *params)
+    with pytest.raises(errors.UserError, match=named):
+        whole.run()
+    assert not runner.asked
+
+
 def test_a_rate_that_diverges_counts_as_the_worst(tmp_path):
     def score(planned):
         if planned.run.optimizer.learning_rate > 2e-3:
