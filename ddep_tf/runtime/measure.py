@@ -96,7 +96,7 @@ class Meter:
             add=build.noise_hook(self._run))
         totals, seen = {}, 0
         replicas = self._strategy.num_replicas_in_sync
-        for batch in _bar(dataset):
+        for batch in _bar(dataset, 'batch'):
             count = len(batch['position'])
             shares = self._strategy.run(self._eval_step, args=(batch,))
             for name, share in shares.items():
@@ -110,5 +110,5 @@ class Meter:
         return {'value': value, **means, 'images': seen}
 
 
-def _bar(examples):
-    return progress.bar(examples, 'evaluate')
+def _bar(iterable, unit='image'):
+    return progress.bar(iterable, 'evaluate', unit)

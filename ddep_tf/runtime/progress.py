@@ -3,7 +3,7 @@
 import tqdm
 
 
-def bar(iterable, what):
-    """Shows how far an iterable over images is; leaves no line behind."""
-    return tqdm.tqdm(iterable, desc=what, unit='image', leave=False,
+def bar(iterable, what, unit='image'):
+    """Shows how far an iterable over `unit`s is; leaves no line behind."""
+    return tqdm.tqdm(iterable, desc=what, unit=unit, leave=False,
                      mininterval=1.0)
