@@ -40,7 +40,7 @@ class Experiment:
 
     def __init__(self, spec, stages, operative, run_dir, data_dir, runner):
         self.spec, self.operative = spec, operative
-        self._data_dir = data_dir
+        self._segment, self._data_dir = stages['segment'], data_dir
         self.where = pathlib.Path(run_dir)
         self.plan = plan.Plan(spec, stages, run_dir, data_dir)
         self._runner = runner
@@ -59,7 +59,8 @@ class Experiment:
           UserError: before anything runs, where a label setting cannot be had
             or two of them are the same images; or what a run raises.
         """
-        self._check_settings()
+        if not self._is_started():  # What goes on was checked before.
+            self._check_settings()
         for planned in self.plan.pretraining():
             self._add(planned, self._do(planned), chosen=False)
         first, *others = self.spec.seeds
@@ -76,19 +77,18 @@ class Experiment:
 
     def _check_settings(self):
         """Hours of pretraining go before the first labels are read."""
-        if self.plan.settings == [None]:
-            return
+        opened = build.open_sources(self._segment, self._data_dir)
         known = {}
         for setting in self.plan.settings:
             run = self.plan.finetuning(self.spec.arms[0], setting,
                                        self.spec.seeds[0],
                                        self.plan.grid[0]).run
-            source, = build.open_sources(run, self._data_dir)
-            other = known.setdefault(source.num_examples, setting)
+            images = build.take_labels(run, opened)[0].num_examples
+            other = known.setdefault(images, setting)
             if other is not setting:
                 raise errors.UserError(
                     f'the label settings {other} and {setting} are the same '
-                    f'{source.num_examples} images: take one out of '
+                    f'{images} images: take one out of '
                     'ExperimentSpec.label_counts and label_fractions')
 
     def _choose(self, arm, setting, seed):
@@ -124,13 +124,15 @@ class Experiment:
               'runs done)', flush=True)
         return self._runner(planned, self.plan.folder(planned.name), test)
 
+    def _is_started(self):
+        return any(map(folder.is_started, self.where.glob('runs/*')))
+
     def _open(self, stages):
         wanted = {'spec': json.loads(specs.to_json(self.spec)),
                   'stages': {k: json.loads(specs.to_json(v))
                              for k, v in stages.items()}}
         plan_file = self.where / 'plan.json'
-        started = any(map(folder.is_started, self.where.glob('runs/*')))
-        if started and folder.read_json(plan_file) != wanted:
+        if self._is_started() and folder.read_json(plan_file) != wanted:
             raise errors.UserError(
                 f'--run_dir {self.where} holds another experiment or another '
                 'version of this one: choose another folder')

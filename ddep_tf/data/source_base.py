@@ -222,6 +222,7 @@ def _decode_grey(contents, name):
     TensorFlow would turn a palette's ids into its colours' brightness, and
     stretch 16 bits to 8.
     """
+    # Padded, since substr fails beyond the end of a mask that is cut off.
     head = tf.strings.join([tf.strings.substr(contents, 0, 26), '\0' * 26])
     form = tf.strings.substr(head, 24, 2)  # Bit depth and colour type.
     contents = _only_if(form == b'\x08\x00', contents,

@@ -28,6 +28,19 @@ def open_sources(run, data_dir, split='train'):
     opened = [sources.open_source(spec, spec.train_split, data_dir, run.stage)
               for spec in run.data]
     _check_same_classes(run)
+    return take_labels(run, opened)
+
+
+def take_labels(run, opened):
+    """Returns the part of a run's opened train sets whose labels it uses.
+
+    Args:
+      run: RunSpec.
+      opened: list of sources, of all their examples.
+
+    Raises:
+      UserError: labels are chosen from several sets, or cannot be had.
+    """
     if not (run.label_fraction or run.label_count):
         return opened
     if len(opened) > 1:

@@ -78,10 +78,14 @@ def test_tfds_labels_are_no_masks(real_data):
                     num_classes=100)
 
 
-def png(array):
+def encode(picture):
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, 'PNG')
+    picture.save(buffer, 'PNG')
     return buffer.getvalue()
+
+
+def png(array):
+    return encode(Image.fromarray(array))
 
 
 def feature(value):
@@ -145,9 +149,7 @@ def test_tfrecord_refusals(tmp_path):
 def _palette(ids):
     picture = Image.fromarray(ids).convert('P')
     picture.putpalette([200, 10, 30] * 256)
-    buffer = io.BytesIO()
-    picture.save(buffer, 'PNG')
-    return buffer.getvalue()
+    return encode(picture)
 
 
 @pytest.mark.parametrize('mask, named', [

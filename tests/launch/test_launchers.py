@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from ddep_tf.runtime import folder
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py')
                    if p.stem != 'cli')
@@ -141,8 +143,8 @@ def _free_ports(count):
 
 
 def _losses(run_dir):
-    lines = (run_dir / 'metrics.csv').read_text().splitlines()
-    return [float(line.split(',')[1]) for line in lines[1:]]
+    return [float(row['loss'])
+            for row in folder.read_table(run_dir / 'metrics.csv')]
 
 
 def test_two_workers_train_as_one(tmp_path):
