@@ -79,17 +79,21 @@ def load_experiment(gin_files=(), gin_params=()):
     """Parses files, then parameters, into an experiment's specs.
 
     Returns:
-      (ExperimentSpec, {stage: RunSpec} of the stages that its arms need,
-      operative config as text).
+      (ExperimentSpec, {variant: {stage: RunSpec}} of the stages that its arms
+      need, operative config as text). A variant binds in its own scope inside
+      a stage's, `denoise/wide/DecoderSpec.width_multiplier`.
 
     Raises:
       UserError: as `load_run`.
     """
     _parse(gin_files, gin_params)
     experiment = _build(specs.ExperimentSpec)
-    stages = {stage: _run_spec(stage, {}) for stage in stages_of(experiment)}
-    for run in stages.values():
-        _check_template(run)
+    names = stages_of(experiment)
+    stages = {variant: {name: _run_spec(name, {}, variant) for name in names}
+              for variant in experiment.variants or ('',)}
+    for templates in stages.values():
+        for run in templates.values():
+            _check_template(run)
     _check_used(gin_params)
     return experiment, stages, _operative()
 
@@ -127,25 +131,24 @@ def _is_bound(parameter):
 def stages_of(experiment):
     """Returns the stages that an experiment's arms run, in their order."""
     arms = set(experiment.arms)
-    encoded = arms & {'supervised', 'ddep'} or (
-        'dep' in arms and experiment.dep_from == 'supervised')
+    encoded = not arms or arms & {'supervised', 'dep_supervised', 'ddep'}
     stages = ['classify'] if encoded and not experiment.encoder_weights else []
-    stages += ['denoise'] if arms & {'ddep', 'dep'} else []
-    return stages + ['segment']
+    stages += ['denoise'] if arms & {'dep', 'dep_supervised', 'ddep'} else []
+    return stages + ['segment'] if arms else stages
 
 
 def _check_template(run):
     """An experiment sets these for each run: bound, they would be ignored."""
     for name in ('seed', 'init_encoder', 'init_decoder', 'label_count',
-                 'label_fraction', 'train_encoder'):
+                 'label_fraction', 'train_encoder', 'holdout'):
         if getattr(run, name):
             raise errors.UserError(
                 f'RunSpec.{name} is set by the experiment for each run: '
                 'remove the binding, and see ExperimentSpec')
 
 
-def _run_spec(stage, overrides):
-    with gin.config_scope(stage):
+def _run_spec(stage, overrides, variant=''):
+    with gin.config_scope('/'.join(filter(None, (stage, variant)))):
         parts = {name: _build(cls) for name, cls in _BUILT.items()}
         given = {k: v for k, v in overrides.items() if v is not None}
         return _build(specs.RunSpec, stage=stage, **parts, **given)
@@ -220,12 +223,21 @@ def _check_used(gin_params):
         for parameter in parameters:
             full = '/'.join(filter(None, [scope, f'{name}.{parameter}']))
             calls = [w for n, w in _used if n == name and _covers(scope, w)]
+            if not calls and full not in given and _of_other_stage(scope):
+                continue
             if not calls:
                 raise errors.UserError(
                     f'the gin binding {full} is never used: remove it, or '
                     'mend its scope (a stage or a data set)')
             if full in given:
                 _check_holds(bound, scope, selector, parameter, calls)
+
+
+def _of_other_stage(scope):
+    """Whether a file binds for a stage that is not run: no typo."""
+    stage = scope.partition('/')[0]
+    return stage in specs.STAGES and not any(
+        _covers(stage, where) for _, where in _used)
 
 
 def _check_holds(bound, scope, selector, parameter, calls):

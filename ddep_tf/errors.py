@@ -13,5 +13,13 @@ class TrainingStopped(RuntimeError):
     """Training stopped itself, on a non-finite loss. Launchers exit with 3."""
 
 
+class NotReady(RuntimeError):
+    """What a run needs is not finished yet. Launchers exit with 4."""
+
+
+class RunsFailed(RuntimeError):
+    """Runs of an experiment failed, the others are done. Exit code 1."""
+
+
 class Preempted(RuntimeError):
     """A signal stopped the run after its state was saved. Exit code 143."""

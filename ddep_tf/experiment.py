@@ -1,38 +1,31 @@
-"""Runs a plan in one process: skips what is done, resumes what was cut off."""
+"""Runs a plan: skips what is done, resumes what was cut off."""
 
-import csv
-import io
 import json
-import math
 import pathlib
 import signal
 import subprocess
+import time
 
-from ddep_tf import errors, plan, specs
+from ddep_tf import errors, experiment_tables, plan, specs
 from ddep_tf.runtime import build, folder, pictures, train
 
 # What the exit code of a run's own process says.
 _ERRORS = {2: errors.UserError, 3: errors.TrainingStopped,
            143: errors.Preempted}
-_RUN_COLUMNS = ('run', 'stage', 'arm', 'labels', 'subset_sha256', 'seed',
-                'learning_rate', 'chosen', 'steps', 'val', 'test', 'seconds',
-                'commit')
-_CURVE_COLUMNS = ('run', 'arm', 'labels', 'seed', 'learning_rate', 'chosen',
-                  'step', 'val')
-_CLASS_COLUMNS = ('run', 'arm', 'labels', 'seed', 'class', 'iou')
+_POLL_SECONDS = 30  # Between looks at what other machines have finished.
 
 
 class Experiment:
-    """The plan, and the rows of what is done.
+    """The plan, and what is done of it.
 
     Args:
       spec: ExperimentSpec.
-      stages: {stage: RunSpec}.
+      stages: {variant: {stage: RunSpec}}.
       operative: the operative gin config as text.
       run_dir: folder of the experiment.
       data_dir: root folder of the data.
-      runner: (planned, its folder, test) -> dict of the result: does one run
-        of the plan, or finds it done. `in_process` and `by_command` make one.
+      runner: (planned, its folder, test) -> None: does one run of the plan.
+        `in_process` and `by_command` make one.
 
     Raises:
       UserError: the folder is of another experiment, or cannot be made.
@@ -40,97 +33,175 @@ class Experiment:
 
     def __init__(self, spec, stages, operative, run_dir, data_dir, runner):
         self.spec, self.operative = spec, operative
-        self._segment, self._data_dir = stages['segment'], data_dir
+        self._data_dir = data_dir
         self.where = pathlib.Path(run_dir)
         self.plan = plan.Plan(spec, stages, run_dir, data_dir)
+        self.ledger = experiment_tables.Ledger(self.plan)
         self._runner = runner
-        self.labels = pictures.label_set(stages['segment'])
-        self.rows, self.curves, self.classes = [], [], []
-        if len(self.plan.grid) > 1 and not stages['segment'].data[0].val_split:
+        template = next(iter(stages.values())).get('segment')
+        self.labels = template and pictures.label_set(template)
+        if self.plan.level(plan.SWEEP) and not (
+                spec.holdout or template.data[0].val_split):
             raise errors.UserError(
-                'ExperimentSpec.learning_rates needs a val split to choose '
-                'on: set DatasetSpec.val_split')
+                'ExperimentSpec.learning_rates and weight_decays need images '
+                'to choose on: set ExperimentSpec.holdout, or '
+                'DatasetSpec.val_split')
         self._open(stages)
 
-    def run(self):
-        """Runs the plan: pretraining, the grid at the first seed, the rest.
+    def run(self, shard=None, wait=0.0):
+        """Does the runs that are not done, each after what it needs.
+
+        A run that fails is noted, and what needs it is left; the others go
+        on.
+
+        Args:
+          shard: (index, count): only this part of the runs; None is all.
+          wait: minutes to wait for a run's needs that others do.
 
         Raises:
           UserError: before anything runs, where a label setting cannot be had
             or two of them are the same images; or what a run raises.
+          RunsFailed, TrainingStopped: after all others, naming the runs that
+            failed; the latter where the loss of each was not finite.
+          NotReady: after all others, of runs whose needs are not done.
         """
         if not self._is_started():  # What goes on was checked before.
             self._check_settings()
-        for planned in self.plan.pretraining():
-            self._add(planned, self._do(planned), chosen=False)
-        first, *others = self.spec.seeds
-        rates = {}
-        # All arms of a setting before the next, and one seed before the next:
-        # what is cut off can still be compared.
-        for setting in self.plan.settings:
-            for arm in self.spec.arms:
-                rates[arm, setting] = self._choose(arm, setting, first)
-        for seed in others:
-            for (arm, setting), rate in rates.items():
-                planned = self.plan.finetuning(arm, setting, seed, rate)
-                self._add(planned, self._do(planned), chosen=True)
+        names = self.plan.shard(*shard) if shard else self.plan.runs
+        waiting = []
+        for planned in self.plan.runs.values():
+            if planned.name not in names or self.ledger.is_done(planned):
+                continue
+            if self._is_beyond_help(planned):
+                continue
+            if not self._wait_for_needs(planned, wait):
+                waiting.append(planned.name)
+                continue
+            self._attempt(planned)
+            self.write()
+        self.write()
+        self._raise_failures(names)
+        if waiting:
+            raise errors.NotReady(
+                f'{len(waiting)} runs wait for others that are not done, such '
+                f'as {waiting[0]}: start again when they are, or give --wait')
+
+    def run_one(self, name, wait=0.0):
+        """Does one run of the plan, again if it failed before.
+
+        Args:
+          name: of the run.
+          wait: minutes to wait for what it needs.
+
+        Raises:
+          NotReady: what it needs is not done.
+          UserError: no such run; or what the run raises.
+        """
+        planned = self.plan.find(name)
+        if not self._wait_for_needs(planned, wait):
+            raise errors.NotReady(
+                f'{name} needs {self._missing(planned)[0]}, which is not '
+                'done: run it first, or give --wait=MINUTES')
+        self.ledger.clear_failure(name)
+        self._do(planned)
+
+    def write(self):
+        """Writes the tables of all that is done, whoever did it."""
+        experiment_tables.write(self.ledger, self.where, self.labels)
+
+    def _attempt(self, planned):
+        """Does a run; notes its failure and goes on."""
+        done = sum(map(self.ledger.is_done, self.plan.runs.values()))
+        print(f'--- {planned.name} ({done} of {len(self.plan.runs)} done)',
+              flush=True)
+        try:
+            self.ledger.clear_failure(planned.name)
+            self._do(planned)
+        except errors.TrainingStopped as error:
+            self.ledger.note_failure(planned.name, error, stopped=True)
+            print(f'{planned.name}: {error}', flush=True)
+        except (errors.UserError, errors.Preempted):
+            raise  # They concern all runs.
+        except Exception as error:  # A full memory, a lost device.
+            self.ledger.note_failure(planned.name, error, stopped=False)
+            print(f'{planned.name} failed: {error}', flush=True)
+
+    def _do(self, planned):
+        actual = self.ledger.as_run(planned)
+        if actual is None:
+            raise errors.TrainingStopped(
+                'no learning rate and weight decay of the grid trained to '
+                'its end')
+        # A grid is compared on its validation: test is for what is chosen.
+        test = planned.level != plan.SWEEP
+        self._runner(planned, actual, self.plan.folder(actual.name), test)
+        self.ledger.forget(actual.name)
+
+    def _is_beyond_help(self, planned):
+        """Whether a run's loss was not finite: again it would be the same."""
+        failure = self.ledger.failure(planned.name)
+        return bool(failure) and failure['stopped']
+
+    def _missing(self, planned):
+        return [name for name in planned.needs
+                if not self.ledger.is_settled(name)]
+
+    def _wait_for_needs(self, planned, minutes):
+        """Returns whether all that a run needs is done, waiting if asked."""
+        end, told = time.monotonic() + 60 * minutes, False
+        while missing := self._missing(planned):
+            if any(self.ledger.failure(name) for name in missing) or (
+                    time.monotonic() >= end):
+                return False
+            if not told:
+                print(f'{planned.name} waits for {", ".join(missing)}',
+                      flush=True)
+            told = True
+            time.sleep(min(_POLL_SECONDS, max(end - time.monotonic(), 0.1)))
+        return True
+
+    def _raise_failures(self, names):
+        failed = {name: self.ledger.failure(name) for name in names
+                  if not self.ledger.is_settled(name)}
+        failed = {name: found for name, found in failed.items() if found}
+        if not failed:
+            return
+        kind = (errors.TrainingStopped if all(
+            found['stopped'] for found in failed.values())
+            else errors.RunsFailed)
+        raise kind(f'{len(failed)} of {len(self.plan.runs)} runs failed: '
+                   + '; '.join(f'{name} ({found["reason"]})'
+                               for name, found in failed.items())
+                   + ': --only=NAME runs one of them again')
 
     def _check_settings(self):
         """Hours of pretraining go before the first labels are read."""
-        opened = build.open_sources(self._segment, self._data_dir)
-        known = {}
-        for setting in self.plan.settings:
-            run = self.plan.finetuning(self.spec.arms[0], setting,
-                                       self.spec.seeds[0],
-                                       self.plan.grid[0]).run
-            images = build.take_labels(run, opened)[0].num_examples
-            other = known.setdefault(images, setting)
-            if other is not setting:
+        finals = self.plan.level(plan.FINAL)
+        if not finals:
+            return
+        opened = build.open_labelled(
+            build.all_labels(finals[0].run), self._data_dir)
+        known, seen = {}, set()
+        for planned in finals:
+            if planned.setting in seen:
+                continue
+            seen.add(planned.setting)
+            images = build.take_labels(planned.run, opened)[0].num_examples
+            if known.setdefault(images, planned.setting) != planned.setting:
                 raise errors.UserError(
-                    f'the label settings {other} and {setting} are the same '
-                    f'{images} images: take one out of '
-                    'ExperimentSpec.label_counts and label_fractions')
-
-    def _choose(self, arm, setting, seed):
-        """Fine-tunes over the grid. Returns the rate that is best on val."""
-        grid = [self.plan.finetuning(arm, setting, seed, rate)
-                for rate in self.plan.grid]
-        if len(grid) == 1:
-            self._add(grid[0], self._do(grid[0]), chosen=True)
-            return self.plan.grid[0]
-        done = [self._attempt(planned) for planned in grid]
-        scores = [_score(result) for result in done]
-        best = scores.index(max(scores))
-        if scores[best] == -math.inf:
-            raise errors.TrainingStopped(
-                f'{arm}, {setting} labels: no learning rate of '
-                f'{self.plan.grid} trained to its end')
-        done[best] = self._do(grid[best])
-        for i, (planned, result) in enumerate(zip(grid, done)):
-            self._add(planned, result or _stopped(done[best]), i == best)
-        return self.plan.grid[best]
-
-    def _attempt(self, planned):
-        """Returns the result without test, None where the loss diverged."""
-        try:
-            return self._do(planned, test=False)
-        except errors.TrainingStopped as error:
-            print(f'{planned.name}: {error}; it counts as the worst',
-                  flush=True)
-            return None
-
-    def _do(self, planned, test=True):
-        print(f'--- {planned.name} ({len(self.rows)} of {self.plan.count()} '
-              'runs done)', flush=True)
-        return self._runner(planned, self.plan.folder(planned.name), test)
+                    f'the label settings {known[images]} and '
+                    f'{planned.setting} are the same {images} images: take '
+                    'one out of ExperimentSpec.label_counts and '
+                    'label_fractions')
 
     def _is_started(self):
         return any(map(folder.is_started, self.where.glob('runs/*')))
 
     def _open(self, stages):
         wanted = {'spec': json.loads(specs.to_json(self.spec)),
-                  'stages': {k: json.loads(specs.to_json(v))
-                             for k, v in stages.items()}}
+                  'stages': {variant: {k: json.loads(specs.to_json(v))
+                                       for k, v in templates.items()}
+                             for variant, templates in stages.items()}}
         plan_file = self.where / 'plan.json'
         if self._is_started() and folder.read_json(plan_file) != wanted:
             raise errors.UserError(
@@ -144,54 +215,12 @@ class Experiment:
         folder.write_atomic(plan_file, json.dumps(wanted, indent=2))
         folder.write_atomic(self.where / 'operative.gin', self.operative)
 
-    def _add(self, planned, result, chosen):
-        spec = planned.run
-        labels = result['images'] if spec.stage == 'segment' else ''
-        common = {'run': planned.name, 'arm': planned.arm, 'labels': labels,
-                  'seed': spec.seed, 'chosen': int(chosen),
-                  'learning_rate': spec.optimizer.learning_rate}
-        self.rows.append({
-            **common, 'stage': spec.stage, **{key: result[key] for key in (
-                'subset_sha256', 'steps', 'val', 'test', 'seconds',
-                'commit')}})
-        if spec.stage == 'segment':
-            self._add_details(planned, result, common, chosen)
-        self._write()
-
-    def _add_details(self, planned, result, common, chosen):
-        where = pathlib.Path(self.plan.folder(planned.name))
-        self.curves += [{**common, **row} for row in
-                        folder.read_table(where / 'validation.csv')]
-        if chosen and result['test'] is not None:
-            self.classes += [
-                {**common, 'class': name, 'iou': iou} for name, iou in
-                zip(self.labels.class_names, result['test_details']['iou'])]
-        subset = where / 'subset.json'
-        if subset.exists():
-            name = f'n{common["labels"]}-s{common["seed"]}.json'
-            folder.write_atomic(self.where / 'subsets' / name,
-                                subset.read_text())
-
-    def _write(self):
-        for name, columns, rows in (
-                ('runs.csv', _RUN_COLUMNS, self.rows),
-                ('curves.csv', _CURVE_COLUMNS, self.curves),
-                ('per_class.csv', _CLASS_COLUMNS, self.classes)):
-            folder.write_atomic(self.where / name, _csv(columns, rows))
-        folder.write_atomic(self.where / 'experiment.json', json.dumps({
-            'name': self.spec.name, 'title': self.spec.title,
-            'arms': self.spec.arms, 'commit': folder.commit(),
-            'spec': json.loads(specs.to_json(self.spec)),
-            'class_names': list(self.labels.class_names),
-            'palette': [list(map(int, c)) for c in self.labels.palette],
-            'planned': self.plan.count(), 'done': len(self.rows)}, indent=2))
-
 
 def in_process(operative, data_dir, strategy):
     """Returns a runner that trains here, so that TensorFlow starts once."""
-    def do(planned, run_dir, test):
-        return train.train(planned.run, operative, run_dir, data_dir,
-                           strategy, test)
+    def do(planned, actual, run_dir, test):
+        del planned
+        train.train(actual.run, operative, run_dir, data_dir, strategy, test)
     return do
 
 
@@ -199,18 +228,15 @@ def by_command(command):
     """Returns a runner that gives each run a process of its own.
 
     Args:
-      command: list of str that starts the experiment; `--only` and `--test`
-        are added.
+      command: list of str that starts the experiment; `--only` is added.
     """
-    def do(planned, run_dir, test):
-        done = train.finished(planned.run, run_dir, test)
-        if done:
-            return done
-        code = _wait([*command, f'--only={planned.name}', f'--test={test}'])
+    def do(planned, actual, run_dir, test):
+        if train.finished(actual.run, run_dir, test):
+            return
+        code = _wait([*command, f'--only={planned.name}'])
         if code:
             raise _ERRORS.get(code, RuntimeError)(
                 f'the run {planned.name} ended with exit code {code}')
-        return folder.read_result(run_dir)
     return do
 
 
@@ -223,26 +249,3 @@ def _wait(command):
             return process.wait()
         finally:
             signal.signal(signal.SIGTERM, before)
-
-
-def _score(result):
-    """What a grid is sorted by: val, the worst where there is none."""
-    if result is None or math.isnan(result['val']):
-        return -math.inf
-    return result['val']
-
-
-def _stopped(other):
-    """The row's numbers of a run whose loss diverged, beside a sound one."""
-    return {**dict.fromkeys(('steps', 'val', 'test', 'seconds', 'commit'), ''),
-            'images': other['images'],
-            'subset_sha256': other['subset_sha256']}
-
-
-def _csv(columns, rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction='ignore',
-                            lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

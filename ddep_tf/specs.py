@@ -16,7 +16,7 @@ from ddep_tf import errors
 
 STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes')
-ARMS = ('scratch', 'supervised', 'ddep', 'dep')
+ARMS = ('scratch', 'supervised', 'dep', 'dep_supervised', 'ddep')
 ENCODERS = ('r50_vit_b16', 'tiny', 'efficientnet_lite0')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
@@ -317,17 +317,23 @@ class RunSpec(_Spec):
       data: the sets trained on, one after the other; the first one is
         evaluated.
       steps: length of the training, optimiser steps.
+      length: `steps` is multiplied by it when the spec is made, and it is 1
+        from then on: what an experiment on the length varies.
       global_batch_size: images a step, over all replicas.
       crop_size: (height, width), multiples of 16.
       label_fraction, label_count: labelled images of the training split that
         are used, one of the two; 0 is not given; neither is all.
       subset_seed: chooses them; -1 takes `seed`.
+      holdout: fraction of the labelled images that is not trained on but
+        validated on, in place of the val split; [0, 1), 0 is none.
       init_encoder, init_decoder: a run folder or .npz; '' starts afresh.
       train_encoder: of the denoising stage: False is DDeP, True is DeP [A].
       flip: random left-right flips [S].
       eval_every, checkpoint_every, log_every: steps; 0 is at the end only.
       keep: how many of the last checkpoints stay, beside the best.
       jit_compile: compile the train step with XLA.
+      eager: run operation by operation: no graph is traced first, so that a
+        short run starts at once, and a long one is slow.
     """
     stage: str
     data: tuple[DatasetSpec, ...]
@@ -337,11 +343,13 @@ class RunSpec(_Spec):
     optimizer: OptimizerSpec = OptimizerSpec()
     evaluation: EvalSpec = EvalSpec()
     steps: int = 1000
+    length: float = 1.0
     global_batch_size: int = 8
     crop_size: tuple[int, int] = (224, 224)
     label_fraction: float = 0.0
     label_count: int = 0
     subset_seed: int = -1
+    holdout: float = 0.0
     seed: int = 0
     init_encoder: str = ''
     init_decoder: str = ''
@@ -352,6 +360,7 @@ class RunSpec(_Spec):
     log_every: int = 10
     keep: int = 2
     jit_compile: bool = False
+    eager: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -359,7 +368,11 @@ class RunSpec(_Spec):
         if not self.data:
             raise errors.UserError('RunSpec.data names no data set: add a '
                                    'file of gin/data with --gin_file')
-        _positive(self.steps, 'RunSpec.steps')
+        for name in ('steps', 'length'):
+            _positive(getattr(self, name), f'RunSpec.{name}')
+        object.__setattr__(self, 'steps',
+                           max(1, round(self.steps * self.length)))
+        object.__setattr__(self, 'length', 1.0)
         _positive(self.global_batch_size, 'RunSpec.global_batch_size')
         check_size(self.crop_size, 'RunSpec.crop_size')
         if self.label_fraction and self.label_count:
@@ -368,6 +381,9 @@ class RunSpec(_Spec):
         if not 0 <= self.label_fraction <= 1:
             raise errors.UserError('RunSpec.label_fraction must lie in '
                                    f'(0, 1], got {self.label_fraction}')
+        if not 0 <= self.holdout < 1:
+            raise errors.UserError('RunSpec.holdout must lie in [0, 1), got '
+                                   f'{self.holdout}')
         for name in ('label_count', 'eval_every', 'checkpoint_every', 'seed'):
             _positive(getattr(self, name), f'RunSpec.{name}', zero=True)
         for name in ('log_every', 'keep'):
@@ -376,60 +392,116 @@ class RunSpec(_Spec):
 
 @dataclasses.dataclass(frozen=True)
 class ExperimentSpec(_Spec):
-    """A plan: stages x arms x labels x seeds x learning rates.
+    """A plan: variants x arms x labels x seeds, after a sweep of rates.
 
     Attributes:
       name: of the experiment, and of its folder in results/.
       title: one line for the report.
-      arms: of ARMS, in the order of the tables.
+      arms: of ARMS, in the order of the tables; () trains the encoder alone.
+      variants: gin scopes inside a stage's, `denoise/NAME/...`, in the order
+        of the tables; () is one variant without a name.
+      run_variants: those of `variants` that are run; () is all.
+      axis: the field in which the variants differ, `NoiseSpec.stddev`; where
+        its values are numbers, a figure is drawn over them.
       label_counts: labelled images per setting, numbers of images.
       label_fractions: or fractions; both may be given.
-      seeds: one denoising run and one subset each.
-      learning_rates: the grid of the fine-tuning, the best chosen per arm and
-        label setting on val at the first seed; () takes the optimiser's.
-      encoder_weights: .npz of a pretrained encoder, below `--data_dir`; ''
-        trains one by the classify stage.
-      dep_from: what the arm `dep` starts its denoising from: 'scratch' or
-        'supervised' [A].
+      label_runs: how many runs each setting has, counts first, with the first
+        of `seeds`; () is one a seed.
+      seeds: each chooses a subset, and starts and orders the training.
+      pretraining_runs: denoising runs that the seeds share in turn; 0 is one
+        a seed.
+      learning_rates, weight_decays: the grid of the fine-tuning, the best
+        chosen per variant, arm and setting at the first seed; () takes the
+        optimizer's.
+      sweep_at: the setting at which alone the grid is run; 0 is at each.
+      holdout: part of the labelled training images on which the grid's runs
+        are compared, and which they do not train on; 0 compares on the val
+        split.
+      encoder_weights: .npz or run folder of a pretrained encoder, below
+        `--data_dir`; '' trains one by the classify stage.
     """
     name: str = ''
     title: str = ''
     arms: tuple[str, ...] = ('supervised', 'ddep')
+    variants: tuple[str, ...] = ()
+    run_variants: tuple[str, ...] = ()
+    axis: str = ''
     label_counts: tuple[int, ...] = ()
     label_fractions: tuple[float, ...] = ()
+    label_runs: tuple[int, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    pretraining_runs: int = 0
     learning_rates: tuple[float, ...] = ()
+    weight_decays: tuple[float, ...] = ()
+    sweep_at: float = 0.0
+    holdout: float = 0.0
     encoder_weights: str = ''
-    dep_from: str = 'scratch'
+
+    @property
+    def settings(self):
+        """The label settings: counts, then fractions; (None,) is all."""
+        return (*self.label_counts, *self.label_fractions) or (None,)
 
     def __post_init__(self):
         super().__post_init__()
         if not self.name:
             raise errors.UserError('ExperimentSpec.name is empty: choose a '
                                    'file of gin/experiments with --gin_file')
+        self._check_names()
+        self._check_values()
+        self._check_sweep()
+
+    def _check_names(self):
         for arm in self.arms:
             _require(arm, ARMS, 'ExperimentSpec.arms')
-        _require(self.dep_from, ('scratch', 'supervised'),
-                 'ExperimentSpec.dep_from')
-        for name in ('arms', 'seeds'):
-            if not getattr(self, name):
-                raise errors.UserError(f'ExperimentSpec.{name} is empty')
-        for name in ('arms', 'seeds', 'label_counts', 'label_fractions',
-                     'learning_rates'):
+        for variant in self.variants:
+            if not variant.isidentifier():
+                raise errors.UserError(
+                    'ExperimentSpec.variants must be names of letters, digits '
+                    f'and _, got {variant!r}')
+        for variant in self.run_variants:
+            _require(variant, self.variants, 'ExperimentSpec.run_variants')
+        if not self.seeds:
+            raise errors.UserError('ExperimentSpec.seeds is empty')
+        if not self.arms and self.encoder_weights:
+            raise errors.UserError('ExperimentSpec has neither arms nor an '
+                                   'encoder to train: nothing to run')
+
+    def _check_values(self):
+        for name in ('arms', 'variants', 'seeds', 'label_counts',
+                     'label_fractions', 'learning_rates', 'weight_decays'):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise errors.UserError(f'ExperimentSpec.{name} names a value '
                                        f'twice: {values}')
-        for seed in self.seeds:
-            _positive(seed, 'ExperimentSpec.seeds', zero=True)
-        for count in self.label_counts:
-            _positive(count, 'ExperimentSpec.label_counts')
-        for rate in self.learning_rates:
-            _positive(rate, 'ExperimentSpec.learning_rates')
+        for name in ('seeds', 'weight_decays'):
+            for value in getattr(self, name):
+                _positive(value, f'ExperimentSpec.{name}', zero=True)
+        for name in ('label_counts', 'learning_rates', 'label_runs'):
+            for value in getattr(self, name):
+                _positive(value, f'ExperimentSpec.{name}')
         for fraction in self.label_fractions:
             if not 0 < fraction <= 1:
                 raise errors.UserError('ExperimentSpec.label_fractions must '
                                        f'lie in (0, 1], got {fraction}')
+
+    def _check_sweep(self):
+        if self.label_runs and (
+                len(self.label_runs) != len(self.settings) or
+                max(self.label_runs) > len(self.seeds)):
+            raise errors.UserError(
+                'ExperimentSpec.label_runs must name a number of runs for '
+                f'each of the {len(self.settings)} label settings, each at '
+                f'most the {len(self.seeds)} seeds, got {self.label_runs}')
+        _positive(self.pretraining_runs, 'ExperimentSpec.pretraining_runs',
+                  zero=True)
+        if self.sweep_at and self.sweep_at not in self.settings:
+            raise errors.UserError(
+                f'ExperimentSpec.sweep_at is {self.sweep_at:g}, which is none '
+                'of the label settings')
+        if not 0 <= self.holdout < 1:
+            raise errors.UserError('ExperimentSpec.holdout must lie in [0, 1),'
+                                   f' got {self.holdout}')
 
 
 def to_json(spec):

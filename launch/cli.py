@@ -9,7 +9,8 @@ from absl import app, flags, logging
 
 from ddep_tf import errors
 
-OK, USER_ERROR, STOPPED, INTERRUPTED, PREEMPTED = 0, 2, 3, 130, 143
+OK, FAILED, USER_ERROR, STOPPED, NOT_READY = 0, 1, 2, 3, 4
+INTERRUPTED, PREEMPTED = 130, 143
 FLAGS = flags.FLAGS
 STRATEGIES = ['auto', 'tpu', 'mirrored', 'multi_worker', 'one_device']
 
@@ -126,6 +127,10 @@ def _guarded(function):
         return _fail(error, USER_ERROR)
     except errors.TrainingStopped as error:
         return _fail(error, STOPPED)
+    except errors.RunsFailed as error:
+        return _fail(error, FAILED)
+    except errors.NotReady as error:
+        return _fail(error, NOT_READY)
     except errors.Preempted as error:
         return _fail(error, PREEMPTED)
     except KeyboardInterrupt:

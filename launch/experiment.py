@@ -1,8 +1,14 @@
 r"""Runs a whole experiment, skipping what is done, and reports.
 
   python launch/experiment.py --gin_file=experiments/demo_shapes.gin
+  python launch/experiment.py --gin_file=experiments/demo_shapes.gin --dry_run
+
+Over several machines that share --run_dir, each takes a part:
+
+  python launch/experiment.py --gin_file=... --shard=3/16 --wait=600
 """
 
+import re
 import sys
 
 from absl import flags
@@ -16,21 +22,27 @@ flags.DEFINE_bool('one_process', True, 'Do all runs in this process; else each '
                   'in its own, which starts TensorFlow anew.')
 flags.DEFINE_string('only', '', 'Do the run of this name alone, and write no '
                     'report.')
-flags.DEFINE_bool('test', True, 'With --only: measure the test split too.')
+flags.DEFINE_string('shard', '', 'I/N: do every Nth run of each level only, '
+                    'from the Ith on.')
+flags.DEFINE_float('wait', 0, 'Minutes to wait for runs that a run needs and '
+                   'other machines do.')
+flags.DEFINE_string('chip', 'tpu_v4', 'With --dry_run: the chip whose hours '
+                    'are estimated.')
+flags.DEFINE_float('utilisation', 0.4, 'With --dry_run: the part of its peak '
+                   'that it reaches.')
 FLAGS = flags.FLAGS
 
 
 def main():
-    from ddep_tf import configure, plan
+    from ddep_tf import configure, errors
     spec, stages, operative = configure.load_experiment(
         FLAGS.gin_file, FLAGS.gin_param)
-    run_dir = FLAGS.run_dir or f'runs/{spec.name}'
+    shard = _shard()
     if FLAGS.dry_run:
-        print(plan.describe(spec, stages, FLAGS.data_dir))
+        _describe(spec, stages)
         return
-    only = FLAGS.only and plan.Plan(spec, stages, run_dir,
-                                    FLAGS.data_dir).find(FLAGS.only)
-    in_process = FLAGS.one_process or bool(only)
+    run_dir = FLAGS.run_dir or f'runs/{spec.name}'
+    in_process = FLAGS.one_process or bool(FLAGS.only)
     # A TPU serves one process: this one leaves it to those that it starts.
     strategy = cli.start_tensorflow() if in_process else None
     from ddep_tf import experiment
@@ -40,11 +52,34 @@ def main():
         experiment.by_command([sys.executable, *sys.argv]))
     whole = experiment.Experiment(spec, stages, operative, run_dir,
                                   FLAGS.data_dir, runner)
-    if only:
-        runner(only, whole.plan.folder(only.name), FLAGS.test)
-    else:
-        whole.run()
-        _report(run_dir)
+    if FLAGS.only:
+        whole.run_one(FLAGS.only, FLAGS.wait)
+        return
+    try:
+        whole.run(shard, FLAGS.wait)
+    except (errors.RunsFailed, errors.TrainingStopped, errors.NotReady):
+        _report(run_dir)  # Of what there is.
+        raise
+    _report(run_dir)
+
+
+def _shard():
+    """Returns (index, count) of --shard, None where it is not given."""
+    from ddep_tf import errors
+    if not FLAGS.shard:
+        return None
+    found = re.fullmatch(r'(\d+)/(\d+)', FLAGS.shard)
+    index, count = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= index <= count:
+        raise errors.UserError('--shard must be I/N with I from 1 to N, such '
+                               f'as 3/16, got {FLAGS.shard!r}')
+    return index, count
+
+
+def _describe(spec, stages):
+    from ddep_tf import describe
+    print(describe.experiment(spec, stages, FLAGS.data_dir, FLAGS.chip,
+                              FLAGS.utilisation))
 
 
 def _report(run_dir):

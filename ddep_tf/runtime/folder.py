@@ -1,9 +1,11 @@
 """A run folder: what stands in it, and that nothing in it is lost. No TF."""
 
 import csv
+import importlib.metadata
 import json
 import os
 import pathlib
+import platform
 import subprocess
 import tempfile
 
@@ -107,6 +109,19 @@ def commit():
     except OSError:
         return ''
     return done.stdout.strip()
+
+
+def versions():
+    """Returns {package: version} of what a run's numbers hang on."""
+    packages = ('ddep_tf', 'tensorflow', 'keras', 'tensorflow-datasets',
+                'numpy')
+    found = {'python': platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = ''
+    return found
 
 
 class Table:

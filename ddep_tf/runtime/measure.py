@@ -24,7 +24,7 @@ def measure_run(run, run_dir, data_dir, split, strategy):
       UserError: the run has no weights yet, its set no such split, or an
         example cannot be used.
     """
-    inputs = {split: build.open_sources(run, data_dir, split)}
+    inputs = build.open_inputs(run, data_dir, (split,))
     if not inputs[split]:
         raise errors.UserError(f'{run.data[0].name} names no {split} split: '
                                f'set DatasetSpec.{split}_split of the run')

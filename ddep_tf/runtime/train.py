@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 
 import keras
 import tensorflow as tf
@@ -72,7 +73,7 @@ def finished(run, run_dir, test=True):
 def describe(run, data_dir, strategy):
     """Returns the plan of a run and its table of variables, as text."""
     strategies.check_batch(run.global_batch_size, strategy)
-    sources = build.open_sources(run, data_dir)
+    sources = build.open_inputs(run, data_dir, ('train',))['train']
     with strategy.scope():
         network = build.build_network(run)
     rows = build.graft(run, network)
@@ -92,12 +93,12 @@ class Session:
     """What a run holds while it trains."""
 
     def __init__(self, run, where, data_dir, strategy):
+        _set_eager(run.eager)
         keras.backend.clear_session()
         keras.utils.set_random_seed(run.seed)
         self.run, self.where, self.strategy = run, where, strategy
         started = time.time()
-        self.inputs = {split: build.open_sources(run, data_dir, split)
-                       for split in ('train', 'val', 'test')}
+        self.inputs = build.open_inputs(run, data_dir)
         check.check_inputs(self.inputs, data_dir)
         with strategy.scope():
             self.network = build.build_network(run)
@@ -203,7 +204,7 @@ class Session:
             pictures.write_samples(self.run, self.meter.infer, shown[0],
                                    self.where)
         result.update(
-            images=sum(s.num_examples for s in self.inputs['train']),
+            images=sum(s.num_examples for s in self._labelled()),
             subset_sha256=self._write_subset(),
             seconds=round(self._seconds(), 1),
             commit=folder.commit())
@@ -225,17 +226,28 @@ class Session:
              'commit': result['commit'],
              'spec': json.loads(specs.to_json(self.run))})
 
+    def _labelled(self):
+        """The sources whose labels are used, held out or not."""
+        held = self.inputs['val'] if self.run.holdout else []
+        return [*self.inputs['train'], *held]
+
     def _write_subset(self):
         """Lists the labelled subset; returns its sha256, '' of a whole set."""
         if not (self.run.label_count or self.run.label_fraction):
             return ''  # The ids of all of a large set take a pass over it.
-        ids = pipelines.global_ids(self.inputs['train'])
+        ids = pipelines.global_ids(self._labelled())
         manifest = fractions.manifest(ids)
         folder.write_atomic(
             self.where / 'subset.json',
             json.dumps({'seed': build.subset_seed(self.run), **manifest,
                         'ids': sorted(ids)}, indent=1))
         return manifest['sha256']
+
+
+def _set_eager(eager):
+    if eager:  # TensorFlow warns, for every map, that tf.data stays as it is.
+        warnings.filterwarnings('ignore', message='.*run_functions_eagerly')
+    tf.config.run_functions_eagerly(eager)
 
 
 def milestones(run, step):

@@ -122,7 +122,7 @@ def test_denoising_moves_no_bit_of_a_frozen_encoder(make_run, tmp_path):
         network).items()}
     objective = build.build_objective(run, network)
     build.add_optimizer(run, objective)
-    batch = next(iter(build.train_dataset(run, build.open_sources(run, ''))))
+    batch = next(iter(build.train_dataset(run, build.open_labelled(run, ''))))
     for _ in range(3):
         objective.train_step(batch)
     moved = {k for k, v in weights.named_variables(network).items()
@@ -138,7 +138,7 @@ def test_a_frozen_encoder_keeps_its_dropout_off(make_run):
     run = dataclasses.replace(
         run, encoder=dataclasses.replace(run.encoder, dropout=0.9))
     objective = build.build_objective(run, build.build_network(run))
-    batch = next(iter(build.train_dataset(run, build.open_sources(run, ''))))
+    batch = next(iter(build.train_dataset(run, build.open_labelled(run, ''))))
     first, _ = objective.batch_loss(batch, training=True)
     second, _ = objective.batch_loss(batch, training=True)
     assert float(first) == float(second)
@@ -151,7 +151,7 @@ def test_dep_trains_the_encoder(make_run):
     build.add_optimizer(run, objective)
     kernel = weights.named_variables(network)['conv_root/kernel']
     before = kernel.numpy()
-    batch = next(iter(build.train_dataset(run, build.open_sources(run, ''))))
+    batch = next(iter(build.train_dataset(run, build.open_labelled(run, ''))))
     objective.train_step(batch)
     assert (kernel.numpy() != before).any()
 
