@@ -176,17 +176,20 @@ class Experiment:
 
     def _check_settings(self):
         """Hours of pretraining go before the first labels are read."""
-        finals = self.plan.level(plan.FINAL)
-        if not finals:
+        tuned = self.plan.level(plan.SWEEP) + self.plan.level(plan.FINAL)
+        if not tuned:
             return
         opened = build.open_labelled(
-            build.all_labels(finals[0].run), self._data_dir)
+            build.all_labels(tuned[0].run), self._data_dir)
         known, seen = {}, set()
-        for planned in finals:
-            if planned.setting in seen:
+        for planned in tuned:
+            key = planned.setting, planned.run.holdout
+            if key in seen:
                 continue
-            seen.add(planned.setting)
-            images = build.take_labels(planned.run, opened)[0].num_examples
+            seen.add(key)
+            labelled = build.take_labels(planned.run, opened)
+            build.hold_out(planned.run, labelled)
+            images = labelled[0].num_examples
             if known.setdefault(images, planned.setting) != planned.setting:
                 raise errors.UserError(
                     f'the label settings {known[images]} and '
