@@ -113,6 +113,8 @@ class DatasetSpec(_Spec):
       train_split, val_split, test_split: names of the splits; '' is none.
       image_dir, label_dir: folder layout below `path`, with `{split}`. An
         empty label_dir is an unlabelled folder.
+      split_file: text file below `path`, with `{split}`, of the split's ids,
+        one a line, where a folder holds several splits; '' takes all.
       image_suffix, label_suffix: file endings that, cut off, leave the id;
         '' takes any image ending.
       scale: every image is first resized by this factor [O].
@@ -131,6 +133,7 @@ class DatasetSpec(_Spec):
     test_split: str = ''
     image_dir: str = '{split}'
     label_dir: str = ''
+    split_file: str = ''
     image_suffix: str = ''
     label_suffix: str = '.png'
     scale: float = 1.0

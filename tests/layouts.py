@@ -1,11 +1,15 @@
 """Small files of exactly the layouts of the real data sets, made by tests."""
 
 import contextlib
+import io
+import json
 import os
+import pathlib
 
 import numpy as np
 from PIL import Image
 
+from ddep_tf.data import labels
 from ddep_tf.models import encoder, weights
 
 
@@ -20,20 +24,137 @@ def folder(root, count=3):
     _folder(root, ('train', 'val'), 'images/{}', 'masks/{}', 3, count)
 
 
+def cityscapes_folder(root, count=3):
+    """Cityscapes as its archives unpack; labelIds and labelTrainIds."""
+    table = labels.label_set('cityscapes').table
+    for split, city in (('train', 'aachen'), ('val', 'frankfurt')):
+        for index in range(count):
+            name = f'{city}/{_city_id(city, index)}'
+            image, mask = _picture(34, index)
+            base = root / 'cityscapes'
+            _save(base / f'leftImg8bit/{split}/{name}_leftImg8bit.png', image)
+            start = base / f'gtFine/{split}/{name}_gtFine'
+            _save(f'{start}_labelIds.png', mask)
+            _save(f'{start}_labelTrainIds.png', table[mask].astype(np.uint8))
+            _save(f'{start}_instanceIds.png', mask.astype(np.uint16) * 1000)
+            _save(f'{start}_color.png', image)
+
+
+def ade20k_folder(root, count=3):
+    """ADE20K as ADEChallengeData2016.zip unpacks: ids 0..150."""
+    base = root / 'ADEChallengeData2016'
+    for split, short in (('training', 'train'), ('validation', 'val')):
+        for index in range(count):
+            name = f'{split}/ADE_{short}_{index + 1:08d}'
+            image, mask = _picture(151, index)
+            _save(base / f'images/{name}.jpg', image)
+            _save(base / f'annotations/{name}.png', mask)
+
+
+def pascal_context_folder(root, count=3):
+    """VOC2010 with merged masks as mmsegmentation writes them: 0..59."""
+    base = root / 'VOCdevkit/VOC2010'
+    lists = base / 'ImageSets/SegmentationContext'
+    lists.mkdir(parents=True)
+    for split, year in (('train', 2008), ('val', 2009)):
+        ids = [f'{year}_{index + 1:06d}' for index in range(count)]
+        for index, name in enumerate(ids):
+            image, mask = _picture(60, index)
+            _save(base / f'JPEGImages/{name}.jpg', image)
+            _save(base / f'SegmentationClassContext/{name}.png', mask)
+        (lists / f'{split}.txt').write_text('\n'.join(ids) + '\n')
+    # VOC2010 holds images of neither list.
+    _save(base / 'JPEGImages/2010_000001.jpg', image)
+
+
 def _folder(root, splits, image_dir, label_dir, ids, count):
-    rng = np.random.default_rng(0)
     for split in splits:
-        images = root / image_dir.format(split)
-        masks = root / label_dir.format(split)
-        images.mkdir(parents=True)
-        masks.mkdir(parents=True)
         for index in range(count):
             name = f'0001TP_{split}_{index:03d}'
-            coarse = rng.integers(0, ids, (18, 24), np.uint8)
-            mask = coarse.repeat(20, 0).repeat(20, 1)
-            image = np.stack([mask * 20] * 3, -1)
-            Image.fromarray(image).save(images / f'{name}.jpg', quality=95)
-            Image.fromarray(mask).save(masks / f'{name}.png')
+            image, mask = _picture(ids, index, (360, 480), 20)
+            _save(root / image_dir.format(split) / f'{name}.jpg', image)
+            _save(root / label_dir.format(split) / f'{name}.png', mask)
+
+
+def _city_id(city, index):
+    """Such as frankfurt_000000_000294, which is the first of the val split."""
+    return f'{city}_000000_{294 + 282 * index:06d}'
+
+
+def _picture(ids, index, size=(96, 128), block=16):
+    """Returns an image [H, W, 3] uint8 and its mask [H, W] of ids below."""
+    rng = np.random.default_rng(index)
+    coarse = rng.integers(0, ids, [side // block for side in size], np.uint8)
+    mask = coarse.repeat(block, 0).repeat(block, 1)
+    return np.stack([mask, mask // 2 * 3, 255 - mask], -1), mask
+
+
+def _save(path, array):
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **(
+        {'quality': 95} if path.suffix == '.jpg' else {}))
+
+
+def cityscapes(root, count=3):
+    """Cityscapes as TFDS prepares it (of 1024 x 2048): labelIds."""
+    _tfds_masks(root, 'cityscapes', 'semantic_segmentation', 34, {
+        'train': [_city_id('aachen', i) for i in range(count)],
+        'validation': [_city_id('frankfurt', i) for i in range(count)]},
+        ('image_left', 'segmentation_label', 'image_id'), 'png')
+
+
+def ade20k(root, count=3):
+    """ADE20K as launch/prepare_data.py builds it: ids 0..150."""
+    _tfds_masks(root, 'ade20k', None, 151, {
+        split: [f'ADE_{short}_{i + 1:08d}' for i in range(count)]
+        for split, short in (('train', 'train'), ('validation', 'val'))})
+
+
+def pascal_context(root, count=3):
+    """Pascal Context as launch/prepare_data.py builds it: 0..59."""
+    _tfds_masks(root, 'pascal_context', None, 60, {
+        split: [f'{year}_{i + 1:06d}' for i in range(count)]
+        for split, year in (('train', 2008), ('validation', 2009))})
+
+
+def oxford_iiit_pet(root, count=3):
+    """Oxford-IIIT Pet as TFDS prepares it: ids 1..3."""
+    _tfds_masks(root, 'oxford_iiit_pet', None, 4, {
+        split: [f'Abyssinian_{100 + i}.jpg' for i in range(count)]
+        for split in ('train', 'test')},
+        ('image', 'segmentation_mask', 'file_name'))
+
+
+def imagenet21k(root, count=3):
+    """ImageNet-21k as launch/prepare_data.py builds it, two shards."""
+    import tensorflow as tf
+    folder_ = root / 'imagenet21k'
+    folder_.mkdir(parents=True)
+    shards = []
+    for shard in range(2):
+        path = folder_ / f'train-{shard:05d}-of-00002.tfrecord'
+        numbers = range(shard, count, 2)
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for index in numbers:
+                writer.write(_synset_example(index))
+        shards.append({'file': path.name, 'bytes': path.stat().st_size,
+                       'examples': len(numbers)})
+    (folder_ / 'train.index.json').write_text(json.dumps({'files': shards}))
+
+
+def _synset_example(index):
+    import tensorflow as tf
+    buffer = io.BytesIO()
+    Image.fromarray(_picture(8, index)[0]).save(buffer, 'JPEG')
+    name = f'n00004475_{index}.JPEG'.encode()
+    text = {'image': buffer.getvalue(), 'file_name': name}
+    features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(
+        value=[value])) for key, value in text.items()}
+    features['label'] = tf.train.Feature(
+        int64_list=tf.train.Int64List(value=[index]))
+    return tf.train.Example(features=tf.train.Features(
+        feature=features)).SerializeToString()
 
 
 def cifar10(root, count=3):
@@ -56,29 +177,60 @@ def lite_weights(root):
         'efficientnet_lite0', 1000, image_size=(32, 32))))
 
 
+def _tfds_masks(root, name, config, ids, splits,
+                keys=('image', 'label', 'file_name'), encoding='jpeg'):
+    import tensorflow_datasets as tfds
+    image_key, label_key, id_key = keys
+    features = {
+        image_key: tfds.features.Image(encoding_format=encoding),
+        label_key: tfds.features.Image(shape=(None, None, 1),
+                                       encoding_format='png'),
+        id_key: tfds.features.Text()}
+    examples = {}
+    for split, names in splits.items():
+        pictures = [_picture(ids, index) for index in range(len(names))]
+        examples[split] = [
+            {image_key: image, label_key: mask[..., None], id_key: example_id}
+            for example_id, (image, mask) in zip(names, pictures)]
+    _store(root, name, '1.0.0', features, examples, config)
+
+
 def _tfds(root, name, version, splits, num_classes, count, id_key, shape,
           encoding):
     import tensorflow_datasets as tfds
     rng = np.random.default_rng(0)
     size = tuple(side or 40 for side in shape)
-    features = tfds.features.FeaturesDict({
+    features = {
         'image': tfds.features.Image(shape=shape, encoding_format=encoding),
         'label': tfds.features.ClassLabel(num_classes=num_classes),
-        id_key: tfds.features.Text()})
-    examples = {split: [
-        (index, {'image': rng.integers(0, 256, size, np.uint8),
-                 'label': index, id_key: f'{split}_{index}.JPEG'})
-        for index in range(count)] for split in splits}
+        id_key: tfds.features.Text()}
+    _store(root, name, version, features, {split: [
+        {'image': rng.integers(0, 256, size, np.uint8), 'label': index,
+         id_key: f'{split}_{index}.JPEG'} for index in range(count)]
+        for split in splits})
+
+
+def _store(root, name, version, features, examples, config=None):
+    import tensorflow_datasets as tfds
     # TFDS shows a bar for every file.
     with open(os.devnull, 'w', encoding='utf-8') as nowhere, (
             contextlib.redirect_stderr(nowhere)):
         tfds.dataset_builders.store_as_tfds_dataset(
-            name=name, version=version, features=features,
-            split_datasets=examples, data_dir=root / 'tfds')
+            name=name, config=config, version=version,
+            features=tfds.features.FeaturesDict(features),
+            split_datasets={split: list(enumerate(some))
+                            for split, some in examples.items()},
+            data_dir=root / 'tfds')
 
 
 MAKERS = {'camvid': (camvid,), 'cifar10': (cifar10,), 'folder': (folder,),
           'imagenet2012': (imagenet2012,), 'shapes': (),
+          'cityscapes': (cityscapes,),
+          'cityscapes_folder': (cityscapes_folder,),
+          'ade20k': (ade20k,), 'ade20k_folder': (ade20k_folder,),
+          'pascal_context': (pascal_context,),
+          'pascal_context_folder': (pascal_context_folder,),
+          'imagenet21k': (imagenet21k,), 'tfds': (oxford_iiit_pet,),
           'camvid_small': (camvid, imagenet2012, lite_weights),
           'chain_small': (camvid, cifar10), 'demo_shapes': ()}
 

@@ -57,16 +57,40 @@ def test_every_network_is_built_and_dry_run(model, width, stage):
         assert rows['decoder/entry/norm/scale'] == str(entry)
 
 
+# What the user of a set without fixed classes has to say.
+OWN = {'folder': ['folder/DatasetSpec.num_classes=3'],
+       'tfds': ['tfds/DatasetSpec.path="oxford_iiit_pet"',
+                'tfds/DatasetSpec.label_key="segmentation_mask"',
+                'tfds/DatasetSpec.num_classes=4',
+                'tfds/DatasetSpec.test_split="test"']}
+CLASSIFIED = ('cifar10', 'imagenet2012', 'imagenet21k')
+
+
 @pytest.mark.parametrize('data', _shipped('data'))
 def test_every_data_set_is_dry_run(data, tmp_path):
     data_dir = layouts.make(tmp_path, data)
-    stage = 'classify' if data in ('cifar10', 'imagenet2012') else 'segment'
-    # What the user of a folder has to say.
-    own = ['folder/DatasetSpec.num_classes=3'] if data == 'folder' else []
+    stage = 'classify' if data in CLASSIFIED else 'segment'
     run, _ = configure.load_run(
-        stage, _gin(model='tiny', data=data, stage=stage), own)
+        stage, _gin(model='tiny', data=data, stage=stage), OWN.get(data, ()))
     count = 2000 if data == 'shapes' else 3
     assert f'images     {count} of {data}' in _dry_run(run, data_dir)
+
+
+# The official val of the paper's sets is reported, never chosen by.
+@pytest.mark.parametrize('data, train_split, test_split', [
+    ('cityscapes', 'train', 'validation'),
+    ('cityscapes_folder', 'train', 'val'),
+    ('ade20k', 'train', 'validation'),
+    ('ade20k_folder', 'training', 'validation'),
+    ('pascal_context', 'train', 'validation'),
+    ('pascal_context_folder', 'train', 'val')])
+def test_the_official_val_is_the_reported_split(data, train_split, test_split):
+    run, _ = configure.load_run('segment', _gin(model='tiny', data=data,
+                                                stage='segment'))
+    spec, = run.data
+    assert (spec.train_split, spec.val_split, spec.test_split) == (
+        train_split, '', test_split)
+    assert spec.random_scale == (1.0, 1.0)
 
 
 @pytest.mark.parametrize('leaf', _shipped('experiments'))

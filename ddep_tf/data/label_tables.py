@@ -24,17 +24,18 @@ CITYSCAPES_NUM_LABEL_IDS = 34
 SHAPES_NAMES = ('background', 'disc', 'square', 'triangle', 'cross', 'ring')
 SHAPES_COLOURS = '303030 e6194b 3cb44b 4363d8 f58231 f0e442'
 
-# The 59 most frequent classes of the 459, in the (alphabetical) order of
-# their ids there, which is that of the merged masks.
+# The 59 most frequent of the 459 classes, in the order of the official
+# 59_labels.txt, under their names in the official labels.txt (59_labels.txt
+# itself says diningtable, bedcloth and clothes for three of them).
 PASCAL_CONTEXT_NAMES = (
-    'aeroplane', 'bag', 'bed', 'bedclothes', 'bench', 'bicycle', 'bird',
-    'boat', 'book', 'bottle', 'building', 'bus', 'cabinet', 'car', 'cat',
-    'ceiling', 'chair', 'cloth', 'computer', 'cow', 'cup', 'curtain', 'dog',
-    'door', 'fence', 'floor', 'flower', 'food', 'grass', 'ground', 'horse',
-    'keyboard', 'light', 'motorbike', 'mountain', 'mouse', 'person', 'plate',
-    'platform', 'pottedplant', 'road', 'rock', 'sheep', 'shelves', 'sidewalk',
-    'sign', 'sky', 'snow', 'sofa', 'table', 'track', 'train', 'tree', 'truck',
-    'tvmonitor', 'wall', 'water', 'window', 'wood')
+    'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat',
+    'chair', 'cow', 'table', 'dog', 'horse', 'motorbike', 'person',
+    'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor', 'bag', 'bed',
+    'bench', 'book', 'building', 'cabinet', 'ceiling', 'cloth', 'computer',
+    'cup', 'door', 'fence', 'floor', 'flower', 'food', 'grass', 'ground',
+    'keyboard', 'light', 'mountain', 'mouse', 'curtain', 'platform', 'sign',
+    'plate', 'road', 'rock', 'shelves', 'sidewalk', 'sky', 'snow',
+    'bedclothes', 'track', 'tree', 'truck', 'wall', 'water', 'window', 'wood')
 
 ADE20K_NAMES = (
     'wall', 'building', 'sky', 'floor', 'tree', 'ceiling', 'road', 'bed',
@@ -50,7 +51,7 @@ ADE20K_NAMES = (
     'bench', 'countertop', 'stove', 'palm', 'kitchen island', 'computer',
     'swivel chair', 'boat', 'bar', 'arcade machine', 'hovel', 'bus', 'towel',
     'light', 'truck', 'tower', 'chandelier', 'awning', 'streetlight', 'booth',
-    'television receiver', 'airplane', 'dirt track', 'apparel', 'pole',
+    'television', 'airplane', 'dirt track', 'apparel', 'pole',
     'land', 'bannister', 'escalator', 'ottoman', 'bottle', 'buffet', 'poster',
     'stage', 'van', 'ship', 'fountain', 'conveyer belt', 'canopy', 'washer',
     'plaything', 'swimming pool', 'stool', 'barrel', 'basket', 'waterfall',

@@ -36,6 +36,12 @@ class LabelSet:
         return len(self.class_names)
 
     @property
+    def source_ids(self):
+        """[C] uint8: the id in the masks' files of each train id."""
+        return np.array([self.train_ids.index(train_id)
+                         for train_id in range(self.num_classes)], np.uint8)
+
+    @property
     def table(self):
         """[256] int32: train id of each byte, 255 ignored, -1 refused."""
         table = np.full(256, -1, np.int32)
@@ -101,8 +107,10 @@ def map_labels(label_ids, name):
     Args:
       label_ids: any shape, integers: uint8 as in the masks' files.
       name: of the label set: camvid (0..11, 11 is void), cityscapes
-        (labelIds 0..33), ade20k (0..150, 0 is other), pascal_context_59,
-        pascal_context_60 (0..59, 0 is background), shapes (0..5).
+        (labelIds 0..33; -1 is 255 in a file), cityscapes_train_ids (0..18),
+        ade20k (0..150, 0 is other), pascal_context_59, pascal_context_60
+        (0..59, 0 is background, then as in 59_labels.txt), the same with
+        _mmseg (alphabetical, as mmsegmentation writes them), shapes (0..5).
 
     Returns:
       uint8 of the same shape: train ids, 255 ignored. 255 stays 255.
@@ -164,20 +172,23 @@ def _cityscapes():
             train_ids)
 
 
+def _cityscapes_train_ids():
+    class_names, palette, _ = _cityscapes()
+    return class_names, palette, range(len(class_names))
+
+
 def _ade20k():
     return (tables.ADE20K_NAMES, _colours(tables.ADE20K_COLOURS),
             [IGNORE, *range(150)])
 
 
-def _pascal_context_59():
+def _pascal_context_59(class_names=tables.PASCAL_CONTEXT_NAMES):
     # Pascal Context has no colours of its own: the VOC colour map is usual.
-    return (tables.PASCAL_CONTEXT_NAMES, voc_palette(60)[1:],
-            [IGNORE, *range(59)])
+    return class_names, voc_palette(60)[1:], [IGNORE, *range(59)]
 
 
-def _pascal_context_60():
-    return (('background', *tables.PASCAL_CONTEXT_NAMES), voc_palette(60),
-            range(60))
+def _pascal_context_60(class_names=tables.PASCAL_CONTEXT_NAMES):
+    return ('background', *class_names), voc_palette(60), range(60)
 
 
 def _shapes():
@@ -185,11 +196,15 @@ def _shapes():
             range(len(tables.SHAPES_NAMES)))
 
 
+_ALPHABETICAL = tuple(sorted(tables.PASCAL_CONTEXT_NAMES))
 _SETS = {
     'camvid': _camvid,
     'cityscapes': _cityscapes,
+    'cityscapes_train_ids': _cityscapes_train_ids,
     'ade20k': _ade20k,
     'pascal_context_59': _pascal_context_59,
     'pascal_context_60': _pascal_context_60,
+    'pascal_context_59_mmseg': lambda: _pascal_context_59(_ALPHABETICAL),
+    'pascal_context_60_mmseg': lambda: _pascal_context_60(_ALPHABETICAL),
     'shapes': _shapes,
 }

@@ -35,6 +35,8 @@ class FolderSource(source_base.Source):
         elif spec.label_dir:
             self._label_dir = self._path(spec.label_dir)
         images = self._list_images()
+        if spec.split_file:
+            images = self._only_listed(images)
         self._stems = self._unique_ids(images)
         self._classes = (self._read_classes(images) if stage == 'classify'
                          else np.zeros(len(images), np.int64))
@@ -114,6 +116,24 @@ class FolderSource(source_base.Source):
                 f'{self.where}: the folder {self._image_dir} holds no image '
                 f'({", ".join(endings)})')
         return images
+
+    def _only_listed(self, images):
+        """The images whose ids the split's file lists."""
+        path = self._path(self.spec.split_file)
+        try:
+            wanted = set(path.read_text(encoding='utf-8').split())
+        except (OSError, ValueError) as error:
+            raise errors.UserError(
+                f'{self.where}: cannot read the list of its ids, {path} '
+                f'({error}): set --data_dir or DatasetSpec.split_file'
+            ) from None
+        missing = sorted(wanted.difference(map(self._id, images)))
+        if missing or not wanted:
+            what = f'{missing[0]!r}, of which there is no image in ' \
+                   f'{self._image_dir}' if missing else 'no id'
+            raise errors.UserError(f'{self.where}: {path} lists {what}: '
+                                   'complete the folder, or mend the list')
+        return [image for image in images if self._id(image) in wanted]
 
     def _is_mask(self, path):
         """Masks may lie below the images, or beside them, with an ending."""

@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +25,11 @@ class TfdsSource(source_base.Source):
 
     def __init__(self, spec, split, stage, data_dir):
         super().__init__(spec, split, stage)
+        if stage == 'segment' and re.match(r'scene_parse150\b', spec.path):
+            raise errors.UserError(
+                f'{self.where}: TFDS scene_parse150 holds masks of 100 '
+                "instance classes, none of ADE20K's 150 semantic ones: use "
+                'gin/data/ade20k.gin or ade20k_folder.gin')
         import tensorflow_datasets as tfds  # Slow, and seldom needed.
         self._tfds = tfds
         folder = pathlib.Path(data_dir, 'tfds')
