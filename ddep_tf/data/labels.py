@@ -36,6 +36,11 @@ class LabelSet:
         return len(self.class_names)
 
     @property
+    def source_ids(self):
+        """The id in the files of masks of each train id, C ints."""
+        return tuple(map(self.train_ids.index, range(self.num_classes)))
+
+    @property
     def table(self):
         """[256] int32: train id of each byte, 255 ignored, -1 refused."""
         table = np.full(256, -1, np.int32)

@@ -1,17 +1,21 @@
 """A run folder: what stands in it, and that nothing in it is lost. No TF."""
 
 import csv
+import importlib.metadata
 import json
 import os
 import pathlib
+import platform
 import subprocess
 import tempfile
 
+import ddep_tf
 from ddep_tf import errors, specs
 
 CONFIG = 'config.json'
 RESULT = 'result.json'
 WEIGHTS = 'weights.npz'
+_PACKAGES = ('tensorflow', 'keras', 'tensorflow-datasets', 'numpy')
 
 
 def open_run(run_dir, run, operative):
@@ -107,6 +111,20 @@ def commit():
     except OSError:
         return ''
     return done.stdout.strip()
+
+
+def versions():
+    """Returns {name: version} of what a number may depend on; '' is none."""
+    return {'ddep_tf': ddep_tf.__version__,
+            **{name: _version(name) for name in _PACKAGES},
+            'python': platform.python_version()}
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ''  # Another distribution of it, such as tensorflow-tpu.
 
 
 class Table:
