@@ -90,7 +90,8 @@ def tile_starts(length, tile, overlap):
     return [round(i * (length - tile) / gaps) for i in range(gaps + 1)]
 
 
-def evaluate(predictor, dataset, num_classes, num_examples, progress=iter):
+def evaluate(predictor, dataset, num_classes, num_examples, progress=iter,
+             save=None):
     """Counts a whole split into one confusion matrix.
 
     Args:
@@ -100,6 +101,8 @@ def evaluate(predictor, dataset, num_classes, num_examples, progress=iter):
       num_classes: C.
       num_examples: of the split; each must come once.
       progress: wraps the iterable, to show a bar.
+      save: called with each image's place in the split and its predicted
+        train ids, [h, w] uint8, as they come; None saves nothing.
 
     Returns:
       [C, C] int64, rows are the truth.
@@ -112,6 +115,9 @@ def evaluate(predictor, dataset, num_classes, num_examples, progress=iter):
     for images, labels in progress(batches(dataset, predictor)):
         predictions = label_ids(predictor, images, labels.shape[1:])
         matrix += metrics.confusion_matrix(labels, predictions, num_classes)
+        for position, ids in enumerate(predictions, seen):
+            if save:
+                save(position, ids)
         seen += len(labels)
     check_seen(seen, num_examples)
     return matrix

@@ -67,7 +67,8 @@ def predict_image(predictor, image, dataset_spec):
                               image.shape[:2])[0]
 
 
-def evaluate_run(run_dir, run, data_dir, split, strategy, output=''):
+def evaluate_run(run_dir, run, data_dir, split, strategy, output='',
+                 save_label_ids=''):
     """Evaluates a finished run on a split, and prints its table.
 
     Args:
@@ -77,20 +78,63 @@ def evaluate_run(run_dir, run, data_dir, split, strategy, output=''):
       split: 'val' or 'test'.
       strategy: tf.distribute.Strategy.
       output: JSON file for the numbers; '' writes none.
+      save_label_ids: folder for the predictions, as `label_id_writer` writes
+        them; '' writes none.
 
     Returns:
       dict as of measure.measure_run, and the split.
 
     Raises:
-      UserError: as measure.measure_run.
+      UserError: as measure.measure_run and label_id_writer.
     """
-    result = measure.measure_run(run, run_dir, data_dir, split, strategy)
+    save = None
+    if save_label_ids:
+        if run.stage != 'segment':
+            raise errors.UserError(f'--save_label_ids: {run_dir} is a '
+                                   f'{run.stage} run, which predicts no masks')
+        save = label_id_writer(pictures.label_set(run), save_label_ids)
+    result = measure.measure_run(run, run_dir, data_dir, split, strategy, save)
     print('\n'.join(_table(run, result)))
     result = {'split': split, **result,
               'evaluation': dataclasses.asdict(run.evaluation)}
     if output:
         folder.write_atomic(output, json.dumps(result, indent=2))
     return result
+
+
+def label_id_writer(label_set, output_dir):
+    """Makes what writes predictions under the ids of the masks' files.
+
+    The official script of Cityscapes finds the prediction of
+    CITY_SEQUENCE_FRAME_gtFine_labelIds.png by CITY_SEQUENCE_FRAME*.png and
+    expects labelIds, not train ids.
+
+    Args:
+      label_set: labels.LabelSet.
+      output_dir: folder; made. What lies in it could be taken for a
+        prediction, or be the truth: it must be empty.
+
+    Returns:
+      Function of an example's id and its train ids, [h, w] uint8, that writes
+      ID.png, 8-bit grey, of that size.
+
+    Raises:
+      UserError: the folder is not empty, or two ids make one name.
+    """
+    target = pathlib.Path(output_dir)
+    target.mkdir(parents=True, exist_ok=True)
+    if any(target.iterdir()):
+        raise errors.UserError(f'--save_label_ids {target} is not empty: name '
+                               'a new folder')
+    source_ids = label_set.source_ids
+
+    def write(example_id, ids):
+        path = target / f'{pictures.file_name(example_id)}.png'
+        if path.exists():
+            raise errors.UserError(f'--save_label_ids: two examples would be '
+                                   f'{path}: rename {example_id!r}')
+        Image.fromarray(source_ids[ids]).save(path)
+    return write
 
 
 def find_images(inputs):
@@ -143,6 +187,9 @@ def _table(run, result):
         names = pictures.label_set(run).class_names
         rows = [*zip(names, result['iou']), ('mean IoU', result['mean_iou']),
                 ('pixel accuracy', result['pixel_accuracy'])]
+        if 'single_scale' in result:
+            rows.append(('mean IoU, single scale',
+                         result['single_scale']['mean_iou']))
     elif run.stage == 'classify':
         rows = [('accuracy', result['accuracy'])]
     else:

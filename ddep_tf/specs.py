@@ -165,10 +165,14 @@ class EncoderSpec(_Spec):
       position_grid: (rows, columns) of the position embedding; () takes that
         of the loaded file, or of the crop where nothing is loaded.
       dropout: rate inside the transformer, [0, 1) [O].
+      representation_size: of the stage classify: units of the tanh layer
+        between class token and head; 0 has none. The published ImageNet-21k
+        files have 768 [R].
     """
     name: str = 'r50_vit_b16'
     position_grid: tuple[int, ...] = ()
     dropout: float = 0.0
+    representation_size: int = 0
 
     def __post_init__(self):
         super().__post_init__()
@@ -176,6 +180,12 @@ class EncoderSpec(_Spec):
         if not 0 <= self.dropout < 1:
             raise errors.UserError('EncoderSpec.dropout must lie in [0, 1), '
                                    f'got {self.dropout}')
+        _positive(self.representation_size, 'EncoderSpec.representation_size',
+                  zero=True)
+        if self.representation_size and self.name == 'efficientnet_lite0':
+            raise errors.UserError(
+                f'EncoderSpec.representation_size: {self.name} has its own '
+                'head: set it to 0')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -289,6 +299,7 @@ class EvalSpec(_Spec):
       flip: average each view with its mirror image.
       scales: average over these resizings of the image.
       samples: predictions kept as pictures.
+      single_scale: also measures at scale 1.0 without flips.
     """
     batch_size: int = 8
     tile: tuple[int, ...] = ()
@@ -296,6 +307,7 @@ class EvalSpec(_Spec):
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
     samples: int = 4
+    single_scale: bool = False
 
     def __post_init__(self):
         super().__post_init__()

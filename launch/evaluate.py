@@ -4,7 +4,7 @@ r"""Evaluates a finished run on a split.
       --gin_param=EvalSpec.flip=True
 
 How images are segmented stands in the run's EvalSpec; gin binds over it:
-EvalSpec.flip, scales, tile, overlap, batch_size.
+EvalSpec.flip, scales, tile, overlap, batch_size, single_scale.
 """
 
 from absl import flags
@@ -14,6 +14,9 @@ cli.define_config_flags()
 cli.define_device_flags()
 flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Which split.')
 flags.DEFINE_string('output', '', 'JSON file for the numbers.')
+flags.DEFINE_string('save_label_ids', '', 'Empty folder for the predictions as '
+                    'ID.png, 8-bit grey, under the ids of the masks\' files '
+                    '(Cityscapes: labelIds).')
 FLAGS = flags.FLAGS
 
 
@@ -26,7 +29,7 @@ def main():
     strategy = cli.start_tensorflow()
     from ddep_tf import predict
     predict.evaluate_run(FLAGS.run_dir, run, FLAGS.data_dir, FLAGS.split,
-                         strategy, FLAGS.output)
+                         strategy, FLAGS.output, FLAGS.save_label_ids)
 
 
 if __name__ == '__main__':

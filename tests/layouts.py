@@ -1,4 +1,7 @@
-"""Small files of exactly the layouts of the real data sets, made by tests."""
+"""Small files of exactly the layouts of the real data sets, made by tests.
+
+`count` images to train on, and as many to evaluate on, but at most four.
+"""
 
 import contextlib
 import io
@@ -11,6 +14,11 @@ from PIL import Image
 
 from ddep_tf.data import labels
 from ddep_tf.models import encoder, weights
+
+
+def _counts(count):
+    """(training, evaluation) images."""
+    return count, min(count, 4)
 
 
 def camvid(root, count=3):
@@ -27,8 +35,9 @@ def folder(root, count=3):
 def cityscapes_folder(root, count=3):
     """Cityscapes as its archives unpack; labelIds and labelTrainIds."""
     table = labels.label_set('cityscapes').table
-    for split, city in (('train', 'aachen'), ('val', 'frankfurt')):
-        for index in range(count):
+    for (split, city), images in zip(
+            (('train', 'aachen'), ('val', 'frankfurt')), _counts(count)):
+        for index in range(images):
             name = f'{city}/{_city_id(city, index)}'
             image, mask = _picture(34, index)
             base = root / 'cityscapes'
@@ -43,8 +52,9 @@ def cityscapes_folder(root, count=3):
 def ade20k_folder(root, count=3):
     """ADE20K as ADEChallengeData2016.zip unpacks: ids 0..150."""
     base = root / 'ADEChallengeData2016'
-    for split, short in (('training', 'train'), ('validation', 'val')):
-        for index in range(count):
+    for (split, short), images in zip(
+            (('training', 'train'), ('validation', 'val')), _counts(count)):
+        for index in range(images):
             name = f'{split}/ADE_{short}_{index + 1:08d}'
             image, mask = _picture(151, index)
             _save(base / f'images/{name}.jpg', image)
@@ -56,8 +66,9 @@ def pascal_context_folder(root, count=3):
     base = root / 'VOCdevkit/VOC2010'
     lists = base / 'ImageSets/SegmentationContext'
     lists.mkdir(parents=True)
-    for split, year in (('train', 2008), ('val', 2009)):
-        ids = [f'{year}_{index + 1:06d}' for index in range(count)]
+    for (split, year), images in zip((('train', 2008), ('val', 2009)),
+                                     _counts(count)):
+        ids = [f'{year}_{index + 1:06d}' for index in range(images)]
         for index, name in enumerate(ids):
             image, mask = _picture(60, index)
             _save(base / f'JPEGImages/{name}.jpg', image)
@@ -100,22 +111,25 @@ def cityscapes(root, count=3):
     """Cityscapes as TFDS prepares it (of 1024 x 2048): labelIds."""
     _tfds_masks(root, 'cityscapes', 'semantic_segmentation', 34, {
         'train': [_city_id('aachen', i) for i in range(count)],
-        'validation': [_city_id('frankfurt', i) for i in range(count)]},
+        'validation': [_city_id('frankfurt', i)
+                       for i in range(_counts(count)[1])]},
         ('image_left', 'segmentation_label', 'image_id'), 'png')
 
 
 def ade20k(root, count=3):
     """ADE20K as launch/prepare_data.py builds it: ids 0..150."""
     _tfds_masks(root, 'ade20k', None, 151, {
-        split: [f'ADE_{short}_{i + 1:08d}' for i in range(count)]
-        for split, short in (('train', 'train'), ('validation', 'val'))})
+        split: [f'ADE_{short}_{i + 1:08d}' for i in range(images)]
+        for (split, short), images in zip(
+            (('train', 'train'), ('validation', 'val')), _counts(count))})
 
 
 def pascal_context(root, count=3):
     """Pascal Context as launch/prepare_data.py builds it: 0..59."""
     _tfds_masks(root, 'pascal_context', None, 60, {
-        split: [f'{year}_{i + 1:06d}' for i in range(count)]
-        for split, year in (('train', 2008), ('validation', 2009))})
+        split: [f'{year}_{i + 1:06d}' for i in range(images)]
+        for (split, year), images in zip(
+            (('train', 2008), ('validation', 2009)), _counts(count))})
 
 
 def oxford_iiit_pet(root, count=3):
@@ -169,8 +183,9 @@ def imagenet2012(root, count=3):
           'file_name', (None, None, 3), 'jpeg')
 
 
-def lite_weights(root):
+def lite_weights(root, count):
     """EfficientNet-Lite0's file, under its published keys, random numbers."""
+    del count
     path = root / 'weights' / 'efficientnet_lite0_imagenet.npz'
     path.parent.mkdir(parents=True)
     weights.save_npz(path, weights.export_arrays(encoder.build_classifier(
@@ -232,11 +247,22 @@ MAKERS = {'camvid': (camvid,), 'cifar10': (cifar10,), 'folder': (folder,),
           'pascal_context_folder': (pascal_context_folder,),
           'imagenet21k': (imagenet21k,), 'tfds': (oxford_iiit_pet,),
           'camvid_small': (camvid, imagenet2012, lite_weights),
-          'chain_small': (camvid, cifar10), 'demo_shapes': ()}
+          'chain_small': (camvid, cifar10), 'demo_shapes': (),
+          'imagenet21k_encoder': (imagenet21k,)}
 
 
-def make(root, name):
+def make(root, name, count=3):
     """Makes what the gin file of that name needs. Returns the data_dir."""
-    for maker in MAKERS[name]:
-        maker(root)
+    root.mkdir(exist_ok=True)
+    for maker in _makers(name):
+        maker(root, count)
     return root
+
+
+def _makers(name):
+    """Experiments of the paper are named after their set, or are ablations
+    on Pascal Context; all denoise on ImageNet."""
+    if name in MAKERS:
+        return MAKERS[name]
+    name = name.rsplit('_', 1)[0]
+    return (*MAKERS.get(name, (pascal_context,)), imagenet2012)

@@ -153,6 +153,7 @@ def build_network(run, weights_path=''):
     if run.stage == 'classify':
         return encoder.build_classifier(
             run.encoder.name, run.data[0].num_classes,
+            run.encoder.representation_size or None,
             image_size=run.crop_size, position_grid=grid,
             dropout=run.encoder.dropout)
     outputs = 3 if run.stage == 'denoise' else run.data[0].num_classes
@@ -214,16 +215,19 @@ def graft(run, network):
     """Loads what earlier stages hand over.
 
     Returns:
-      rows (key, shape, 'loaded' | 'new' | 'left') of every variable.
+      rows (key, shape, state): every variable of the network, 'loaded' or
+      'new', then what was loaded from none of the files, 'left'. A head that
+      is not handed over stands in both.
     """
-    rows = {}
-    for part, path in (('encoder', run.init_encoder),
-                       ('decoder', run.init_decoder)):
-        if path:
-            for key, shape, state in weights.graft(network, path, part):
-                if state == 'loaded' or key not in rows:
-                    rows[key] = (key, shape, state)
-    if not rows:
-        return [(key, tuple(variable.shape), 'new')
-                for key, variable in weights.named_variables(network).items()]
-    return list(rows.values())
+    parts = (('encoder', run.init_encoder), ('decoder', run.init_decoder))
+    rows = [row for part, path in parts if path
+            for row in weights.graft(network, path, part)]
+    loaded = {key for key, _, state in rows if state == 'loaded'}
+    left = {}
+    for key, shape, state in rows:
+        if state == 'left' and key not in loaded:
+            left.setdefault(key, (key, shape, state))
+    return [(key, tuple(variable.shape),
+             'loaded' if key in loaded else 'new')
+            for key, variable in weights.named_variables(network).items()
+            ] + list(left.values())

@@ -9,11 +9,13 @@ import platform
 import subprocess
 import tempfile
 
+import ddep_tf
 from ddep_tf import errors, specs
 
 CONFIG = 'config.json'
 RESULT = 'result.json'
 WEIGHTS = 'weights.npz'
+_PACKAGES = ('tensorflow', 'keras', 'tensorflow-datasets', 'numpy')
 
 
 def open_run(run_dir, run, operative):
@@ -112,16 +114,17 @@ def commit():
 
 
 def versions():
-    """Returns {package: version} of what a run's numbers hang on."""
-    packages = ('ddep_tf', 'tensorflow', 'keras', 'tensorflow-datasets',
-                'numpy')
-    found = {'python': platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = ''
-    return found
+    """Returns {name: version} of what a number may depend on; '' is none."""
+    return {'ddep_tf': ddep_tf.__version__,
+            **{name: _version(name) for name in _PACKAGES},
+            'python': platform.python_version()}
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ''  # Another distribution of it, such as tensorflow-tpu.
 
 
 class Table:

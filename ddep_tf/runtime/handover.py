@@ -1,23 +1,30 @@
-"""What leaves a run: `weights.npz` by name, `weights.json` written last."""
+"""What leaves a run: weights by name, and facts beside them, written last.
+
+No TF.
+"""
 
 import hashlib
 import json
 import pathlib
 
-from ddep_tf.models import weights
+from ddep_tf.models import npz
 from ddep_tf.runtime import folder
 
 
-def write(run_dir, network, facts):
-    """Writes a network's arrays under their published names.
+def write(path, arrays, facts):
+    """Writes arrays under their published names, then the .json beside them.
 
     Args:
-      run_dir: the run folder.
-      network: keras.Model.
-      facts: dict of what was trained, from what and on what.
+      path: .npz file.
+      arrays: dict key -> float32 array.
+      facts: dict of what was trained, from what and on what; its
+        `position_grid` tells a loader what the shape of the embedding cannot.
+
+    Raises:
+      UserError: the file cannot be written.
     """
-    path = pathlib.Path(run_dir) / folder.WEIGHTS
-    weights.save_npz(path, weights.export_arrays(network))
+    path = pathlib.Path(path)
+    npz.save_npz(path, arrays)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     folder.write_atomic(path.with_suffix('.json'),
                         json.dumps({**facts, 'sha256': digest}, indent=2))

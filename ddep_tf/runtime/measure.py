@@ -1,5 +1,7 @@
 """Measures a network on a split, by its stage's own numbers."""
 
+import dataclasses
+
 import tensorflow as tf
 
 from ddep_tf import errors, evaluate
@@ -7,7 +9,7 @@ from ddep_tf.data import pipelines
 from ddep_tf.runtime import build, check, progress
 
 
-def measure_run(run, run_dir, data_dir, split, strategy):
+def measure_run(run, run_dir, data_dir, split, strategy, save=None):
     """Measures a finished run, by the weights that it left.
 
     Args:
@@ -16,6 +18,8 @@ def measure_run(run, run_dir, data_dir, split, strategy):
       data_dir: root folder of the data.
       split: 'val' or 'test' of the run's first set.
       strategy: tf.distribute.Strategy.
+      save: of a segment run: called with each image's id and its predicted
+        train ids, [h, w] uint8; None saves nothing.
 
     Returns:
       dict as of `Meter.measure`.
@@ -33,7 +37,7 @@ def measure_run(run, run_dir, data_dir, split, strategy):
     with strategy.scope():
         objective = build.build_objective(run, network)
     with check.explained(inputs):
-        return Meter(run, objective, strategy).measure(inputs[split][0])
+        return Meter(run, objective, strategy).measure(inputs[split][0], save)
 
 
 class Meter:
@@ -55,19 +59,26 @@ class Meter:
         self._eval_step = tf.function(objective.eval_step,
                                       reduce_retracing=True)
         self.infer = self._inference(objective)
+        self._single = self._single_scale(objective)
 
-    def measure(self, source):
+    def measure(self, source, save=None):
         """Measures every image of a source once.
+
+        Args:
+          source: data source.
+          save: as of `measure_run`.
 
         Returns:
           dict of 'value', the number that stands for all (mean IoU, accuracy,
-          or denoising loss), 'images', and what else the stage measures.
+          or denoising loss), 'images', and what else the stage measures; by
+          EvalSpec.single_scale also 'single_scale', a dict of 'mean_iou',
+          'pixel_accuracy', 'iou' and 'confusion_matrix'.
 
         Raises:
           RuntimeError: the source gave another number of images than it has.
         """
         if self._run.stage == 'segment':
-            return self._measure_pixels(source)
+            return self._measure_pixels(source, save)
         return self._measure_batches(source)
 
     def _inference(self, objective):
@@ -80,14 +91,32 @@ class Meter:
         return lambda batch: self._strategy.experimental_local_results(
             self._strategy.run(restore, args=(batch,)))[0]
 
-    def _measure_pixels(self, source):
+    def _single_scale(self, objective):
+        """Returns the Predictor of one plain view, None if not wanted."""
+        spec = self._run.evaluation
+        plain = dataclasses.replace(spec, scales=(1.0,), flip=False)
+        if (self._run.stage != 'segment' or not spec.single_scale
+                or plain == spec):
+            return None
+        return evaluate.Predictor(objective.network, plain, self._strategy)
+
+    def _measure_pixels(self, source, save):
+        ids = source.ids if save else []
+        summary = self._summary(
+            self.infer, source,
+            save and (lambda place, guess: save(ids[place], guess)))
+        result = {'value': summary['mean_iou'], **summary,
+                  'images': source.num_examples}
+        if self._single:
+            result['single_scale'] = self._summary(self._single, source)
+        return result
+
+    def _summary(self, predictor, source, save=None):
         matrix = evaluate.evaluate(
-            self.infer, pipelines.eval_dataset(source, 1),
-            self._run.data[0].num_classes, source.num_examples, _bar)
-        summary = evaluate.summary(matrix)
-        return {'value': summary['mean_iou'], **summary,
-                'confusion_matrix': matrix.tolist(),
-                'images': source.num_examples}
+            predictor, pipelines.eval_dataset(source, 1),
+            self._run.data[0].num_classes, source.num_examples, _bar, save)
+        return {**evaluate.summary(matrix),
+                'confusion_matrix': matrix.tolist()}
 
     def _measure_batches(self, source):
         """Mean over a split's images of the objective's own metrics."""

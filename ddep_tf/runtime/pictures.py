@@ -24,6 +24,11 @@ def colour(ids, palette):
     return table[ids]
 
 
+def file_name(example_id):
+    """Returns an example's id as a file may be called, without ending."""
+    return re.sub(r'[^\w.-]', '_', example_id)
+
+
 def to_bytes(image):
     """Turns an image in [-1, 1] into [H, W, 3] uint8."""
     image = np.clip((np.asarray(image) + 1.0) * 127.5, 0, 255)
@@ -45,7 +50,7 @@ def write_samples(run, infer, source, where):
     folder.mkdir(exist_ok=True)
     ids = source.first_ids(run.evaluation.samples)
     for position, kinds in _samples(run, infer, source):
-        name = re.sub(r'[^\w.-]', '_', ids[position])
+        name = file_name(ids[position])
         for kind, pixels in kinds.items():
             Image.fromarray(pixels).save(folder / f'{name}_{kind}.png')
 

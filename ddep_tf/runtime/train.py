@@ -204,10 +204,11 @@ class Session:
             pictures.write_samples(self.run, self.meter.infer, shown[0],
                                    self.where)
         result.update(
+            **_setting(self.run),
             images=sum(s.num_examples for s in self._labelled()),
             subset_sha256=self._write_subset(),
             seconds=round(self._seconds(), 1),
-            commit=folder.commit())
+            commit=folder.commit(), versions=folder.versions())
         self._export(result)
         folder.write_result(self.where, result)
         print(f'{self.where}: done' + ''.join(
@@ -217,7 +218,8 @@ class Session:
 
     def _export(self, result):
         handover.write(
-            self.where, self.network,
+            self.where / folder.WEIGHTS,
+            weights.export_arrays(self.network),
             {'stage': self.run.stage, 'steps': self.step,
              'data': [spec.name for spec in self.run.data],
              'init_encoder': self.run.init_encoder,
@@ -248,6 +250,13 @@ def _set_eager(eager):
     if eager:  # TensorFlow warns, for every map, that tf.data stays as it is.
         warnings.filterwarnings('ignore', message='.*run_functions_eagerly')
     tf.config.run_functions_eagerly(eager)
+
+
+def _setting(run):
+    """Returns what of a run its tables are sorted by."""
+    return {'seed': run.seed, 'width': run.decoder.width_multiplier,
+            'label_fraction': run.label_fraction,
+            'label_count': run.label_count}
 
 
 def milestones(run, step):

@@ -63,6 +63,8 @@ def test_help_loads_no_tensorflow(launcher):
     ('report', ['--run_dir=nowhere'], 'nowhere'),
     ('predict', [], '--input'),
     ('evaluate', [], '--run_dir'),
+    ('export', ['--output=x.npz'], '--run_dir'),
+    ('export', ['--output=x.npz', '--run_dir=nowhere'], 'nowhere'),
 ])
 def test_a_mistake_is_one_line_and_exit_code_2(launcher, args, named):
     code, _, err = _run(launcher, *args)
@@ -89,6 +91,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
             np.testing.assert_array_equal(one[key], other[key], err_msg=key)
     _predict(whole, tmp_path)
     _evaluate(whole, tmp_path)
+    _export(whole, tmp_path)
 
 
 def _wait_for(path, process, seconds=200, lines=0):
@@ -122,14 +125,34 @@ def _evaluate(run_dir, tmp_path):
     """What training measured on test, evaluate.py measures again."""
     output = tmp_path / 'numbers.json'
     code, out, err = _run('evaluate', f'--run_dir={run_dir}',
-                          f'--output={output}')
+                          f'--output={output}',
+                          f'--save_label_ids={tmp_path / "ids"}')
     assert code == 0, err
+    masks = [Image.open(path) for path in (tmp_path / 'ids').glob('*.png')]
+    assert len(masks) == 4 and all(mask.mode == 'L' for mask in masks)
     numbers = json.loads(output.read_text())
     result = json.loads((run_dir / 'result.json').read_text())
     assert numbers['mean_iou'] == result['test']
     assert numbers['confusion_matrix'] == (
         result['test_details']['confusion_matrix'])
     assert 'mean IoU' in out and numbers['images'] == 4
+
+
+def _export(run_dir, tmp_path):
+    """A run's encoder leaves as a file, and starts another run."""
+    path = tmp_path / 'encoder.npz'
+    code, _, err = _run('export', f'--run_dir={run_dir}', f'--output={path}')
+    assert code == 0, err
+    code, out, err = _run(
+        'pretrain_decoder', '--gin_file=model/tiny.gin',
+        '--gin_file=data/shapes.gin', '--gin_file=stage/denoise.gin',
+        f'--init_encoder={path}', '--dry_run')
+    assert code == 0, err
+    # The grid of the run's 32 x 32 crop, not of this one's 224 x 224.
+    line, = [text for text in out.splitlines() if 'pos_embedding' in text]
+    assert line.split() == ['loaded', 'Transformer/posembed_input/'
+                            'pos_embedding', '1', 'x', '5', 'x', '48']
+    assert ', 0 left' in out
 
 
 def _free_ports(count):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from ddep_tf.models import encoder, weights
 
 import numpy_encoder
+import published
 
 
 def _images(height, width, batch=2):
@@ -152,51 +153,7 @@ def test_r50_vit_b16_has_the_published_keys():
     model = encoder.build_classifier('r50_vit_b16', 3)
     named = {key: tuple(v.shape)
              for key, v in weights.named_variables(model).items()}
-    assert named == _published_shapes(3)
+    assert named == published.shapes(3)
     in_encoder = sum(np.prod(shape) for key, shape in named.items()
                      if not key.startswith('head'))
     assert round(in_encoder / 1e6, 1) == 97.9
-
-
-def _published_shapes(num_classes):
-    shapes = {'conv_root/kernel': (7, 7, 3, 64), 'cls': (1, 1, 768),
-              'embedding/kernel': (1, 1, 1024, 768),
-              'embedding/bias': (768,),
-              'Transformer/posembed_input/pos_embedding': (1, 197, 768),
-              'head/kernel': (768, num_classes), 'head/bias': (num_classes,)}
-
-    def norm(key, channels):
-        shapes[f'{key}/scale'] = shapes[f'{key}/bias'] = (channels,)
-
-    norm('gn_root', 64)
-    norm('Transformer/encoder_norm', 768)
-    inputs = 64
-    for i, (units, width) in enumerate(((3, 64), (4, 128), (9, 256)), 1):
-        for j in range(1, units + 1):
-            unit = f'block{i}/unit{j}'
-            shapes[f'{unit}/conv1/kernel'] = (1, 1, inputs, width)
-            shapes[f'{unit}/conv2/kernel'] = (3, 3, width, width)
-            shapes[f'{unit}/conv3/kernel'] = (1, 1, width, 4 * width)
-            norm(f'{unit}/gn1', width)
-            norm(f'{unit}/gn2', width)
-            norm(f'{unit}/gn3', 4 * width)
-            if j == 1:
-                shapes[f'{unit}/conv_proj/kernel'] = (1, 1, inputs, 4 * width)
-                norm(f'{unit}/gn_proj', 4 * width)
-            inputs = 4 * width
-    for n in range(12):
-        block = f'Transformer/encoderblock_{n}'
-        norm(f'{block}/LayerNorm_0', 768)
-        norm(f'{block}/LayerNorm_2', 768)
-        attention = f'{block}/MultiHeadDotProductAttention_1'
-        for part in ('query', 'key', 'value'):
-            shapes[f'{attention}/{part}/kernel'] = (768, 12, 64)
-            shapes[f'{attention}/{part}/bias'] = (12, 64)
-        shapes[f'{attention}/out/kernel'] = (12, 64, 768)
-        shapes[f'{attention}/out/bias'] = (768,)
-        mlp = f'{block}/MlpBlock_3'
-        shapes[f'{mlp}/Dense_0/kernel'] = (768, 3072)
-        shapes[f'{mlp}/Dense_0/bias'] = (3072,)
-        shapes[f'{mlp}/Dense_1/kernel'] = (3072, 768)
-        shapes[f'{mlp}/Dense_1/bias'] = (768,)
-    return shapes

@@ -45,6 +45,15 @@ def test_a_run_leaves_what_it_promises(make_run, tmp_path, stage):
         tmp_path / 'metrics.csv')] == ['1', '2', '3', '4']
     assert np.isfinite(result['val'])
     assert result['test_details']['images'] == 6
+    assert result == json.loads((tmp_path / 'result.json').read_text())
+    assert {'seed': 0, 'width': 1, 'label_fraction': 0.0, 'label_count': 0,
+            'images': 6, 'subset_sha256': '', 'steps': 4}.items() <= (
+                result.items())
+    versions = result['versions']
+    assert list(versions) == ['ddep_tf', 'tensorflow', 'keras',
+                              'tensorflow-datasets', 'numpy', 'python']
+    assert versions['tensorflow'] == tf.__version__
+    assert versions['numpy'] == np.__version__ and all(versions.values())
 
 
 def test_a_finished_run_is_not_run_again(make_run, tmp_path):
@@ -231,7 +240,7 @@ def test_stages_hand_over(make_run, tmp_path):
                    init_decoder=str(tmp_path / 'b'))
     network = build.build_network(run)
     rows = build.graft(run, network)
-    states = {key: state for key, _, state in rows}
+    states = {key: state for key, _, state in rows if state != 'left'}
     arrays = _arrays(tmp_path / 'b')
     for key, variable in weights.named_variables(network).items():
         assert states[key] == ('new' if key.startswith('head/') else 'loaded')
@@ -253,6 +262,49 @@ def test_bad_input_is_named_before_anything_is_trained(
     with pytest.raises(errors.UserError, match=named):
         _train(make_run('segment', **changes), tmp_path)
     assert not (tmp_path / 'metrics.csv').exists()
+
+
+def _table(run):
+    """Returns {state: list of keys} of what a run takes over."""
+    rows = build.graft(run, build.build_network(run))
+    return {state: [key for key, _, s in rows if s == state]
+            for state in ('loaded', 'new', 'left')}
+
+
+def test_encoder_and_decoder_of_two_files(make_run, tmp_path):
+    _train(make_run('denoise', steps=1), tmp_path / 'a')
+    _train(make_run('denoise', steps=1, seed=1), tmp_path / 'b')
+    one, other = _arrays(tmp_path / 'a'), _arrays(tmp_path / 'b')
+    run = make_run('segment', init_encoder=str(tmp_path / 'a'),
+                   init_decoder=str(tmp_path / 'b'))
+    network = build.build_network(run)
+    build.graft(run, network)
+    for key, variable in weights.named_variables(network).items():
+        if not key.startswith('head/'):
+            source = other if key.startswith('decoder/') else one
+            np.testing.assert_array_equal(variable, source[key])
+    table, head = _table(run), ['head/kernel', 'head/bias']
+    # Left of one file and loaded from the other is loaded; of both, left once.
+    assert sorted(table['loaded']) == sorted(set(one) - set(head))
+    assert table['new'] == head and table['left'] == head
+
+
+def test_the_table_of_one_file_and_of_none(make_run, tmp_path):
+    _train(make_run('classify', steps=1), tmp_path / 'a')
+    _train(make_run('denoise', steps=1), tmp_path / 'b')
+    named = list(weights.named_variables(build.build_network(
+        make_run('segment'))))
+    ours = [k for k in named if k.startswith(('decoder/', 'head/'))]
+    assert _table(make_run('segment')) == {'loaded': [], 'new': named,
+                                           'left': []}
+    table = _table(make_run('segment', init_encoder=str(tmp_path / 'a')))
+    assert table['new'] == ours
+    assert sorted(table['left']) == ['cls', 'head/bias', 'head/kernel']
+    table = _table(make_run('segment', init_encoder=str(tmp_path / 'a'),
+                            init_decoder=str(tmp_path / 'b')))
+    assert table['new'] == ['head/kernel', 'head/bias']
+    assert sorted(table['left']) == ['cls', 'head/bias', 'head/kernel']
+    assert sorted(table['loaded']) == sorted(set(named) - set(table['new']))
 
 
 def test_a_batch_that_does_not_divide_is_refused(make_run, tmp_path, two):
