@@ -80,7 +80,7 @@ def pascal_context_folder(root, count=3):
 
 def _folder(root, splits, image_dir, label_dir, ids, count):
     for split in splits:
-        for index in range(count):
+        for index in range(_counts(count)[split != 'train']):
             name = f'0001TP_{split}_{index:03d}'
             image, mask = _picture(ids, index, (360, 480), 20)
             _save(root / image_dir.format(split) / f'{name}.jpg', image)
@@ -221,7 +221,8 @@ def _tfds(root, name, version, splits, num_classes, count, id_key, shape,
         id_key: tfds.features.Text()}
     _store(root, name, version, features, {split: [
         {'image': rng.integers(0, 256, size, np.uint8), 'label': index,
-         id_key: f'{split}_{index}.JPEG'} for index in range(count)]
+         id_key: f'{split}_{index}.JPEG'}
+        for index in range(_counts(count)[split != 'train'])]
         for split in splits})
 
 
