@@ -16,10 +16,13 @@ def check_image(path):
 
     Grey, palette, transparent and CMYK ones are read as their RGB colours.
 
+    Returns:
+      (width, height).
+
     Raises:
       UserError: naming the file.
     """
-    _header(path)
+    return _header(path)[0]
 
 
 def check_pair(image, mask):

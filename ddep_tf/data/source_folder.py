@@ -231,8 +231,8 @@ class FolderSource(source_base.Source):
             return tf.io.decode_png(tf.io.read_file(path), channels=1)[..., 0]
         # TensorFlow would turn a palette's ids into its colours.
         mask = tf.numpy_function(
-            lambda p: picture_files.read_mask(np.asarray(p).item().decode()), [path],
-            tf.uint8, stateful=False)
+            lambda p: picture_files.read_mask(np.asarray(p).item().decode()),
+            [path], tf.uint8, stateful=False)
         return tf.ensure_shape(mask, (None, None))
 
     def _check_mask(self, path):
