@@ -5,7 +5,7 @@ import json
 import pathlib
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 import tensorflow as tf
 import tqdm
 
@@ -156,10 +156,14 @@ def find_images(inputs):
 
 
 def read_image(path):
-    """Returns [H, W, 3] uint8. UserError naming the file if it is broken."""
+    """Returns [H, W, 3] uint8, upright as its EXIF orientation says.
+
+    Raises:
+      UserError: naming the file if it is broken.
+    """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert('RGB'))
+            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except (OSError, SyntaxError, ValueError) as error:
         raise errors.UserError(f'{path} is no whole image ({error}): replace '
                                'or remove it') from error

@@ -79,6 +79,14 @@ def finished_run():
 
 def start_tensorflow():
     """Imports TensorFlow, quietly, and returns the strategy of the flags."""
+    import_tensorflow()
+    from ddep_tf.runtime import loop, strategy
+    loop.Interrupt.install()
+    return strategy.get_strategy(FLAGS.strategy, FLAGS.tpu)
+
+
+def import_tensorflow():
+    """Imports TensorFlow without the noise it makes."""
     # Without a GPU, TensorFlow's errors are about the GPU that is not there.
     gpu = glob.glob('/dev/nvidia*') or os.path.exists('/dev/dxg')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if gpu else '3')
@@ -88,9 +96,6 @@ def start_tensorflow():
     logging.set_verbosity(logging.ERROR)
     # A resumed run ends with the same bits as one that ran through.
     tf.config.experimental.enable_op_determinism()
-    from ddep_tf.runtime import loop, strategy
-    loop.Interrupt.install()
-    return strategy.get_strategy(FLAGS.strategy, FLAGS.tpu)
 
 
 def main(function):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ddep_tf import errors
 from ddep_tf import specs
+from ddep_tf.data import decoding
 from ddep_tf.data import labels
 
 _IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.gif')
@@ -123,20 +124,44 @@ class Source(abc.ABC):
         Raises:
           UserError: naming the first one that cannot be used.
         """
+        for problem in self.problems(progress):
+            raise errors.UserError(problem)
+
+    def problems(self, progress=iter, inspect=None):
+        """Reads and decodes every example once.
+
+        Args:
+          progress: as in `check`.
+          inspect: None or a function of a decoded example, which returns
+            what is wrong with it, '' for nothing.
+
+        Yields:
+          A line for every example that cannot be used.
+        """
         records, position = iter(self.records()), 0
         for _ in progress(range(self.num_examples)):
             try:
-                self.decode(next(records))
+                record = next(records)
             except (tf.errors.OpError, StopIteration) as error:
-                raise errors.UserError(
-                    f'{self.where}: cannot use example {position} '
-                    f'{self._name(position)}({_first_line(error)}): replace '
-                    'or remove it') from None
+                yield self._unusable(position, error)
+                return  # What follows cannot be reached.
+            try:
+                example = self.decode(record)
+                found = inspect(example) if inspect else ''
+            except tf.errors.OpError as error:
+                found = self._unusable(position, error)
+            if found:
+                yield found
             position += 1
 
     def first_ids(self, count):
         """Returns the first few of `ids`, without a pass over the rest."""
         return self.ids[:count]
+
+    def _unusable(self, position, error):
+        return (f'{self.where}: cannot use example {position} '
+                f'{self._name(position)}({_first_line(error)}): replace or '
+                'remove it')
 
     def _name(self, position):
         """The id for a message, '' where the damage hides the ids too."""
@@ -158,14 +183,14 @@ class Source(abc.ABC):
 
     def _decode_bytes(self, record):
         """Decodes a record that holds an image's and a PNG mask's bytes."""
-        example = {'image': decode_image(record['image'])}
         name = tf.strings.join(['number ', tf.as_string(record['position'])])
+        example = {'image': decoding.decode_image(record['image'], name)}
         if self.stage == 'classify':
             example['label'] = self._check_class(record['key'], name)
         elif self.stage == 'segment':
             example['label'] = self._map_mask(
-                _decode_grey(record['label'], name), name)
-            _check_same_size(example, name)
+                decoding.decode_grey(record['label'], name), name)
+            decoding.check_same_size(example, name)
         return example
 
     def _map_mask(self, mask, name):
@@ -179,24 +204,16 @@ class Source(abc.ABC):
           [H, W] uint8, 255 ignored. An id without a class fails the op.
         """
         mapped = tf.gather(tf.constant(self._table), tf.cast(mask, tf.int32))
-        mapped = _only_if(tf.reduce_all(mapped >= 0), mapped,
-                          'mask with an id outside the classes:', name)
+        mapped = decoding.only_if(tf.reduce_all(mapped >= 0), mapped,
+                                  'mask with an id outside the classes:', name)
         return tf.cast(mapped, tf.uint8)
 
     def _check_class(self, label, name):
         """Returns `label` as int32; fails the op if it is no class."""
         label = tf.cast(label, tf.int32)
-        return _only_if((label >= 0) & (label < self.spec.num_classes), label,
-                        'label outside the classes:', name, label)
-
-
-def decode_image(contents):
-    """Decodes a JPEG or PNG to [H, W, 3] uint8; grey becomes RGB."""
-    # The op reads PNG too. Its default for JPEG is the fast, inexact inverse
-    # transform; the exact one gives what PIL gives.
-    image = tf.io.decode_jpeg(contents, channels=3,
-                              dct_method='INTEGER_ACCURATE')
-    return tf.ensure_shape(image, (None, None, 3))
+        within = (label >= 0) & (label < self.spec.num_classes)
+        return decoding.only_if(within, label, 'label outside the classes:',
+                                name, label)
 
 
 def make_records(image, label, key):
@@ -214,36 +231,6 @@ def make_records(image, label, key):
         'image': tf.constant(list(image), tf.string, (count,)),
         'label': tf.constant(list(label), tf.string, (count,)),
     })
-
-
-def _decode_grey(contents, name):
-    """Decodes an 8-bit grey PNG to [H, W] uint8; fails the op on any other.
-
-    TensorFlow would turn a palette's ids into its colours' brightness, and
-    stretch 16 bits to 8.
-    """
-    # Padded, since substr fails beyond the end of a mask that is cut off.
-    head = tf.strings.join([tf.strings.substr(contents, 0, 26), '\0' * 26])
-    form = tf.strings.substr(head, 24, 2)  # Bit depth and colour type.
-    contents = _only_if(form == b'\x08\x00', contents,
-                        'mask that is no 8-bit grey PNG:', name)
-    return tf.io.decode_png(contents, channels=1)[..., 0]
-
-
-def _check_same_size(example, name):
-    """Fails the op unless image and mask have the same height and width."""
-    image = tf.shape(example['image'])[:2]
-    mask = tf.shape(example['label'])
-    example['label'] = _only_if(
-        tf.reduce_all(image == mask), example['label'],
-        'mask and image of different sizes:', name, mask, image)
-
-
-def _only_if(condition, value, *message):
-    """Returns `value`; fails the op with the message unless it holds."""
-    with tf.control_dependencies([tf.debugging.Assert(condition,
-                                                      list(message))]):
-        return tf.identity(value)
 
 
 def _first_line(error):

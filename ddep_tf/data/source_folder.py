@@ -3,16 +3,15 @@
 import pathlib
 
 import numpy as np
-import PIL.Image
 import tensorflow as tf
 
 from ddep_tf import errors
 from ddep_tf import specs
+from ddep_tf.data import decoding
+from ddep_tf.data import picture_files
 from ddep_tf.data import source_base
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
-# How PIL calls pictures of one channel: bits, bytes, palettes, wider ints.
-_MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 
 
 class FolderSource(source_base.Source):
@@ -22,10 +21,15 @@ class FolderSource(source_base.Source):
     `label_dir/SUB/ID<label_suffix>`. To classify, the class of an image is
     the rank of the first subfolder of its path. Masks without an image are
     ignored.
+
+    Attributes:
+      strict: an image that cannot be used is an error; else it is left out,
+        and named by `problems`.
     """
 
-    def __init__(self, spec, split, stage, data_dir):
+    def __init__(self, spec, split, stage, data_dir, strict=True):
         super().__init__(spec, split, stage)
+        self._strict, self._faults = strict, []
         self._root = pathlib.Path(data_dir, spec.path)
         self._image_dir = self._folder(spec.image_dir)
         # Where there are masks, other stages must not take them for images.
@@ -43,11 +47,12 @@ class FolderSource(source_base.Source):
         limit = spec.limit or len(images)
         self._images, self._stems = images[:limit], self._stems[:limit]
         self._classes = self._classes[:limit]
-        self._masks = self._find_masks() if stage == 'segment' else (
-            [''] * len(self._images))
+        self._masks = [''] * len(self._images)
+        if stage == 'segment':
+            self._masks, kept = self._find_masks()
+            self._keep_only(kept)
         self._plain = True  # Every mask is 8 bit grey, which TF can read.
-        for image, mask in zip(self._images, self._masks):
-            self._check_headers(image, mask)
+        self._check_headers()
 
     def records(self):
         kept = range(len(self._images)) if self._kept is None else self._kept
@@ -57,8 +62,8 @@ class FolderSource(source_base.Source):
             [self._classes[i] for i in kept])
 
     def decode(self, record):
-        example = {'image': source_base.decode_image(
-            tf.io.read_file(record['image']))}
+        example = {'image': decoding.decode_image(
+            tf.io.read_file(record['image']), record['image'])}
         if self.stage == 'classify':
             example['label'] = self._check_class(record['key'],
                                                  record['image'])
@@ -67,16 +72,23 @@ class FolderSource(source_base.Source):
                 self._decode_mask(record['label']), record['label'])
         return example
 
-    def check(self, progress=iter):
-        """Decodes every image and mask; see the base class."""
+    def problems(self, progress=iter, inspect=None):
+        """See the base class."""
+        yield from self._faults
         for record in progress(self.records()):
-            if self.stage == 'segment':
-                self._check_mask(record['label'].numpy().decode())
             try:
-                self.decode(record)
+                if self.stage == 'segment':
+                    self._check_mask(record['label'].numpy().decode())
+                example = self.decode(record)
+                found = inspect(example) if inspect else ''
             except tf.errors.OpError as error:
-                raise _unreadable(record['image'].numpy().decode(),
-                                  error.message.splitlines()[0]) from None
+                found = str(picture_files.unreadable(
+                    record['image'].numpy().decode(),
+                    error.message.splitlines()[0]))
+            except errors.UserError as error:
+                found = str(error)
+            if found:
+                yield found
 
     def _count(self):
         return len(self._images)
@@ -160,16 +172,17 @@ class FolderSource(source_base.Source):
         return path.name[:-len(suffix)] if suffix else path.stem
 
     def _find_masks(self):
-        masks = []
-        for path, stem in zip(self._images, self._stems):
+        masks, kept = [], []
+        for index, (path, stem) in enumerate(zip(self._images, self._stems)):
             mask = (self._label_dir / path.relative_to(self._image_dir).parent
                     / f'{stem}{self.spec.label_suffix}')
-            if not mask.is_file():
-                raise errors.UserError(
-                    f'{self.where}: the image {path} has no mask {mask}: add '
-                    'it, or take the image away')
             masks.append(mask)
-        return masks
+            if mask.is_file():
+                kept.append(index)
+            else:
+                self._fault(f'{self.where}: the image {path} has no mask '
+                            f'{mask}: add it, or take the image away')
+        return masks, kept
 
     def _read_classes(self, images):
         parts = [path.relative_to(self._image_dir).parts for path in images]
@@ -186,23 +199,31 @@ class FolderSource(source_base.Source):
         ranks = {name: rank for rank, name in enumerate(names)}
         return np.array([ranks[p[0]] for p in parts], np.int64)
 
-    def _check_headers(self, image, mask):
-        size, mode = _header(image)
-        if mode in ('CMYK', 'YCCK'):
-            raise errors.UserError(f'the image {image} is in {mode} colours: '
-                                   'save it as RGB')
-        if not mask:
-            return
-        mask_size, mode = _header(mask)
-        if mode not in _MASK_MODES:
-            raise errors.UserError(
-                f'the mask {mask} is in {mode} colours: it must hold class '
-                'ids, as grey values or by a palette')
-        if mask_size != size:
-            raise errors.UserError(
-                f'the mask {mask} has {mask_size[0]} x {mask_size[1]} pixels, '
-                f'its image {image} {size[0]} x {size[1]}: they must agree')
-        self._plain = self._plain and mode == 'L'
+    def _check_headers(self):
+        """Drops from the lists what cannot be used; see `strict`."""
+        kept = []
+        for index, (image, mask) in enumerate(zip(self._images, self._masks)):
+            try:
+                if mask:
+                    plain = picture_files.check_pair(image, mask)
+                    self._plain = self._plain and plain
+                else:
+                    picture_files.check_image(image)
+                kept.append(index)
+            except errors.UserError as error:
+                self._fault(str(error))
+        self._keep_only(kept)
+
+    def _keep_only(self, indices):
+        self._images, self._masks, self._stems = (
+            [values[i] for i in indices]
+            for values in (self._images, self._masks, self._stems))
+        self._classes = self._classes[indices]
+
+    def _fault(self, message):
+        if self._strict:
+            raise errors.UserError(message)
+        self._faults.append(message)
 
     def _decode_mask(self, path):
         """Scalar string -> [H, W] uint8 ids of the file."""
@@ -210,12 +231,12 @@ class FolderSource(source_base.Source):
             return tf.io.decode_png(tf.io.read_file(path), channels=1)[..., 0]
         # TensorFlow would turn a palette's ids into its colours.
         mask = tf.numpy_function(
-            lambda p: _read_mask(np.asarray(p).item().decode()), [path],
-            tf.uint8, stateful=False)
+            lambda p: picture_files.read_mask(np.asarray(p).item().decode()),
+            [path], tf.uint8, stateful=False)
         return tf.ensure_shape(mask, (None, None))
 
     def _check_mask(self, path):
-        ids = np.unique(_read_mask(path))
+        ids = np.unique(picture_files.read_mask(path))
         wrong = ids[self._table[ids] < 0]
         if wrong.size:
             raise errors.UserError(
@@ -223,32 +244,3 @@ class FolderSource(source_base.Source):
                 f'{self.spec.num_classes} classes: mend the mask, or '
                 f'DatasetSpec.num_classes or label_set; '
                 f'{specs.IGNORE_LABEL} is ignored')
-
-
-def _header(path):
-    try:
-        with PIL.Image.open(path) as picture:
-            return picture.size, picture.mode
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _load(path):
-    try:
-        with PIL.Image.open(path) as picture:
-            return np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path, error):
-    return errors.UserError(f'cannot read the picture {path}: it is truncated '
-                            f'or no picture ({error}): replace it')
-
-
-def _read_mask(path):
-    """Returns the ids of a mask, [H, W] uint8; of a palette its indices."""
-    ids = _load(path)
-    if ids.max(initial=0) > 255 or ids.min(initial=0) < 0:
-        raise errors.UserError(f'the mask {path} holds ids outside 0 to 255')
-    return ids.astype(np.uint8)

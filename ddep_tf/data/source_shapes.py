@@ -41,8 +41,9 @@ class ShapesSource(source_base.Source):
                 tf.ensure_shape(label, size), tf.as_string(record['key']))
         return example
 
-    def check(self, progress=iter):
+    def problems(self, progress=iter, inspect=None):
         """Nothing can be wrong with what is drawn; see the base class."""
+        return ()
 
     def _render(self, index):
         image, label = shapes.render(self._view, self.split, int(index))

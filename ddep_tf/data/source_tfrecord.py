@@ -1,5 +1,7 @@
 """TFRecord files of tf.Example."""
 
+import itertools
+import os
 import pathlib
 import re
 
@@ -7,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ddep_tf import errors
+from ddep_tf.data import record_index
 from ddep_tf.data import source_base
 
 
@@ -19,6 +22,10 @@ class TfrecordSource(source_base.Source):
     Features, by the keys of the spec: the image, bytes of a JPEG or PNG; the
     label, bytes of a PNG of one channel, or one int64; the id, bytes, under
     `id_key` or 'id' (SPLIT_INDEX where there is neither).
+
+    TFRecord files do not say how many examples they hold. Where
+    `record_index` has written it beside them, and the files are still those,
+    nothing is read but the first example; else all of them are, once.
     """
 
     def __init__(self, spec, split, stage, data_dir):
@@ -33,15 +40,19 @@ class TfrecordSource(source_base.Source):
                 f'{self.where}: there is no file '
                 f'{folder / (split + "*.tfrecord*")}: set --data_dir')
         self._id_key = self._check_first()
-        # TFRecord files do not say how many examples they hold.
-        self._ids, size = self._scan()
-        self.record_bytes = max(1, size // len(self._ids))
+        counts = record_index.read(folder, split, self._files)
+        if counts is None:
+            self._ids = list(self._iterate_ids())
+        self._whole = sum(counts) if counts else len(self._ids)
+        self._length = min(spec.limit or self._whole, self._whole)
+        size = sum(os.path.getsize(path) for path in self._files)
+        self.record_bytes = max(1, size // self._whole)
 
     def records(self):
         stream = self._examples().enumerate()
         if self._kept is None:
             return stream.map(self._parse)
-        new = np.full(len(self._ids), -1, np.int64)
+        new = np.full(self._length, -1, np.int64)
         new[self._kept] = np.arange(len(self._kept))
         new = tf.constant(new)
         return stream.filter(lambda index, _: new[index] >= 0).map(
@@ -50,11 +61,16 @@ class TfrecordSource(source_base.Source):
     def decode(self, record):
         return self._decode_bytes(record)
 
+    def first_ids(self, count):
+        if self._kept is not None or self._ids is not None:
+            return super().first_ids(count)
+        return list(itertools.islice(self._iterate_ids(), count))
+
     def _count(self):
-        return len(self._ids)
+        return self._length
 
     def _list_ids(self):
-        return self._ids
+        return list(self._iterate_ids())
 
     def _examples(self):
         examples = tf.data.TFRecordDataset(self._files)
@@ -88,17 +104,14 @@ class TfrecordSource(source_base.Source):
                 f'{self.where}: a file of {self._files[0]} ... is truncated '
                 f'or no TFRecord ({error.message})') from None
 
-    def _scan(self):
-        ids, size = [], 0
+    def _iterate_ids(self):
         for index, example in enumerate(self._guarded()):
-            size += len(example)
             name = f'{self.split}_{index:07d}'
             if self._id_key:
                 feature = tf.train.Example.FromString(example).features
                 values = feature.feature[self._id_key].bytes_list.value
                 name = source_base.stem(values[0].decode()) if values else name
-            ids.append(name)
-        return ids, size
+            yield name
 
     def _parse(self, position, example):
         wanted = {self.spec.image_key: tf.io.FixedLenFeature((), tf.string)}

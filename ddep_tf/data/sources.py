@@ -12,7 +12,7 @@ from ddep_tf.data import source_tfrecord
 Source = source_base.Source
 
 
-def open_source(spec, split, data_dir, stage):
+def open_source(spec, split, data_dir, stage, strict=True):
     """Opens one split of a data set, as far as listing it.
 
     Args:
@@ -20,6 +20,8 @@ def open_source(spec, split, data_dir, stage):
       split: name of the split, such as `spec.train_split`.
       data_dir: folder below which `spec.path` lies. 'shapes' needs none.
       stage: 'classify', 'denoise' or 'segment': what labels are read.
+      strict: False leaves out of a folder the images that cannot be used, for
+        `problems` to name them all.
 
     Returns:
       A Source. Its `check()` reads every example.
@@ -38,7 +40,8 @@ def open_source(spec, split, data_dir, stage):
     if not pathlib.Path(data_dir).is_dir():
         raise errors.UserError(f'there is no folder {data_dir}: set '
                                '--data_dir to where the data lies')
-    kinds = {'folder': source_folder.FolderSource,
-             'tfds': source_tfds.TfdsSource,
+    if spec.source == 'folder':
+        return source_folder.FolderSource(spec, split, stage, data_dir, strict)
+    kinds = {'tfds': source_tfds.TfdsSource,
              'tfrecord': source_tfrecord.TfrecordSource}
     return kinds[spec.source](spec, split, stage, data_dir)

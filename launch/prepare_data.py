@@ -1,0 +1,68 @@
+r"""Tells how to get a data set, checks it, builds the files for training.
+
+  python launch/prepare_data.py --set=ade20k --data_dir=DATA
+  python launch/prepare_data.py --set=ade20k --data_dir=DATA --build
+  python launch/prepare_data.py --set=ade20k --data_dir=DATA --check
+
+Without --build or --check it says what to download from where. Nothing is
+downloaded by it. A build that was stopped goes on with the same command. A
+check names every problem in a line, and exits with 2 if there is one.
+"""
+
+import os
+
+from absl import flags
+import cli
+
+flags.DEFINE_string('set', '', 'cityscapes, cityscapes_folder, ade20k, '
+                    'ade20k_folder, pascal_context, pascal_context_folder, '
+                    'imagenet2012 or imagenet21k.')
+flags.DEFINE_string(
+    'data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
+    'Root folder of the data sets; else $DDEP_DATA_DIR.')
+flags.DEFINE_string('manual_dir', '', 'Where the archives lie that TFDS '
+                    'unpacks itself; else DATA_DIR/manual.')
+flags.DEFINE_bool('build', False, 'Build, or go on building, the TFDS or '
+                  'TFRecord files.')
+flags.DEFINE_bool('check', False, 'Check what is there.')
+flags.DEFINE_bool('count_check', True, 'Numbers of examples and sizes must '
+                  'be the official ones.')
+flags.DEFINE_bool('decode', True, 'A check reads every image and mask.')
+flags.DEFINE_integer('shard_examples', None, 'About how many examples go '
+                     'into a file; else about 100 MB.', lower_bound=1)
+flags.DEFINE_multi_string('gin_param', [], 'NAME=VALUE, bound over the gin '
+                          'file of the set, for --check. Repeatable.')
+FLAGS = flags.FLAGS
+
+
+def main():
+    from ddep_tf import configure, errors
+    from ddep_tf.data import guides
+    name = FLAGS.set
+    stage = guides.guide(name).stage
+    manual_dir = FLAGS.manual_dir or os.path.join(FLAGS.data_dir, 'manual')
+    if not FLAGS.build and not FLAGS.check:
+        print('\n'.join(guides.text(name, FLAGS.data_dir, manual_dir)))
+        return
+    run, _ = configure.load_run(stage, [f'data/{name}.gin'], FLAGS.gin_param)
+    cli.import_tensorflow()
+    from ddep_tf.data import prepare
+    if FLAGS.build:
+        folder = prepare.build(name, FLAGS.data_dir, manual_dir,
+                               FLAGS.count_check, FLAGS.shard_examples)
+        print(f'{name}: built in {folder}')
+    if FLAGS.check:
+        problems = 0
+        for wrong, line in prepare.check(
+                name, run.data[0], FLAGS.data_dir, FLAGS.count_check,
+                FLAGS.decode):
+            print(line, flush=True)
+            problems += wrong
+        if problems:
+            raise errors.UserError(f'{name}: {problems} problem'
+                                   f'{"s" * (problems > 1)} named above: mend '
+                                   'them and check again')
+
+
+if __name__ == '__main__':
+    cli.main(main)
