@@ -17,7 +17,7 @@ DOORS = {
     'runtime': {'data', 'models', 'objectives', 'evaluate', 'metrics'},
     'predict': {'data', 'models', 'evaluate', 'runtime'},
     'experiment': {'plan', 'runtime'},
-    'report': set(),
+    'report': set(), 'engines': set(),
     '__init__': set(),
 }
 
@@ -60,6 +60,7 @@ def test_rooms_import_only_through_their_doors(path):
 @pytest.mark.parametrize('module', ['ddep_tf', 'ddep_tf.specs',
                                     'ddep_tf.configure', 'ddep_tf.plan',
                                     'ddep_tf.metrics', 'ddep_tf.report',
+                                    'ddep_tf.engines',
                                     'ddep_tf.data.labels',
                                     'ddep_tf.data.fractions'])
 def test_no_tensorflow_where_it_is_not_needed(module):
