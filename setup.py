@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).parent
 PACKAGES = [
     'ddep_tf',
     'ddep_tf.data',
+    'ddep_tf.engines',
     'ddep_tf.models',
     'ddep_tf.objectives',
     'ddep_tf.runtime',
@@ -40,6 +41,7 @@ setuptools.setup(
         'matplotlib>=3.8',                # The curves of a report.
         'numpy>=1.26',
         'pillow>=10.0',                   # Masks and pictures on the host.
+        'pyyaml>=6.0',                    # Jobs for Kubernetes.
         'scipy>=1.11',                    # Student's t of a report's intervals.
         'tensorflow==2.20.*',
         'tensorflow-datasets>=4.9.7,<5',
@@ -48,6 +50,8 @@ setuptools.setup(
     ],
     extras_require={
         'test': [
+            'jsonschema>=4.23',           # Shape of a JobSet.
+            'kubernetes-validate>=1.33',  # Shape of a Kubernetes Job.
             'pytest>=8.0',
             'pytest-xdist>=3.5',          # Tests on all cores.
             'scikit-learn>=1.4',          # Reference of the confusion matrix.

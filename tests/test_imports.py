@@ -16,10 +16,14 @@ DOORS = {
     'evaluate': {'data', 'models', 'metrics'},
     'runtime': {'data', 'models', 'objectives', 'evaluate', 'metrics'},
     'predict': {'data', 'models', 'evaluate', 'runtime'},
-    'experiment': {'plan', 'runtime'},
+    'experiment': {'plan', 'runtime', 'experiment_tables'},
+    'experiment_tables': {'plan', 'runtime'},
+    # Counts what the graph of a run's own train step computes.
+    'cost': {'runtime', 'objectives', 'models'},
+    'describe': {'plan', 'cost'},
     # Reads and writes files of weights: of the models their .npz alone.
     'export': {'models', 'runtime'},
-    'report': set(),
+    'report': set(), 'engines': set(),
     '__init__': set(),
 }
 
@@ -62,6 +66,7 @@ def test_rooms_import_only_through_their_doors(path):
 @pytest.mark.parametrize('module', ['ddep_tf', 'ddep_tf.specs',
                                     'ddep_tf.configure', 'ddep_tf.plan',
                                     'ddep_tf.metrics', 'ddep_tf.report',
+                                    'ddep_tf.engines',
                                     'ddep_tf.data.labels',
                                     'ddep_tf.data.fractions',
                                     'ddep_tf.export'])

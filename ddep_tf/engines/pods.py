@@ -1,0 +1,100 @@
+"""What Kubernetes Jobs and JobSets share: names, the pod, YAML. No TF."""
+
+import hashlib
+import re
+
+import yaml
+
+USES = {'cpus', 'memory_gb', 'gpus', 'retries', 'grace_seconds', 'workdir',
+        'image', 'claim', 'mount', 'tpu_accelerator', 'tpu_topology'}
+_DNS = re.compile(r'[a-z]([a-z0-9-]*[a-z0-9])?')
+# A pod of a JobSet is called NAME-classify-0000-000-abcde, in 63 characters.
+_LONGEST = 38
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a text of several lines as one, to be read."""
+
+
+def _represent(dumper, text):
+    return dumper.represent_scalar('tag:yaml.org,2002:str', text,
+                                   style='|' if '\n' in text else None)
+
+
+_Dumper.add_representer(str, _represent)
+
+
+def dns_name(name):
+    """Returns a DNS-1035 label for an experiment, of at most 38 characters.
+
+    A name that is one already stays as it is. Another gets a hash of itself,
+    so that two experiments never share their objects.
+    """
+    if _DNS.fullmatch(name) and len(name) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    plain = re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')
+    if not plain[:1].isalpha():
+        plain = f'ddep-{plain}'
+    return f'{plain[:_LONGEST - 9].strip("-")}-{digest}'
+
+
+def to_yaml(head, document):
+    """Returns YAML text below a head of comment lines."""
+    comment = ''.join(f'# {line}\n' for line in head)
+    return comment + yaml.dump(document, Dumper=_Dumper, sort_keys=False,
+                               width=1000)
+
+
+def pod(script, command, resources, env=()):
+    """Returns the spec of a pod that runs a bash script on a command.
+
+    Args:
+      script: text for bash, in which "$@" is the command.
+      command: list of str; whatever is in it arrives as it is.
+      resources: Resources.
+      env: list of further environment variables.
+    """
+    # Kubernetes would replace $(NAME) itself, and reads $$ as one $.
+    words = [re.sub(r'\$(?=[$(])', '$$', word) for word in
+             ['bash', '-c', script, 'bash', *command]]
+    container = {'name': 'run', 'image': resources.image, 'command': words}
+    if resources.workdir:
+        container['workingDir'] = resources.workdir
+    if env:
+        container['env'] = list(env)
+    container['resources'] = _takes(resources)
+    container['volumeMounts'] = [{'name': 'shared',
+                                  'mountPath': resources.mount}]
+    spec = {'restartPolicy': 'Never',
+            'terminationGracePeriodSeconds': resources.grace_seconds}
+    if resources.tpu_accelerator:
+        spec['nodeSelector'] = {
+            'cloud.google.com/gke-tpu-accelerator': resources.tpu_accelerator,
+            'cloud.google.com/gke-tpu-topology': resources.tpu_topology}
+    return {**spec, 'containers': [container], 'volumes': [
+        {'name': 'shared',
+         'persistentVolumeClaim': {'claimName': resources.claim}}]}
+
+
+def _takes(resources):
+    devices = {}
+    if resources.gpus:
+        devices['nvidia.com/gpu'] = resources.gpus
+    if resources.tpu_chips:
+        devices['google.com/tpu'] = resources.tpu_chips
+    memory = {'memory': f'{resources.memory_gb}Gi'}
+    return {'requests': {'cpu': resources.cpus, **memory, **devices},
+            'limits': {**memory, **devices}}
+
+
+def on_exit_codes(action, *codes):
+    """Returns a rule of a podFailurePolicy."""
+    return {'action': action, 'onExitCodes': {
+        'containerName': 'run', 'operator': 'In', 'values': sorted(codes)}}
+
+
+# A node that is drained or taken back is no failure of the run.
+DISRUPTED = {'action': 'Ignore',
+             'onPodConditions': [{'type': 'DisruptionTarget',
+                                  'status': 'True'}]}

@@ -1,0 +1,129 @@
+r"""Writes an experiment's runs as jobs for Slurm, Kubernetes or JobSet.
+
+  python launch/write_jobs.py --gin_file=experiments/camvid_small.gin \
+    --engine=slurm --jobs_dir=jobs --gpus=1 --hours=4 --partition=gpu
+  bash jobs/submit.sh
+"""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+import sys
+import types
+
+from absl import flags
+import cli
+
+from ddep_tf import engines, errors
+
+cli.define_config_flags()
+cli.define_device_flags()
+flags.DEFINE_enum('engine', 'slurm', list(engines.ENGINES), 'Which one.')
+flags.DEFINE_string('jobs_dir', 'jobs', 'Folder for the job files.')
+_HELP = {
+    'cpus': 'Processor cores of a host.',
+    'memory_gb': 'Memory of a host, GiB.',
+    'gpus': 'GPUs of a host.',
+    'hosts': 'Machines that share one run (jobset).',
+    'max_parallel': 'Runs at a time; 0 is no limit (slurm, kubernetes).',
+    'retries': 'Starts after a failure (kubernetes, jobset).',
+    'grace_seconds': 'Time to save the state in, before a kill.',
+    'workdir': 'Folder to start in; else this one (slurm) or the image\'s.',
+    'hours': 'Time limit of one start of a run (slurm).',
+    'max_array': 'Tasks of one array (slurm).',
+    'partition': 'Of the cluster (slurm).',
+    'account': 'Of the cluster (slurm).',
+    'qos': 'Of the cluster (slurm).',
+    'image': 'Container image with this project (kubernetes, jobset).',
+    'claim': 'PersistentVolumeClaim of data and runs (kubernetes, jobset).',
+    'mount': 'Where the claim is mounted (kubernetes, jobset).',
+    'wait_hours': 'How long a run waits for what it needs (kubernetes).',
+    'tpu_accelerator': 'GKE\'s name of the TPU (kubernetes, jobset).',
+    'tpu_topology': 'Chips of the TPU slice: 2x4 (kubernetes, jobset).',
+}
+for _field in dataclasses.fields(engines.Resources):
+    if _field.name in _HELP:
+        _define = (flags.DEFINE_integer if isinstance(_field.default, int)
+                   else flags.DEFINE_string)
+        _define(_field.name, _field.default, _HELP[_field.name])
+FLAGS = flags.FLAGS
+
+
+def main():
+    from ddep_tf import configure, plan
+    spec, stages, _ = configure.load_experiment(FLAGS.gin_file,
+                                                FLAGS.gin_param)
+    run_dir = FLAGS.run_dir or f'runs/{spec.name}'
+    slurm = FLAGS.engine == 'slurm'
+    if slurm:
+        run_dir = os.path.abspath(run_dir)
+    else:
+        _check_shared(run_dir)
+    whole = plan.Plan(spec, stages, run_dir, FLAGS.data_dir)
+    arguments = (FLAGS.engine, spec.name, nodes_of(whole), _command(run_dir),
+                 _resources(run_dir))
+    if FLAGS.dry_run:
+        for file, text in engines.texts(*arguments).items():
+            print(f'--- {file}\n{text}')
+    else:
+        for path in engines.write(*arguments, FLAGS.jobs_dir):
+            print(path)
+
+
+def nodes_of(whole):
+    """Returns the runs of a plan with their `name`, `level` and `needs`."""
+    # Until Plan keeps them itself: every run that it may name, by its stage.
+    stages = ('classify', 'denoise', 'segment')
+    cells = itertools.product(whole.spec.arms, whole.settings,
+                              whole.spec.seeds, whole.grid)
+    runs = whole.pretraining() + [whole.finetuning(*cell) for cell in cells]
+    names = {whole.folder(planned.name): planned.name for planned in runs}
+    return [types.SimpleNamespace(
+        name=planned.name, level=stages.index(planned.run.stage),
+        needs=tuple({names[path]: 0 for path in (
+            planned.run.init_encoder, planned.run.init_decoder)
+            if path in names})) for planned in runs]
+
+
+def _check_shared(run_dir):
+    """What a pod writes beside the claim is gone with it."""
+    mount = pathlib.PurePosixPath(FLAGS.mount)
+    if mount not in pathlib.PurePosixPath(run_dir).parents:
+        raise errors.UserError(
+            f'--run_dir {run_dir} is not on the claim, which the pods see as '
+            f'{mount}: give --run_dir={mount / run_dir}, or mend --mount')
+    if FLAGS.hosts > 1 and FLAGS.tpu_accelerator:
+        raise errors.UserError(
+            f'--hosts {FLAGS.hosts} with a TPU: --strategy=tpu drives the '
+            'chips of one host; take a --tpu_topology of one host')
+
+
+def _command(run_dir):
+    """The command of launch/experiment.py with the flags of this one."""
+    start = ['python', 'launch/experiment.py']
+    if FLAGS.engine == 'slurm':  # The nodes see the same files as this one.
+        start = [sys.executable, str(pathlib.Path(__file__).resolve().
+                                     with_name('experiment.py'))]
+    strategy = FLAGS.strategy
+    if strategy == 'auto' and FLAGS.hosts > 1:
+        strategy = 'multi_worker'
+    elif strategy == 'auto' and FLAGS.tpu_accelerator:
+        strategy = 'tpu'
+    tpu = [f'--tpu={FLAGS.tpu}'] if FLAGS.tpu else []
+    return [*start, *(f'--gin_file={file}' for file in FLAGS.gin_file),
+            *(f'--gin_param={text}' for text in FLAGS.gin_param),
+            f'--run_dir={run_dir}', f'--data_dir={FLAGS.data_dir}',
+            f'--strategy={strategy}', *tpu]
+
+
+def _resources(run_dir):
+    given = {name: FLAGS[name].value for name in _HELP}
+    if FLAGS.engine == 'slurm':
+        given['workdir'] = given['workdir'] or os.getcwd()
+        given['logs'] = f'{run_dir}/logs'
+    return engines.Resources(**given)
+
+
+if __name__ == '__main__':
+    cli.main(main)
