@@ -6,11 +6,9 @@ r"""Writes an experiment's runs as jobs for Slurm, Kubernetes or JobSet.
 """
 
 import dataclasses
-import itertools
 import os
 import pathlib
 import sys
-import types
 
 from absl import flags
 import cli
@@ -61,7 +59,7 @@ def main():
     else:
         _check_shared(run_dir)
     whole = plan.Plan(spec, stages, run_dir, FLAGS.data_dir)
-    arguments = (FLAGS.engine, spec.name, nodes_of(whole), _command(run_dir),
+    arguments = (FLAGS.engine, spec.name, list(whole.runs.values()), _command(run_dir),
                  _resources(run_dir))
     if FLAGS.dry_run:
         for file, text in engines.texts(*arguments).items():
@@ -69,21 +67,6 @@ def main():
     else:
         for path in engines.write(*arguments, FLAGS.jobs_dir):
             print(path)
-
-
-def nodes_of(whole):
-    """Returns the runs of a plan with their `name`, `level` and `needs`."""
-    # Until Plan keeps them itself: every run that it may name, by its stage.
-    stages = ('classify', 'denoise', 'segment')
-    cells = itertools.product(whole.spec.arms, whole.settings,
-                              whole.spec.seeds, whole.grid)
-    runs = whole.pretraining() + [whole.finetuning(*cell) for cell in cells]
-    names = {whole.folder(planned.name): planned.name for planned in runs}
-    return [types.SimpleNamespace(
-        name=planned.name, level=stages.index(planned.run.stage),
-        needs=tuple({names[path]: 0 for path in (
-            planned.run.init_encoder, planned.run.init_decoder)
-            if path in names})) for planned in runs]
 
 
 def _check_shared(run_dir):
