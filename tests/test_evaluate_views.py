@@ -47,7 +47,7 @@ def _answer(network, image, **kwargs):
 
 @pytest.mark.parametrize('flip', [False, True])
 def test_overlapping_tiles_weigh_the_same(flip):
-    """48 x 80 by tiles of 32 x 32 that share half: where they start, by hand."""
+    """48 x 80 by tiles of 32 x 32 that share half, placed by hand."""
     def tiled(image):
         total, count = np.zeros((48, 80, CLASSES)), np.zeros((48, 80, 1))
         for top in (0, 16):

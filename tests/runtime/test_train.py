@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ddep_tf import errors
 from ddep_tf.models import weights
-from ddep_tf.runtime import build, folder, train
+from ddep_tf.runtime import build, folder, handover, train
 
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
 
@@ -264,6 +264,14 @@ def test_bad_input_is_named_before_anything_is_trained(
     assert not (tmp_path / 'metrics.csv').exists()
 
 
+def _handed(run, where):
+    """Writes what a run would leave, untrained; returns where as str."""
+    where.mkdir()
+    handover.write(where / folder.WEIGHTS, weights.export_arrays(
+        build.build_network(run)), {'position_grid': [2, 2]})
+    return str(where)
+
+
 def _table(run):
     """Returns {state: list of keys} of what a run takes over."""
     rows = build.graft(run, build.build_network(run))
@@ -272,11 +280,10 @@ def _table(run):
 
 
 def test_encoder_and_decoder_of_two_files(make_run, tmp_path):
-    _train(make_run('denoise', steps=1), tmp_path / 'a')
-    _train(make_run('denoise', steps=1, seed=1), tmp_path / 'b')
+    run = make_run('segment',
+                   init_encoder=_handed(make_run('denoise'), tmp_path / 'a'),
+                   init_decoder=_handed(make_run('denoise'), tmp_path / 'b'))
     one, other = _arrays(tmp_path / 'a'), _arrays(tmp_path / 'b')
-    run = make_run('segment', init_encoder=str(tmp_path / 'a'),
-                   init_decoder=str(tmp_path / 'b'))
     network = build.build_network(run)
     build.graft(run, network)
     for key, variable in weights.named_variables(network).items():
@@ -290,18 +297,18 @@ def test_encoder_and_decoder_of_two_files(make_run, tmp_path):
 
 
 def test_the_table_of_one_file_and_of_none(make_run, tmp_path):
-    _train(make_run('classify', steps=1), tmp_path / 'a')
-    _train(make_run('denoise', steps=1), tmp_path / 'b')
+    first = _handed(make_run('classify'), tmp_path / 'a')
+    second = _handed(make_run('denoise'), tmp_path / 'b')
     named = list(weights.named_variables(build.build_network(
         make_run('segment'))))
     ours = [k for k in named if k.startswith(('decoder/', 'head/'))]
     assert _table(make_run('segment')) == {'loaded': [], 'new': named,
                                            'left': []}
-    table = _table(make_run('segment', init_encoder=str(tmp_path / 'a')))
+    table = _table(make_run('segment', init_encoder=first))
     assert table['new'] == ours
     assert sorted(table['left']) == ['cls', 'head/bias', 'head/kernel']
-    table = _table(make_run('segment', init_encoder=str(tmp_path / 'a'),
-                            init_decoder=str(tmp_path / 'b')))
+    table = _table(make_run('segment', init_encoder=first,
+                            init_decoder=second))
     assert table['new'] == ['head/kernel', 'head/bias']
     assert sorted(table['left']) == ['cls', 'head/bias', 'head/kernel']
     assert sorted(table['loaded']) == sorted(set(named) - set(table['new']))
