@@ -94,7 +94,9 @@ class Session:
 
     def __init__(self, run, where, data_dir, strategy):
         _set_eager(run.eager)
-        keras.backend.clear_session()
+        # Collecting what went before takes seconds, and a large network's
+        # memory needs it.
+        keras.backend.clear_session(free_memory=not run.eager)
         keras.utils.set_random_seed(run.seed)
         self.run, self.where, self.strategy = run, where, strategy
         started = time.time()
