@@ -32,8 +32,8 @@ def write(name, nodes, command, resources):
         job = {'name': title, 'replicas': len(names)}
         if before:
             job['dependsOn'] = [{'name': before, 'status': 'Complete'}]
-        job['template'] = {'spec': _job(stem, title, names, command,
-                                        resources)}
+        job['template'] = {'spec': _job(
+            stem, title, names, levels.waiting(command, level), resources)}
         jobs.append(job)
         before = title
     metadata = {'name': stem}

@@ -18,7 +18,8 @@ def write(name, nodes, command, resources):
         file = f'{name}-{level}-{levels.title(level)}.yaml'
         files[file] = pods.to_yaml(
             _head(name, file, len(names), level),
-            _job(stem, names, _waiting(command, level, resources), resources))
+            _job(stem, names, levels.waiting(
+                command, level, 60 * resources.wait_hours), resources))
     return files
 
 
@@ -34,11 +35,6 @@ def _head(name, file, count, level):
         head.append('Each run waits in its pod for the runs that it needs: '
                     'apply the levels in order.')
     return head
-
-
-def _waiting(command, level, resources):
-    wait = [f'--wait={60 * resources.wait_hours}'] if level else []
-    return [*command, *wait]
 
 
 def _job(stem, names, command, resources):

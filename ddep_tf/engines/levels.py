@@ -30,6 +30,15 @@ def title(level):
     return NAMES[level] if level < len(NAMES) else f'level{level}'
 
 
+def waiting(command, level, minutes=2):
+    """Returns the command as runs of a level wait for what they need.
+
+    The default bears with a network folder, which may show a result late: NFS
+    keeps a directory for up to 60 s.
+    """
+    return [*command, f'--wait={minutes}'] if level else list(command)
+
+
 def choose(variable, names):
     """Returns shell lines that set `run` to the run of the index in `variable`.
 

@@ -39,7 +39,10 @@ command -v sbatch >/dev/null || {{
 }}
 cd -- "$(dirname -- "$0")"
 mkdir -p -- {logs}
-{submits}'''
+{submits}\
+echo 'When they are done, this writes the tables and the report:'
+printf '%s\n' {report}
+'''
 
 
 def write(name, nodes, command, resources):
@@ -57,7 +60,8 @@ def write(name, nodes, command, resources):
         for part, some in enumerate(_parts(names, resources.max_array)):
             stem = f'{name}-{level}-{levels.title(level)}'
             stem += f'-{part}' if len(names) > resources.max_array else ''
-            files[f'{stem}.sbatch'] = _script(stem, some, command, resources)
+            files[f'{stem}.sbatch'] = _script(
+                stem, some, levels.waiting(command, level), resources)
             ids.append(f'level{level}_{part}')
             submits.append(f'{ids[-1]}=$(sbatch --parsable {before}'
                            f'{stem}.sbatch)\n'
@@ -67,7 +71,7 @@ def write(name, nodes, command, resources):
             f'"${{{i}%%;*}}"' for i in ids) + ' '
     files['submit.sh'] = _SUBMIT.format(
         name=name, file='submit.sh', logs=shlex.quote(resources.logs),
-        submits=''.join(submits))
+        submits=''.join(submits), report=shlex.quote(shlex.join(command)))
     return files
 
 

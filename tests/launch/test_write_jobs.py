@@ -1,0 +1,78 @@
+"""The command that writes jobs, as a user types it."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALL = ['--gin_file=experiments/demo_shapes.gin',
+         "--gin_param=ExperimentSpec.arms=('ddep', 'scratch')"]
+POD = ['--image=a/b:1', '--claim=c', '--run_dir=/mnt/ddep/runs/demo']
+
+
+def _run(*args, cwd=ROOT):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / 'launch' / 'write_jobs.py'), *SMALL,
+         *args], capture_output=True, text=True, cwd=cwd, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_slurm_scripts_name_the_command_by_its_full_path(tmp_path):
+    code, out, err = _run('--jobs_dir=jobs', '--run_dir=my run', '--gpus=1',
+                          cwd=tmp_path)
+    assert code == 0, err
+    paths = [tmp_path / line for line in out.splitlines()]
+    assert paths[-1] == tmp_path / 'jobs' / 'submit.sh'
+    for path in paths:
+        subprocess.run(['bash', '-n', path], check=True)
+    script = paths[0].read_text()
+    assert f'{sys.executable} {ROOT}/launch/experiment.py ' in script
+    assert f"'--run_dir={tmp_path}/my run'" in script
+    assert f'--output="{tmp_path}/my run/logs/' in script
+    assert f'\ncd -- {tmp_path} ' in script
+
+
+@pytest.mark.parametrize('engine, flags, strategy', [
+    ('kubernetes', [], 'auto'), ('jobset', ['--hosts=2'], 'multi_worker'),
+    ('jobset', ['--tpu_accelerator=tpu-v5-lite-podslice',
+                '--tpu_topology=2x4'], 'tpu'),
+    ('kubernetes', ['--strategy=mirrored'], 'mirrored')])
+def test_pods_run_the_command_of_the_image(tmp_path, engine, flags, strategy):
+    code, out, err = _run(f'--engine={engine}', *POD, *flags,
+                          f'--jobs_dir={tmp_path}')
+    assert code == 0, err
+    for line in out.splitlines():
+        text = pathlib.Path(line).read_text()
+        yaml.safe_load(text)
+        words = re.findall(r'^ *- bash\n(?: +- (?:python|launch|--).*\n)+',
+                           text, re.M)
+        assert words and all(
+            '- launch/experiment.py\n' in w and f'--strategy={strategy}\n' in w
+            and f'- {SMALL[1]}\n' in w for w in words)
+
+
+def test_a_dry_run_prints_and_writes_nothing(tmp_path):
+    code, out, _ = _run('--dry_run', '--run_dir=r', '--jobs_dir=j',
+                        cwd=tmp_path)
+    assert code == 0 and '--- submit.sh\n#!/bin/bash\n' in out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('args, named', [
+    (['--engine=cron'], 'engine'),
+    (['--engine=kubernetes', '--claim=c', '--run_dir=/mnt/ddep/x'], '--image'),
+    (['--engine=kubernetes', '--image=a', '--claim=c'], '--run_dir'),
+    (['--engine=jobset', *POD, '--run_dir=/tmp/x'], '--run_dir=/mnt/ddep/tmp'),
+    (['--engine=jobset', *POD, '--hosts=2', '--tpu_accelerator=v',
+      '--tpu_topology=4x4'], '--tpu_topology'),
+    (['--hours=0'], '--hours'), (['--run_dir=50%'], '%'),
+    (['--jobs_dir=/dev/null/x'], '--jobs_dir'),
+    (['--gin_param=ExperimentSpec.name="a b"'], 'a b')])
+def test_a_mistake_is_one_line_and_exit_code_2(args, named):
+    code, out, err = _run(*args)
+    assert code == 2 and not out, err
+    assert named in err and len(err.splitlines()) == 1
