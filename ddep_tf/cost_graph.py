@@ -50,42 +50,49 @@ def measure(run):
     with tf.Graph().as_default():
         network = build.build_network(run)
         objective = build.build_objective(run, network)
-        batch = _batch(run)
-        forward = _trace(
-            lambda image: network(image, training=False), batch['image'])
-        step = _trace(_backward(objective), batch)
+        loss, gradients = _trace(objective, _batch(run))
         return (_size(network.variables), _size(objective.trained),
-                flops(forward.graph), flops(step.graph))
+                flops([loss]), flops([loss, *gradients]))
 
 
-def flops(graph):
-    """Returns the FLOPs of what a tf.FuncGraph's outputs depend on, an int.
+def flops(tensors):
+    """Returns the FLOPs of what graph tensors depend on, an int.
 
     Raises:
       NotImplementedError: it branches or loops, so that no number holds.
     """
-    return sum(count for _, count in _counted(graph))
+    return sum(by_type(tensors).values())
 
 
-def by_type(graph):
+def by_type(tensors):
     """Returns {operation type: FLOPs} of what `flops` adds up."""
     totals = collections.Counter()
-    for kind, count in _counted(graph):
-        totals[kind] += count
+    for op in _reachable(tensors):
+        if op.type in _COUNTS:
+            totals[op.type] += _COUNTS[op.type](op)
+        elif op.type in _CALLS:
+            name = op.get_attr('f').name
+            inner = op.graph._get_function(name).graph  # pylint: disable=protected-access
+            totals.update(by_type(inner.outputs))
+        elif op.type in _BRANCHES:
+            raise NotImplementedError(f'{op.name} is a {op.type}: how often '
+                                      'it runs is not known')
     return dict(totals)
 
 
-def _trace(function, spec):
-    return tf.function(function, autograph=False).get_concrete_function(spec)
+def _trace(objective, batch):
+    """Returns the tensors of a train step: its loss, and its gradients.
 
-
-def _backward(objective):
+    The loss depends on the forward pass alone, so one trace serves both.
+    """
     collector = objective.optimizer = _Collector()
 
     def step(batch):
         metrics = objective.train_step(batch)
-        return metrics, collector.gradients
-    return step
+        return metrics['loss'], collector.gradients
+
+    traced = tf.function(step, autograph=False).get_concrete_function(batch)
+    return traced.graph.structured_outputs
 
 
 def _batch(run):
@@ -103,28 +110,17 @@ def _size(variables):
     return sum(math.prod(variable.shape) for variable in variables)
 
 
-def _counted(graph):
-    """Yields (type, FLOPs) of the counted operations, inner ones included."""
-    for op in _reachable(graph):
-        if op.type in _COUNTS:
-            yield op.type, _COUNTS[op.type](op)
-        elif op.type in _CALLS:
-            name = op.get_attr('f').name
-            yield from _counted(op.graph._get_function(name).graph)  # pylint: disable=protected-access
-        elif op.type in _BRANCHES:
-            raise NotImplementedError(f'{op.name} is a {op.type}: how often '
-                                      'it runs is not known')
+def _reachable(tensors):
+    """Returns the operations whose values the tensors are made of.
 
-
-def _reachable(graph):
-    """Returns the operations that the graph's outputs depend on."""
-    found, waiting = set(), [tensor.op for tensor in graph.outputs]
+    Control inputs are left out: what is assigned on the way is no part of it.
+    """
+    found, waiting = set(), [tensor.op for tensor in tensors]
     while waiting:
         op = waiting.pop()
         if op not in found:
             found.add(op)
             waiting += [tensor.op for tensor in op.inputs]
-            waiting += op.control_inputs
     return found
 
 
