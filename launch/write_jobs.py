@@ -4,8 +4,8 @@ r"""Writes an experiment's runs as jobs for Slurm, Kubernetes or JobSet.
     --engine=slurm --jobs_dir=jobs --gpus=1 --hours=4 --partition=gpu
   bash jobs/submit.sh
 
-Each job does one run of launch/experiment.py. That one with the same flags, when
-all are done, finds them done and writes the tables and the report.
+Each job does one run of launch/experiment.py. When all are done, that one with
+the same flags writes the tables and the report.
 """
 
 import dataclasses
@@ -78,7 +78,8 @@ def _check_shared(run_dir):
     if mount not in pathlib.PurePosixPath(run_dir).parents:
         raise errors.UserError(
             f'--run_dir {run_dir} is not on the claim, which the pods see as '
-            f'{mount}: give --run_dir={mount / run_dir.lstrip("/")}, or mend --mount')
+            f'{mount}: give --run_dir={mount / run_dir.lstrip("/")}, or mend '
+            '--mount')
     if FLAGS.hosts > 1 and FLAGS.tpu_accelerator:
         raise errors.UserError(
             f'--hosts {FLAGS.hosts} with a TPU: --strategy=tpu drives the '

@@ -30,11 +30,11 @@ exit "$code"
 
 _SUBMIT = '''\
 #!/bin/bash
-# Submits all levels of {name} to Slurm, each after the one before: bash {file}
+# Submits all levels of {name} to Slurm, each after the one before: bash submit.sh
 # Submit again to go on: runs that are done are skipped.
 set -eu
 command -v sbatch >/dev/null || {{
-  echo '{file}: sbatch is not here: run this on a login node of a Slurm cluster' >&2
+  echo 'submit.sh: sbatch is not here: run this where Slurm is' >&2
   exit 2
 }}
 cd -- "$(dirname -- "$0")"
@@ -70,8 +70,8 @@ def write(name, nodes, command, resources):
         before = '--dependency=afterany:' + ':'.join(
             f'"${{{i}%%;*}}"' for i in ids) + ' '
     files['submit.sh'] = _SUBMIT.format(
-        name=name, file='submit.sh', logs=shlex.quote(resources.logs),
-        submits=''.join(submits), report=shlex.quote(shlex.join(command)))
+        name=name, logs=shlex.quote(resources.logs), submits=''.join(submits),
+        report=shlex.quote(shlex.join(command)))
     return files
 
 
