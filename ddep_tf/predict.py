@@ -10,7 +10,7 @@ import tensorflow as tf
 import tqdm
 
 from ddep_tf import errors, evaluate
-from ddep_tf.data import transforms
+from ddep_tf.data import picture_files, transforms
 from ddep_tf.runtime import build, folder, measure, pictures
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
@@ -159,8 +159,9 @@ def read_image(path):
     """Returns [H, W, 3] uint8, upright as its EXIF orientation says.
 
     Raises:
-      UserError: naming the file if it is broken.
+      UserError: naming the file if it is broken, or has 16 bits a channel.
     """
+    picture_files.check_image(path)
     try:
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))

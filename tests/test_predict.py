@@ -87,3 +87,26 @@ def test_a_run_of_another_stage_is_refused():
         name='own'),))
     with pytest.raises(errors.UserError, match='denoise'):
         predict.predict_files('here', run, [], 'out', None)
+
+
+@pytest.mark.parametrize('orientation', [3, 6, 8])
+def test_a_phone_photo_is_read_upright(tmp_path, orientation):
+    upright = np.zeros((32, 48, 3), np.uint8)
+    upright[:16, :24] = 255
+    # How a camera stores it: the tag says how to turn it back.
+    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90,
+            8: Image.Transpose.ROTATE_270}[orientation]
+    stored = Image.fromarray(upright).transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / 'photo.jpg', quality=100, exif=exif)
+    read = predict.read_image(tmp_path / 'photo.jpg')
+    assert read.shape == upright.shape
+    assert np.abs(read.astype(int) - upright).max() < 10
+
+
+def test_sixteen_bits_are_refused_by_name(tmp_path):
+    path = tmp_path / 'deep.png'
+    Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(path)
+    with pytest.raises(errors.UserError, match='deep.png.*16 bits'):
+        predict.read_image(path)

@@ -101,11 +101,12 @@ def _count_problems(source, counts):
 
 
 def _content_problems(source, size):
+    """Yields what is wrong with any example; size is (height, width)."""
     def inspect(example):
         found = tuple(example['image'].shape[:2])
         if size and found != size:
-            return (f'{source.where}: an image has {found[0]} x {found[1]} '
-                    f'pixels, not {size[0]} x {size[1]}: replace it')
+            return (f'has {found[1]} x {found[0]} pixels, not {size[1]} x '
+                    f'{size[0]}: replace it')
         return ''
 
     yield from source.problems(lambda some: tqdm.tqdm(

@@ -148,6 +148,9 @@ class Source(abc.ABC):
             try:
                 example = self.decode(record)
                 found = inspect(example) if inspect else ''
+                if found:
+                    found = (f'{self.where}: example {position} '
+                             f'{self._name(position)}{found}')
             except tf.errors.OpError as error:
                 found = self._unusable(position, error)
             if found:

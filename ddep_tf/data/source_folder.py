@@ -81,6 +81,8 @@ class FolderSource(source_base.Source):
                     self._check_mask(record['label'].numpy().decode())
                 example = self.decode(record)
                 found = inspect(example) if inspect else ''
+                if found:
+                    found = f'{record["image"].numpy().decode()}: {found}'
             except tf.errors.OpError as error:
                 found = str(picture_files.unreadable(
                     record['image'].numpy().decode(),

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from ddep_tf import specs
 
-FILL = 127  # Mid-grey, about 0 after `to_float`.
+# What images are padded with: ImageNet's mean colour, RGB [O]. A fixed one, so
+# that the pad does not depend on the image, nor on how it was cropped before.
+FILL = (124, 116, 104)
 
 
 def resize(example, scale=1.0, short_side=0):
@@ -49,14 +51,15 @@ def pad_to(example, size, ignore=specs.IGNORE_LABEL):
     Args:
       example: see above.
       size: (height, width), at least this afterwards.
-      ignore: what the mask is padded with; the image takes mid-grey.
+      ignore: what the mask is padded with; the image takes FILL.
     """
     image = example['image']
     missing = tf.maximum(tf.constant(size) - tf.shape(image)[:2], 0)
     padding = [[0, missing[0]], [0, missing[1]]]
     result = dict(example)
-    result['image'] = tf.pad(image, [*padding, [0, 0]],
-                             constant_values=tf.cast(FILL, image.dtype))
+    inside = tf.pad(tf.ones_like(image[..., :1], tf.bool), [*padding, [0, 0]])
+    result['image'] = tf.where(inside, tf.pad(image, [*padding, [0, 0]]),
+                               tf.constant(FILL, image.dtype))
     if _has_mask(example):
         result['label'] = tf.pad(
             example['label'], padding,

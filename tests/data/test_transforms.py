@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ddep_tf import specs
 from ddep_tf.data import transforms
 
 
@@ -46,6 +47,19 @@ def test_the_crop_reaches_every_corner():
     assert rows == {0, 4, 8}
 
 
+@pytest.mark.parametrize('dtype', [tf.uint8, tf.float32])
+def test_the_pad_is_the_mean_colour_and_ignored(dtype):
+    base = example(6, 40)
+    base['image'] = tf.cast(base['image'], dtype)
+    result = transforms.random_crop(base, (16, 16), seed(3))
+    assert result['image'].dtype == dtype
+    # ImageNet's mean, (0.485, 0.456, 0.406) of 255.
+    assert (result['image'][6:] == tf.constant([124, 116, 104], dtype)
+            ).numpy().all()
+    assert (result['label'][6:] == 255).numpy().all()
+    assert (result['label'][:6] != 255).numpy().all()
+
+
 def test_half_are_flipped():
     base = example()
     flips = [bool((transforms.random_flip(base, seed(i))['label'][0, 0]
@@ -85,6 +99,20 @@ def test_shrinking_does_not_alias():
     # weights (3, 3, 1) becomes 1/7.
     np.testing.assert_allclose(result['image'][0, :, 0],
                                [200 / 7, 1200 / 7], atol=1e-3)
+
+
+def test_masks_of_far_apart_ids_are_never_mixed():
+    label = tf.constant(np.kron([[0, 254], [254, 0]], np.ones((9, 11))),
+                        tf.uint8)
+    base = {'image': tf.zeros((18, 22, 3), tf.uint8), 'label': label}
+    for result in (transforms.resize(base, 0.37), transforms.resize(base, 2.3),
+                   transforms.resize(base, 1.0, 31),
+                   transforms.random_scale(base, 0.5, 2.0, seed(5))):
+        assert set(result['label'].numpy().ravel()) == {0, 254}
+
+
+def test_random_scale_is_off_unless_asked_for():
+    assert specs.DatasetSpec().random_scale == (1.0, 1.0)
 
 
 def test_random_scale_stays_in_its_range():

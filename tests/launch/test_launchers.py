@@ -15,6 +15,8 @@ import pytest
 
 from ddep_tf.runtime import folder
 
+import layouts
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py')
                    if p.stem != 'cli')
@@ -50,6 +52,21 @@ def test_help_loads_no_tensorflow(launcher):
          str(ROOT / 'launch' / f'{launcher}.py'), '--help'],
         capture_output=True, text=True, check=True)
     assert 'tensorflow' not in probe.stderr
+
+
+def test_prepare_data_tells_builds_and_checks(tmp_path):
+    layouts.ade20k_folder(tmp_path)
+    common = ['--set=ade20k', f'--data_dir={tmp_path}']
+    code, out, err = _run('prepare_data', *common)
+    assert code == 0 and 'sceneparsing' in out and str(tmp_path) in out, err
+    code, out, err = _run('prepare_data', *common, '--build', '--check',
+                          '--nocount_check')
+    assert code == 0 and '3 images and masks ok' in out, err
+    code, out, err = _run('prepare_data', *common, '--check', '--nodecode')
+    assert code == 2 and 'not 20,210' in out and 'not 2,000' in out
+    assert err.strip().splitlines()[-1].startswith('prepare_data.py: ade20k')
+    code, out, err = _run('prepare_data', '--set=ade')
+    assert code == 2 and 'pascal_context' in err and 'Traceback' not in err
 
 
 @pytest.mark.parametrize('launcher, args, named', [
