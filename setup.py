@@ -40,7 +40,7 @@ setuptools.setup(
         'matplotlib>=3.8',                # The curves of a report.
         'numpy>=1.26',
         'pillow>=10.0',                   # Masks and pictures on the host.
-        'scipy>=1.11',                    # Student's t of a report's intervals.
+        'scipy>=1.11',                    # Student's t of a report; .mat masks.
         'tensorflow==2.20.*',
         'tensorflow-datasets>=4.9.7,<5',
         'tf-models-official==2.20.*',     # orbit, the training loop.

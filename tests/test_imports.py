@@ -60,6 +60,7 @@ def test_rooms_import_only_through_their_doors(path):
 @pytest.mark.parametrize('module', ['ddep_tf', 'ddep_tf.specs',
                                     'ddep_tf.configure', 'ddep_tf.plan',
                                     'ddep_tf.metrics', 'ddep_tf.report',
+                                    'ddep_tf.data.guides',
                                     'ddep_tf.data.labels',
                                     'ddep_tf.data.fractions'])
 def test_no_tensorflow_where_it_is_not_needed(module):
