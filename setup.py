@@ -42,7 +42,7 @@ setuptools.setup(
         'numpy>=1.26',
         'pillow>=10.0',                   # Masks and pictures on the host.
         'pyyaml>=6.0',                    # Jobs for Kubernetes.
-        'scipy>=1.11',                    # Student's t of a report's intervals.
+        'scipy>=1.15',                    # Bootstrap of a report; .mat masks.
         'tensorflow==2.20.*',
         'tensorflow-datasets>=4.9.7,<5',
         'tf-models-official==2.20.*',     # orbit, the training loop.

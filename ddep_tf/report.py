@@ -11,7 +11,7 @@ RESULTS = report_read.COPIED
 
 
 def write_report(exp_dir):
-    """Writes report.html, table.md, table.csv and figures/ into `exp_dir`.
+    """Writes report.html, table.{md,tex,csv} and figures/ into `exp_dir`.
 
     The experiment may be incomplete: what there is gets reported.
 
@@ -31,8 +31,7 @@ def write_report(exp_dir):
     report_figures.draw_figures(experiment, figures)
     _write(os.path.join(exp_dir, 'table.md'),
            '\n\n'.join(_result_parts(experiment)) + '\n')
-    _write(os.path.join(exp_dir, 'table.csv'),
-           report_tables.scores_csv(experiment))
+    _write_tables(exp_dir, experiment)
     path = os.path.join(exp_dir, 'report.html')
     _write(path, report_page.build_page(experiment, figures))
     return path
@@ -72,9 +71,22 @@ def write_results(exp_dir, results_dir):
               os.path.join(results_dir, 'subsets', name))
     report_figures.draw_figures(report_read.read_experiment(results_dir),
                                 os.path.join(results_dir, 'figures'))
+    _write_tables(results_dir, report_read.read_experiment(results_dir))
     path = os.path.join(results_dir, 'README.md')
     _write(path, results_readme(results_dir))
     return path
+
+
+def _write_tables(folder, experiment):
+    """Writes the numbers for other programs: CSV, and LaTeX with booktabs."""
+    _write(os.path.join(folder, 'table.csv'),
+           report_tables.scores_csv(experiment))
+    tables = [(report_tables.score_rows(experiment), report_tables.SCORES),
+              (report_tables.difference_rows(experiment),
+               report_tables.INTERVAL)]
+    _write(os.path.join(folder, 'table.tex'), '\n'.join(
+        report_tables.latex(rows, f'{experiment.title}. {caption}')
+        for rows, caption in tables if len(rows) > 1))
 
 
 def results_readme(results_dir):
@@ -85,7 +97,8 @@ def results_readme(results_dir):
              f'{experiment.status}. {_time(experiment)}',
              *_arm_parts(experiment), *_result_parts(experiment),
              *_figure_parts(results_dir), *_class_parts(experiment),
-             *_grid_parts(experiment), _rerun(experiment)]
+             *_grid_parts(experiment), *_failed_parts(experiment),
+             _rerun(experiment)]
     return '\n\n'.join(parts) + '\n'
 
 
@@ -97,7 +110,8 @@ def _arm_parts(experiment):
 
 def _result_parts(experiment):
     if not experiment.finished():
-        return [f'{experiment.status}. No fine-tuned run has been tested yet.']
+        return [f'{experiment.status}. No fine-tuned run has been tested yet.',
+                report_tables.markdown(report_tables.run_rows(experiment))]
     parts = ['## Test mIoU', report_tables.SCORES,
              report_tables.markdown(report_tables.score_rows(experiment))]
     rows = report_tables.difference_rows(experiment)
@@ -112,6 +126,7 @@ def _result_parts(experiment):
 def _figure_parts(results_dir):
     from ddep_tf import report_figures
     alts = {report_figures.OVER_LABELS: 'Test mIoU over labelled images',
+            report_figures.OVER_VARIANTS: 'Test mIoU over the variants',
             report_figures.ALONG: 'Val mIoU along the fine-tuning'}
     return [f'![{alt}](figures/{name})' for name, alt in alts.items()
             if os.path.exists(os.path.join(results_dir, 'figures', name))]
@@ -126,9 +141,20 @@ def _class_parts(experiment):
 
 
 def _grid_parts(experiment):
-    parts = ['## Learning rates', report_tables.grid_sentence(experiment)]
+    parts = ['## Learning rate and weight decay',
+             report_tables.grid_sentence(experiment)]
     rows = report_tables.grid_rows(experiment)
     return parts + [report_tables.markdown(rows)] if len(rows) > 1 else parts
+
+
+def _failed_parts(experiment):
+    if not experiment.failed:
+        return []
+    first = next(iter(experiment.failed))
+    return ['## Runs that failed',
+            report_tables.markdown(report_tables.failed_rows(experiment)),
+            f'One of them again:\n\n```\n'
+            f'{report_tables.rerun_command(experiment, first)}\n```']
 
 
 def _rerun(experiment):
@@ -138,13 +164,16 @@ def _rerun(experiment):
             f'--gin_file=experiments/{experiment.name}.gin\n```\n\n'
             f'Measured at commit {commits or "not known"}. `runs.csv` has a '
             'row a run, `curves.csv` the course of the fine-tuning, '
-            '`per_class.csv` the IoU per class, `subsets/` the labelled '
+            '`per_class.csv` the IoU per class, `table.csv` and '
+            '`table.tex` the tables, `subsets/` the labelled '
             'images with their sha256, `operative.gin` every setting.')
 
 
 def _time(experiment):
-    seconds = math.fsum(run.seconds for run in experiment.runs
-                        if not math.isnan(run.seconds))
+    # A run that several variants share has a row in each.
+    of_run = {run.run: run.seconds for run in experiment.runs
+              if not math.isnan(run.seconds)}
+    seconds = math.fsum(of_run.values())
     return f'Computing time of all runs: {seconds / 60:.0f} minutes.'
 
 

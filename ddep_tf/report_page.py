@@ -13,7 +13,10 @@ MANY_CLASSES = 40
 CHARTS = {
     report_figures.OVER_LABELS: (
         'Test mIoU over the number of labelled images, a line an arm; the '
-        'table above holds the same numbers.', None),
+        'table above holds the same numbers.', 'wide'),
+    report_figures.OVER_VARIANTS: (
+        'Test mIoU over what the variants differ in, a line an arm; the '
+        'table above holds the same numbers.', 'wide'),
     report_figures.ALONG: (
         'Mean mIoU on val along the fine-tuning at the chosen learning rate, '
         'a panel a number of labelled images; thin lines are single seeds.',
@@ -31,7 +34,8 @@ def build_page(experiment, figures):
     return page(experiment.title, *_head(experiment), *_results(experiment),
                 *_charts(figures), *_classes(experiment),
                 *_samples(experiment), *_denoised(experiment),
-                *_grid(experiment), *_provenance(experiment))
+                *_grid(experiment), *_failed(experiment),
+                *_provenance(experiment))
 
 
 def _head(experiment):
@@ -102,8 +106,8 @@ def _classes(experiment):
 
 def _samples(experiment):
     """Image, truth and predictions: the first setting open, others folded."""
-    groups = [(f'{labels} labelled images, seed {seed}', rows)
-              for labels, seed, runs in _settings(experiment)
+    groups = [(f'{variant} {labels} labelled images, seed {seed}'.strip(), rows)
+              for labels, variant, seed, runs in _settings(experiment)
               if (rows := _sample_rows(experiment, runs))]
     if not groups:
         return
@@ -115,12 +119,11 @@ def _samples(experiment):
 
 
 def _settings(experiment):
-    """Yields (labels, seed, {arm: Run}), fewest labels first."""
-    runs = sorted((run for run in experiment.runs
-                   if run.stage == 'segment' and run.chosen),
-                  key=lambda run: (run.labels, run.seed))
-    for key, group in itertools.groupby(
-            runs, key=lambda run: (run.labels, run.seed)):
+    """Yields (labels, variant, seed, {arm: Run}), fewest labels first."""
+    def key_of(run):
+        return run.labels, run.variant, run.seed
+    runs = sorted(experiment.finished(), key=key_of)
+    for key, group in itertools.groupby(runs, key=key_of):
         yield *key, {run.arm: run for run in group}
 
 
@@ -177,11 +180,21 @@ def _denoised(experiment):
 
 
 def _grid(experiment):
-    yield element('h2', 'How the learning rate was chosen')
+    yield element('h2', 'How learning rate and weight decay were chosen')
     yield element('p', report_tables.grid_sentence(experiment))
     rows = report_tables.grid_rows(experiment)
     if len(rows) > 1:
         yield table(rows, 'Val mIoU at the first seed, points', names=True)
+
+
+def _failed(experiment):
+    if not experiment.failed:
+        return
+    yield element('h2', 'Runs that failed')
+    yield table(report_tables.failed_rows(experiment), 'Left out above')
+    yield element('p', 'One of them again: ', element(
+        'code', report_tables.rerun_command(
+            experiment, next(iter(experiment.failed)))))
 
 
 def _provenance(experiment):

@@ -18,23 +18,34 @@ class Run:
 
     Attributes:
       stage: classify, denoise or segment.
+      variant: '' where the experiment has none.
+      width: of the decoder.
+      setting: its labels as asked for: a count, a fraction, '' for all.
       labels: labelled images of a segment run.
-      val, test: mIoU in [0, 1] of a segment run; a denoise run's val is its
-        loss.
-      chosen: the run has its arm's chosen learning rate.
+      role: pretraining, sweep or final.
+      val, test, single_scale: mIoU in [0, 1] of a segment run; a denoise
+        run's val is its loss.
+      chosen: the run counts for its arm; of a sweep, the best.
       seconds: wall-clock.
     """
     run: str
     stage: str
+    variant: str
     arm: str
+    width: int
+    setting: str
     labels: int
     subset_sha256: str
     seed: int
+    role: str
     learning_rate: float
+    weight_decay: float
     chosen: bool
     steps: int
     val: float
     test: float
+    single_scale: float
+    pixel_accuracy: float
     seconds: float
     commit: str
 
@@ -48,6 +59,7 @@ class Run:
 class Point:
     """A row of curves.csv: mIoU on val, in [0, 1], after `step` steps."""
     run: str
+    variant: str
     arm: str
     labels: int
     seed: int
@@ -61,6 +73,7 @@ class Point:
 class ClassScore:
     """A row of per_class.csv: IoU on test in [0, 1]; nan: class not there."""
     run: str
+    variant: str
     arm: str
     labels: int
     seed: int
@@ -93,6 +106,27 @@ class Experiment:
         found = {run.arm for run in self.runs if run.stage == 'segment'}
         planned = [str(arm) for arm in self.info.get('arms', ())]
         return planned + sorted(found - set(planned))
+
+    @property
+    def variants(self):
+        """Names of the variants, [''] where there are none."""
+        return [str(v['name']) for v in self.info.get('variants', ())] or ['']
+
+    @property
+    def axis(self):
+        """The field in which the variants differ, '' for none."""
+        return str(self.info.get('axis') or '')
+
+    @property
+    def axis_values(self):
+        """Returns {variant: value of the axis}, a number, text or None."""
+        return {str(v['name']): v.get('value')
+                for v in self.info.get('variants', ())}
+
+    @property
+    def failed(self):
+        """Returns {name of a run that failed: reason}."""
+        return dict(self.info.get('failed') or {})
 
     @property
     def status(self):

@@ -12,22 +12,35 @@ import numpy as np
 from ddep_tf import errors
 
 CONFIDENCE = 0.95
+RESAMPLES = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Test mIoU of an arm, in points. `std` (ddof 1) is nan for one run."""
+    """Test mIoU of a variant and arm, in points.
+
+    `std` (ddof 1) is nan for one run; `single_scale` and `pixel_accuracy` are
+    nan where they were not measured. `setting` is as of report_read.Run;
+    `planned` is how many runs there are to be, None where that is not known.
+    """
+    variant: str
     labels: int
+    setting: str
     arm: str
     mean: float
     std: float
     count: int
+    planned: int | None
+    single_scale: float
+    pixel_accuracy: float
     learning_rates: tuple[float, ...]
+    weight_decays: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
     """`arm` minus `minus`, in points; `low`, `high` are nan for one pair."""
+    variant: str
     labels: int
     arm: str
     minus: str
@@ -43,27 +56,47 @@ def label_counts(experiment):
 
 
 def scores(experiment):
-    """Returns a Score per label count and arm that has a run."""
+    """Returns a Score per label count, variant and arm that has a run."""
     found = []
-    for labels, arm in _settings(experiment):
-        runs = [run for run in experiment.finished()
-                if (run.labels, run.arm) == (labels, arm)]
+    for variant, labels, arm in _settings(experiment):
+        runs = _runs(experiment, variant, labels, arm)
         if runs:
-            values = np.array([100 * run.test for run in runs])
-            found.append(Score(
-                labels, arm, values.mean(), deviation(values), len(values),
-                tuple(sorted({run.learning_rate for run in runs}))))
+            found.append(_score(experiment, variant, labels, arm, runs))
     return found
 
 
+def _score(experiment, variant, labels, arm, runs):
+    values = np.array([100 * run.test for run in runs])
+    return Score(
+        variant, labels, runs[0].setting, arm, values.mean(),
+        deviation(values), len(values), _planned(experiment, runs[0].setting),
+        _nanmean([100 * run.single_scale for run in runs]),
+        _nanmean([100 * run.pixel_accuracy for run in runs]),
+        tuple(sorted({run.learning_rate for run in runs})),
+        tuple(sorted({run.weight_decay for run in runs})))
+
+
+def _planned(experiment, setting):
+    """How many runs a label setting is to have, None if not known."""
+    spec = experiment.info.get('spec', {})
+    seeds, runs = spec.get('seeds'), spec.get('label_runs')
+    if not runs:
+        return len(seeds) if seeds else None
+    settings = [*spec.get('label_counts', ()),
+                *spec.get('label_fractions', ())]
+    return dict(zip(map(str, settings), runs)).get(setting)
+
+
 def differences(experiment):
-    """Returns a Difference per label count and compared pair of arms."""
+    """Returns a Difference per label count, variant and compared pair."""
     found = []
     for labels in label_counts(experiment):
-        for arm, minus in compared(experiment.arms):
-            pairs = paired(experiment, labels, arm, minus)
-            if len(pairs):
-                found.append(_difference(labels, arm, minus, pairs))
+        for variant in experiment.variants:
+            for arm, minus in compared(experiment.arms):
+                pairs = paired(experiment, variant, labels, arm, minus)
+                if len(pairs):
+                    found.append(_difference(variant, labels, arm, minus,
+                                             pairs))
     return found
 
 
@@ -77,13 +110,13 @@ def compared(arms):
     return sorted(pairs, key=lambda pair: pair[0] != 'ddep')
 
 
-def paired(experiment, labels, arm, minus):
+def paired(experiment, variant, labels, arm, minus):
     """Returns the differences in points [N] float64, a seed's after another.
 
     Only runs of the same seed and on the same subset, by its sha256, pair.
     """
-    ours = _by_seed(experiment, labels, arm)
-    theirs = _by_seed(experiment, labels, minus)
+    ours = _by_seed(experiment, variant, labels, arm)
+    theirs = _by_seed(experiment, variant, labels, minus)
     return np.array([100 * (ours[key] - theirs[key])
                      for key in sorted(ours.keys() & theirs.keys())])
 
@@ -94,15 +127,18 @@ def deviation(values):
 
 
 def _settings(experiment):
-    return [(labels, arm) for labels in label_counts(experiment)
-            for arm in experiment.arms]
+    return [(variant, labels, arm) for labels in label_counts(experiment)
+            for variant in experiment.variants for arm in experiment.arms]
 
 
-def _by_seed(experiment, labels, arm):
+def _runs(experiment, variant, labels, arm):
+    return [run for run in experiment.finished()
+            if (run.variant, run.labels, run.arm) == (variant, labels, arm)]
+
+
+def _by_seed(experiment, variant, labels, arm):
     by_seed = {}
-    for run in experiment.finished():
-        if (run.labels, run.arm) != (labels, arm):
-            continue
+    for run in _runs(experiment, variant, labels, arm):
         key = run.seed, run.subset_sha256
         if key in by_seed:
             raise errors.UserError(
@@ -112,42 +148,47 @@ def _by_seed(experiment, labels, arm):
     return by_seed
 
 
-def _difference(labels, arm, minus, pairs):
-    mean, half = pairs.mean(), math.nan
+def _difference(variant, labels, arm, minus, pairs):
+    low = high = math.nan
     if len(pairs) > 1:
-        from scipy import stats  # Here: it takes most of a second to import.
-        quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(pairs) - 1)
-        half = quantile * deviation(pairs) / math.sqrt(len(pairs))
-    return Difference(labels, arm, minus, mean, mean - half, mean + half,
+        low, high = interval(pairs)
+    return Difference(variant, labels, arm, minus, pairs.mean(), low, high,
                       len(pairs))
 
 
-def grids(experiment):
-    """Returns {(labels, arm): [Run, ...] by learning rate} of the first seed.
+def interval(values):
+    """Returns the bootstrap interval of the mean of [N], N above 1.
 
-    Settings with a single rate are left out: nothing was chosen there.
+    Percentiles of the means of RESAMPLES draws with replacement, from a fixed
+    seed: the same numbers, the same interval.
     """
-    segment = [run for run in experiment.runs if run.stage == 'segment']
-    seeds = experiment.info.get('spec', {}).get('seeds') or sorted(
-        {run.seed for run in segment})
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    from scipy import stats  # Here: it takes most of a second to import.
+    found = stats.bootstrap(
+        (values,), np.mean, confidence_level=CONFIDENCE, method='percentile',
+        n_resamples=RESAMPLES, rng=np.random.default_rng(0))
+    return tuple(map(float, found.confidence_interval))
+
+
+def grids(experiment):
+    """Returns {(variant, labels, arm): [Run, ...] by rates} of the sweeps."""
     found = {}
-    for labels in sorted({run.labels for run in segment}):
-        for arm in experiment.arms:
-            runs = sorted(
-                (run for run in segment if run.seed == seeds[0]
-                 and (run.labels, run.arm) == (labels, arm)),
-                key=lambda run: run.learning_rate)
-            if len(runs) > 1:
-                found[labels, arm] = runs
+    for run in experiment.runs:
+        if run.role == 'sweep':
+            found.setdefault((run.variant, run.labels, run.arm),
+                             []).append(run)
+    for runs in found.values():
+        runs.sort(key=lambda run: (run.learning_rate, run.weight_decay))
     return found
 
 
 def class_means(experiment):
-    """Returns {(class, labels, arm): mean IoU in points}, nan where no run
-    has the class."""
+    """Returns {(class, variant, labels, arm): mean IoU in points}, nan where
+    no run has the class."""
     values = collections.defaultdict(list)
     for row in experiment.class_scores:
-        values[row.class_name, row.labels, row.arm].append(100 * row.iou)
+        values[row.class_name, row.variant, row.labels, row.arm].append(100 * row.iou)
     return {key: _nanmean(found) for key, found in values.items()}
 
 
@@ -156,11 +197,12 @@ def _nanmean(values):
     return float(np.mean(present)) if present else math.nan
 
 
-def curves(experiment):
+def curves(experiment, variant):
     """Returns {labels: {arm: {seed: (steps [N], val in points [N])}}}."""
     found = {}
     rows = [point for point in experiment.points
-            if point.chosen and not math.isnan(point.val)]
+            if point.chosen and not math.isnan(point.val)
+            and point.variant == variant]
     for row in sorted(rows, key=lambda row: (row.labels, row.seed, row.step)):
         seeds = found.setdefault(row.labels, {}).setdefault(row.arm, {})
         steps, values = seeds.setdefault(row.seed, ([], []))

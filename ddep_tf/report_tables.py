@@ -14,58 +14,100 @@ INTERVAL = (
     'A difference is paired: for each seed, the test mIoU of the one arm '
     'minus that of the other on the same labelled subset (same sha256), in '
     'points. '
-    'The 95 % interval is mean +- t * s / sqrt(n) with the standard deviation '
-    "s (ddof 1) of the n differences and the 0.975 quantile t of Student's "
-    't with n - 1 degrees of freedom. It covers what varies with the seed '
-    '(subset, initial weights, order, denoising), not the choice of test '
-    'images, and is not corrected for several comparisons.')
+    'The 95 % interval is a bootstrap: the 2.5 and 97.5 percentiles of the '
+    'means of 10,000 draws, with replacement, from the differences. With '
+    'fewer than about 8 pairs it is too narrow. It covers what varies with '
+    'the seed (subset, initial weights, order, and the denoising where each '
+    'seed has its own), not the choice of test images, and is not corrected '
+    'for several comparisons.')
 SCORES = (
     'Test mIoU in points (times 100): mean and standard deviation (ddof 1) '
-    'over runs that differ in their seed alone, at the learning rate chosen '
-    'for the arm and the number of labels.')
+    'over runs that differ in their seed alone, at the learning rate and '
+    'weight decay of the arm.')
 
 
 def score_rows(experiment):
-    rows = [['Labelled images', 'Arm', 'Test mIoU', 'Std', 'Runs',
-             'Learning rate']]
-    for score in report_stats.scores(experiment):
-        rows.append([str(score.labels), score.arm, _points(score.mean),
-                     _points(score.std), str(score.count),
-                     ', '.join(f'{rate:g}' for rate in score.learning_rates)])
-    return rows
+    scores = report_stats.scores(experiment)
+    columns = [('Labelled images', _labels), *_variant_column(experiment),
+               ('Arm', lambda s: s.arm), ('Test mIoU', lambda s:
+                                          _points(s.mean)),
+               ('Std', lambda s: _points(s.std)), ('Runs', _runs),
+               ('Single scale', lambda s: _points(s.single_scale)),
+               ('Pixel accuracy', lambda s: _points(s.pixel_accuracy)),
+               ('Learning rate', lambda s: _rates(s.learning_rates)),
+               ('Weight decay', lambda s: _rates(s.weight_decays))]
+    rows = [[head for head, _ in columns],
+            *([cell(score) for _, cell in columns] for score in scores)]
+    return _without_blank(rows, ('Single scale', 'Pixel accuracy'))
 
 
 def difference_rows(experiment):
-    rows = [['Labelled images', 'Difference', 'Mean', '95 % interval',
-             'Pairs']]
-    for found in report_stats.differences(experiment):
-        rows.append([str(found.labels), f'{found.arm} - {found.minus}',
-                     _signed(found.mean), _interval(found), str(found.count)])
-    return rows
+    columns = [('Labelled images', lambda d: str(d.labels)),
+               *_variant_column(experiment),
+               ('Difference', lambda d: f'{d.arm} - {d.minus}'),
+               ('Mean', lambda d: _signed(d.mean)),
+               ('95 % interval', _interval), ('Pairs', lambda d:
+                                              str(d.count))]
+    return [[head for head, _ in columns],
+            *([cell(found) for _, cell in columns]
+              for found in report_stats.differences(experiment))]
 
 
 def class_rows(experiment):
     means = report_stats.class_means(experiment)
-    settings = [(labels, arm) for labels in sorted({key[1] for key in means})
-                for arm in experiment.arms
-                if any(key[1:] == (labels, arm) for key in means)]
+    settings = [(variant, labels, arm)
+                for labels in sorted({key[2] for key in means})
+                for variant in experiment.variants for arm in experiment.arms
+                if any(key[1:] == (variant, labels, arm) for key in means)]
     names = list(dict.fromkeys(
         experiment.class_names + [key[0] for key in means]))
-    rows = [['Class', *(f'{arm}, {labels}' for labels, arm in settings)]]
+    rows = [['Class', *(', '.join(filter(None, (arm, variant, str(labels))))
+                        for variant, labels, arm in settings)]]
     for name in names:
-        rows.append([name, *(
-            _points(means.get((name, labels, arm), math.nan))
-            for labels, arm in settings)])
+        rows.append([name, *(_points(means.get((name, *setting), math.nan))
+                             for setting in settings)])
     return rows
 
 
 def grid_rows(experiment):
-    rows = [['Labelled images', 'Arm', 'Learning rate', 'Val mIoU', 'Chosen']]
-    for (labels, arm), runs in report_stats.grids(experiment).items():
-        for run in runs:
-            rows.append([str(labels), arm, f'{run.learning_rate:g}',
-                         _points(100 * run.val), 'yes' if run.chosen else ''])
-    return rows
+    columns = [('Labelled images', lambda r: str(r.labels)),
+               *_variant_column(experiment), ('Arm', lambda r: r.arm),
+               ('Learning rate', lambda r: f'{r.learning_rate:g}'),
+               ('Weight decay', lambda r: f'{r.weight_decay:g}'),
+               ('Val mIoU', lambda r: _points(100 * r.val)),
+               ('Chosen', lambda r: 'yes' if r.chosen else '')]
+    return [[head for head, _ in columns], *(
+        [cell(run) for _, cell in columns]
+        for runs in report_stats.grids(experiment).values() for run in runs)]
+
+
+def _variant_column(experiment):
+    return [('Variant', lambda row: row.variant)] if (
+        len(experiment.variants) > 1) else []
+
+
+def _without_blank(rows, heads):
+    """Leaves out those columns that nothing was measured for."""
+    kept = [i for i, head in enumerate(rows[0]) if head not in heads
+            or any(row[i] != BLANK for row in rows[1:])]
+    return [[row[i] for i in kept] for row in rows]
+
+
+def _labels(score):
+    """'99 (3.33 %)' of a fraction, '10' of a count."""
+    if '.' not in score.setting:
+        return str(score.labels)
+    return f'{score.labels} ({100 * float(score.setting):.3g} %)'
+
+
+def _runs(score):
+    if score.planned in (None, score.count):
+        return str(score.count)
+    return f'{score.count} of {score.planned}'
+
+
+def _rates(rates):
+    return ', '.join(f'{rate:g}' for rate in rates)
 
 
 def run_rows(experiment):
@@ -82,13 +124,16 @@ def run_rows(experiment):
 
 
 def headlines(experiment):
-    """Returns a sentence per label count on ddep against supervised."""
+    """Returns a sentence per label count and variant on ddep against
+    supervised."""
     lines = []
     for found in report_stats.differences(experiment):
         if (found.arm, found.minus) != ('ddep', 'supervised'):
             continue
-        line = (f'With {found.labels} labelled images ddep - supervised is '
-                f'{_signed(found.mean)} points of test mIoU')
+        variant = f', {found.variant},' if len(
+            experiment.variants) > 1 else ''
+        line = (f'With {found.labels} labelled images{variant} ddep - '
+                f'supervised is {_signed(found.mean)} points of test mIoU')
         if found.count > 1:
             excludes = found.low > 0 or found.high < 0
             line += (f' (95 % interval {_interval(found)}, {found.count} '
@@ -101,13 +146,32 @@ def headlines(experiment):
 
 
 def grid_sentence(experiment):
-    """Says how the learning rates came about."""
-    if report_stats.grids(experiment):
-        return ('For each arm and number of labels, the learning rate of the '
-                'fine-tuning with the best val mIoU at the first seed was '
-                'chosen from the same grid, and kept for all other seeds. The '
-                'test split took no part in it.')
-    return 'Fine-tuning ran at one learning rate: nothing was chosen.'
+    """Says how the learning rates and weight decays came about."""
+    if not report_stats.grids(experiment):
+        return ('Fine-tuning ran at one learning rate and weight decay: '
+                'nothing was chosen.')
+    spec = experiment.info.get('spec', {})
+    holdout, at = spec.get('holdout'), spec.get('sweep_at')
+    on = (f'{100 * holdout:g} % of the labelled training images, which the '
+          "grid's runs did not train on" if holdout else 'the val split')
+    where = (f'at the label setting {at:g} alone, and kept for all others'
+             if at else 'for each number of labels')
+    return ('For each arm (and variant), the learning rate and weight decay '
+            'of the fine-tuning with the best mIoU on ' + on + ', at the '
+            f'first seed, were chosen from the same grid, {where}, and kept '
+            'for all seeds. The test split took no part in it.')
+
+
+def failed_rows(experiment):
+    rows = [['Run that failed', 'Reason']]
+    return rows + [[name, reason]
+                   for name, reason in experiment.failed.items()]
+
+
+def rerun_command(experiment, name):
+    """Returns the command that does one run again."""
+    return (f'python launch/experiment.py --gin_file=experiments/'
+            f'{experiment.name}.gin --only={name}')
 
 
 def arm_sentences(experiment):
@@ -116,15 +180,15 @@ def arm_sentences(experiment):
     weights = spec.get('encoder_weights')
     encoder = (f'encoder from {weights}' if weights else
                'encoder pretrained by classification')
-    start = (encoder if spec.get('dep_from') == 'supervised'
-             else 'random weights')
     return {
         'scratch': 'nothing is pretrained.',
         'supervised': f'{encoder}, decoder random.',
         'ddep': f'{encoder}, then the decoder pretrained by denoising with '
                 'the encoder frozen.',
-        'dep': f'encoder and decoder pretrained together by denoising, from '
-               f'{start}.',
+        'dep': 'encoder and decoder pretrained together by denoising, from '
+               'random weights.',
+        'dep_supervised': f'{encoder}, then encoder and decoder pretrained '
+                          'together by denoising.',
     }
 
 
@@ -132,17 +196,46 @@ def scores_csv(experiment):
     """Returns scores and differences with all their digits as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['kind', 'labels', 'arm', 'minus', 'mean', 'std', 'low',
-                     'high', 'count', 'learning_rate'])
+    writer.writerow(['kind', 'variant', 'labels', 'setting', 'arm', 'minus',
+                     'mean', 'std', 'low', 'high', 'count', 'single_scale',
+                     'pixel_accuracy', 'learning_rate', 'weight_decay'])
     for row in report_stats.scores(experiment):
-        writer.writerow(['miou', row.labels, row.arm, '', _full(row.mean),
-                         _full(row.std), '', '', row.count,
-                         ' '.join(f'{rate:g}' for rate in row.learning_rates)])
+        writer.writerow(['miou', row.variant, row.labels, row.setting,
+                         row.arm, '', _full(row.mean), _full(row.std), '', '',
+                         row.count, _full(row.single_scale),
+                         _full(row.pixel_accuracy),
+                         ' '.join(f'{rate:g}' for rate in row.learning_rates),
+                         ' '.join(f'{rate:g}' for rate in row.weight_decays)])
     for row in report_stats.differences(experiment):
-        writer.writerow(['difference', row.labels, row.arm, row.minus,
-                         _full(row.mean), '', _full(row.low), _full(row.high),
-                         row.count, ''])
+        writer.writerow(['difference', row.variant, row.labels, '', row.arm,
+                         row.minus, _full(row.mean), '', _full(row.low),
+                         _full(row.high), row.count, '', '', '', ''])
     return text.getvalue()
+
+
+def latex(rows, caption):
+    """Returns a table for LaTeX with booktabs; numbers stand at the right.
+
+    Args:
+      rows: list of rows of strings, the first one the head.
+      caption: plain text.
+    """
+    head, *body = rows
+    lines = [' & '.join(map(_tex, line)) + r' \\' for line in rows]
+    return '\n'.join([
+        r'\begin{table}', r'\centering',
+        r'\caption{' + _tex(caption) + '}',
+        r'\begin{tabular}{l' + 'r' * (len(head) - 1) + '}', r'\toprule',
+        lines[0], r'\midrule', *lines[1:len(body) + 1], r'\bottomrule',
+        r'\end{tabular}', r'\end{table}', ''])
+
+
+_TEX = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}',
+        '^': r'\textasciicircum{}', **{c: '\\' + c for c in '&%$#_{}'}}
+
+
+def _tex(text):
+    return ''.join(_TEX.get(c, c) for c in str(text))
 
 
 def markdown(rows):

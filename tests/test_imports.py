@@ -67,6 +67,7 @@ def test_rooms_import_only_through_their_doors(path):
                                     'ddep_tf.configure', 'ddep_tf.plan',
                                     'ddep_tf.metrics', 'ddep_tf.report',
                                     'ddep_tf.engines',
+                                    'ddep_tf.data.guides',
                                     'ddep_tf.data.labels',
                                     'ddep_tf.data.fractions',
                                     'ddep_tf.export'])

@@ -65,15 +65,19 @@ def _settings_rows(rng, arm, count, seed):
 
 
 def _row(run, stage, arm, labels, seed, rate, chosen, val, test):
-    return {'run': run, 'stage': stage, 'arm': arm, 'labels': labels,
+    role = 'pretraining' if stage != 'segment' else (
+        'sweep' if seed == SEEDS[0] else 'final')
+    return {'run': run, 'stage': stage, 'variant': '', 'arm': arm, 'width': 1,
+            'setting': labels, 'labels': labels,
             'subset_sha256': f'{labels}-{seed}' if labels else '',
-            'seed': seed, 'learning_rate': rate, 'chosen': chosen,
-            'steps': 150, 'val': val, 'test': test, 'seconds': 12.5,
-            'commit': 'abc123'}
+            'seed': seed, 'role': role, 'learning_rate': rate,
+            'weight_decay': 0.0, 'chosen': chosen, 'steps': 150, 'val': val,
+            'test': test, 'single_scale': '', 'pixel_accuracy': '',
+            'seconds': 12.5, 'commit': 'abc123'}
 
 
 def _curves(rng, rows):
-    keys = ('run', 'arm', 'labels', 'seed', 'learning_rate', 'chosen')
+    keys = ('run', 'variant', 'arm', 'labels', 'seed', 'learning_rate', 'chosen')
     return [{**{key: row[key] for key in keys}, 'step': step,
              'val': rng.uniform(.1, .5)}
             for row in rows if row['stage'] == 'segment'
@@ -81,7 +85,8 @@ def _curves(rng, rows):
 
 
 def _per_class(rng, rows):
-    return [{**{key: row[key] for key in ('run', 'arm', 'labels', 'seed')},
+    return [{**{key: row[key] for key in ('run', 'variant', 'arm',
+                                     'labels', 'seed')},
              'class': name,
              'iou': 'nan' if name == 'sky' and row['seed'] else rng.uniform()}
             for row in rows if row['chosen'] for name in CLASSES]

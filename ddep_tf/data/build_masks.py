@@ -133,6 +133,10 @@ def _record(features, example, read_mask):
         raise errors.UserError(
             f'the mask {example.mask} has {mask.shape[1]} x {mask.shape[0]} '
             f'pixels, its image {width} x {height}: unpack the archives again')
-    return features.serialize_example(features.encode_example({
+    record = features.serialize_example(features.encode_example({
         'image': str(example.image), 'label': mask[..., np.newaxis],
         'file_name': example.id}))
+    # TFDS leaves the order of the features to chance, process by process.
+    import tensorflow as tf
+    return tf.train.Example.FromString(record).SerializeToString(
+        deterministic=True)

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 import pytest
 import scipy.io
+import tensorflow as tf
 
 from ddep_tf import configure
 from ddep_tf import errors
@@ -159,6 +160,18 @@ def kill_at(patched, name, stop):
             raise KeyboardInterrupt
         return original(*args)
     patched.setattr(module, '_record', record)
+
+
+@pytest.mark.parametrize('name', MAKERS)
+def test_bytes_do_not_hang_on_the_process(tmp_path, name):
+    """Protobuf orders a map by chance, another one in each process."""
+    MAKERS[name](tmp_path)
+    folder = build(name, tmp_path)
+    records = tf.data.TFRecordDataset(sorted(
+        str(path) for path in folder.iterdir() if 'tfrecord' in path.name))
+    for record in records.as_numpy_iterator():
+        example = tf.train.Example.FromString(record)
+        assert example.SerializeToString(deterministic=True) == record
 
 
 def test_a_plan_of_other_shards_leaves_none_behind(tmp_path, monkeypatch):
