@@ -124,7 +124,8 @@ def disk(run):
     """
     cost = count(run)
     saved = -(-run.steps // (run.checkpoint_every or run.steps))
-    states = min(run.keep, saved) + bool(run.data[0].val_split)
+    states = min(run.keep, saved) + bool(
+        run.data[0].val_split or run.holdout)
     state = cost.parameters + 2 * cost.trained_parameters
     return _FLOAT * (cost.parameters + states * state)
 

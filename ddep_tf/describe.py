@@ -38,7 +38,7 @@ def _numbers(planned, chip, utilisation):
     if planned.reuses:  # Trained as a run of the sweep.
         return 0.0, 0.0, 0.0
     run = planned.run
-    flops = cost.count(run).train_flops * run.steps * run.global_batch_size
+    flops = cost.count(run).run_flops
     return (flops / 1e15, cost.disk(run) / 1e9,
             cost.device_hours(flops, chip, utilisation))
 

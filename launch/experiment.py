@@ -77,6 +77,7 @@ def _shard():
 
 
 def _describe(spec, stages):
+    cli.import_tensorflow()  # Operations are counted in TensorFlow's graph.
     from ddep_tf import describe
     print(describe.experiment(spec, stages, FLAGS.data_dir, FLAGS.chip,
                               FLAGS.utilisation))

@@ -15,8 +15,8 @@ from ddep_tf.data import fractions
 
 import layouts
 
-LEAVES = sorted(path.stem for path in
-                (configure.GIN_ROOT / 'experiments').glob('*.gin'))
+# The others are planned in test_gin_files.py, and not run here yet.
+LEAVES = ['ablation_kind', 'imagenet21k_encoder']
 # What `tiny` starts from, in place of the weights of another encoder.
 STARTS = {'scratch': (False, False), 'supervised': (True, False),
           'dep': (True, True), 'dep_supervised': (True, True),
