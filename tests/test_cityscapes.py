@@ -154,7 +154,7 @@ def test_every_set_names_the_ids_of_its_files():
         back = labels.map_labels(np.array(found.source_ids, np.uint8), name)
         np.testing.assert_array_equal(back, np.arange(found.num_classes))
     assert list(labels.label_set('cityscapes').source_ids) == COUNTED
-    assert labels.generic(3).source_ids == (0, 1, 2)
+    assert list(labels.generic(3).source_ids) == [0, 1, 2]
 
 
 def test_saved_predictions_replace_nothing(tmp_path):
