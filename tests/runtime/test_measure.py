@@ -38,7 +38,7 @@ def _run(make_run, **changes):
 def test_single_scale_is_measured_beside(make_run, network):
     run = _run(make_run, flip=True, scales=(0.5, 1.0), single_scale=True)
     plain = _run(make_run)
-    source, = build.open_sources(run, '', 'val')
+    source, = build.open_inputs(run, '', ('val',))['val']
     result = _meter(run, network).measure(source)
     expected = _meter(plain, network).measure(source)
     assert result['single_scale'] == {
@@ -53,13 +53,13 @@ def test_single_scale_is_measured_beside(make_run, network):
 
 def test_single_scale_is_not_measured_twice(make_run, network):
     run = _run(make_run, single_scale=True)
-    source, = build.open_sources(run, '', 'val')
+    source, = build.open_inputs(run, '', ('val',))['val']
     assert 'single_scale' not in _meter(run, network).measure(source)
 
 
 def test_each_prediction_of_the_whole_evaluation_is_saved(make_run, network):
     run = _run(make_run, flip=True, single_scale=True, batch_size=4)
-    source, = build.open_sources(run, '', 'val')
+    source, = build.open_inputs(run, '', ('val',))['val']
     saved = []
     _meter(run, network).measure(source, lambda *pair: saved.append(pair))
     assert [name for name, _ in saved] == source.ids
