@@ -15,7 +15,7 @@ import pathlib
 
 import gin
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, plan, specs
 
 GIN_ROOT = pathlib.Path(__file__).resolve().parent.parent / 'gin'
 PACKAGED_GIN = pathlib.Path(__file__).resolve().parent / 'gin_files'
@@ -88,7 +88,7 @@ def load_experiment(gin_files=(), gin_params=()):
     """
     _parse(gin_files, gin_params)
     experiment = _build(specs.ExperimentSpec)
-    names = stages_of(experiment)
+    names = plan.stages_of(experiment)
     stages = {variant: {name: _run_spec(name, {}, variant) for name in names}
               for variant in experiment.variants or ('',)}
     for templates in stages.values():
@@ -126,15 +126,6 @@ def _is_bound(parameter):
         return True
     except ValueError:
         return False
-
-
-def stages_of(experiment):
-    """Returns the stages that an experiment's arms run, in their order."""
-    arms = set(experiment.arms)
-    encoded = not arms or arms & {'supervised', 'dep_supervised', 'ddep'}
-    stages = ['classify'] if encoded and not experiment.encoder_weights else []
-    stages += ['denoise'] if arms & {'dep', 'dep_supervised', 'ddep'} else []
-    return stages + ['segment'] if arms else stages
 
 
 def _check_template(run):

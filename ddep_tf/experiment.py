@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from ddep_tf import errors, experiment_tables, plan, specs
+from ddep_tf import errors, experiment_tables, plan, spec_base
 from ddep_tf.runtime import build, folder, pictures, train
 
 # What the exit code of a run's own process says.
@@ -201,8 +201,8 @@ class Experiment:
         return any(map(folder.is_started, self.where.glob('runs/*')))
 
     def _open(self, stages):
-        wanted = {'spec': json.loads(specs.to_json(self.spec)),
-                  'stages': {variant: {k: json.loads(specs.to_json(v))
+        wanted = {'spec': json.loads(spec_base.to_json(self.spec)),
+                  'stages': {variant: {k: json.loads(spec_base.to_json(v))
                                        for k, v in templates.items()}
                              for variant, templates in stages.items()}}
         plan_file = self.where / 'plan.json'

@@ -7,7 +7,7 @@ import math
 import pathlib
 
 from ddep_tf import plan as plans
-from ddep_tf import specs
+from ddep_tf import spec_base
 from ddep_tf.runtime import folder
 
 RUN_COLUMNS = (
@@ -216,7 +216,7 @@ def _facts(ledger, labels):
         'name': plan.spec.name, 'title': plan.spec.title,
         'arms': plan.spec.arms, 'commit': folder.commit(),
         'versions': folder.versions(),
-        'spec': json.loads(specs.to_json(plan.spec)),
+        'spec': json.loads(spec_base.to_json(plan.spec)),
         'axis': plan.spec.axis,
         'variants': [{'name': name, 'value': value}
                      for name, value in values.items()],

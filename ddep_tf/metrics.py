@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, spec_base, specs
 
 
 def confusion_matrix(labels, predictions, num_classes,
@@ -25,7 +25,7 @@ def confusion_matrix(labels, predictions, num_classes,
         the classes.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    if not specs.is_count(num_classes):
+    if not spec_base.is_count(num_classes):
         raise errors.UserError('num_classes must be a whole number above 0, '
                                f'got {num_classes!r}')
     num_classes = int(num_classes)

@@ -13,6 +13,15 @@ _PARTS = {'NoiseSpec': 'noise', 'DecoderSpec': 'decoder',
           'EncoderSpec': 'encoder', 'OptimizerSpec': 'optimizer'}
 
 
+def stages_of(spec):
+    """Returns the stages that an experiment's arms run, in their order."""
+    starts = [specs.ARMS[arm] for arm in spec.arms]
+    encoded = not starts or any(start.supervised for start in starts)
+    stages = ['classify'] if encoded and not spec.encoder_weights else []
+    stages += ['denoise'] if any(start.denoised for start in starts) else []
+    return stages + ['segment'] if starts else stages
+
+
 @dataclasses.dataclass(frozen=True)
 class Planned:
     """One run of an experiment.
@@ -144,14 +153,15 @@ class Plan:
                               variant=own and variant), variant)
         for seed, arm in itertools.product(self._pretraining_seeds(),
                                            self.spec.arms):
-            if _denoises(arm):
+            if specs.ARMS[arm].denoised:
                 self._add_denoising(variant, arm, seed)
 
     def _add_denoising(self, variant, arm, seed):
-        encoder = '' if arm == 'dep' else self._encoder(variant)
+        start = specs.ARMS[arm]
+        encoder = self._encoder(variant) if start.supervised else ''
         run = dataclasses.replace(
             self._stages[variant]['denoise'], seed=seed,
-            train_encoder=arm != 'ddep', init_encoder=encoder)
+            train_encoder=start.train_encoder, init_encoder=encoder)
         own = self._own('denoise', variant, arm)
         self._add(Planned(
             f'{own}denoise-{arm}-s{seed}', run, DENOISE,
@@ -194,10 +204,9 @@ class Plan:
                 template.optimizer, learning_rate=rate, weight_decay=decay))
 
     def _starts_from(self, variant, arm, seed):
-        if arm == 'scratch':
-            return '', ''
-        if arm == 'supervised':
-            return self._encoder(variant), ''
+        start = specs.ARMS[arm]
+        if not start.denoised:
+            return self._encoder(variant) if start.supervised else '', ''
         seeds = self._pretraining_seeds()
         seed = seeds[self.spec.seeds.index(seed) % len(seeds)]
         own = self._own('denoise', variant, arm)
@@ -224,12 +233,9 @@ class Plan:
     def _varies(self, stage, arm):
         """Whether a stage differs between variants, or one that it needs."""
         templates = {stages.get(stage) for stages in self._stages.values()}
-        before = {'segment': 'denoise' if _denoises(arm) else 'classify',
-                  'denoise': 'classify', 'classify': None}[stage]
-        if arm == 'scratch' or (arm, stage) == ('dep', 'denoise'):
-            before = None
+        before = _stage_before(stage, arm)
         return len(templates) > 1 or (
-            before is not None and self._varies(before, arm))
+            bool(before) and self._varies(before, arm))
 
     def _grid(self, variant):
         optimizer = self._stages[variant]['segment'].optimizer
@@ -265,8 +271,14 @@ class Plan:
         return self.spec.seeds[:self.spec.label_runs[index]]
 
 
-def _denoises(arm):
-    return arm in ('dep', 'dep_supervised', 'ddep')
+def _stage_before(stage, arm):
+    """The stage whose weights a stage of an arm starts from, '' is none."""
+    if stage == 'classify':
+        return ''
+    start = specs.ARMS[arm]
+    if stage == 'segment' and start.denoised:
+        return 'denoise'
+    return 'classify' if start.supervised else ''
 
 
 def _labels(arm, setting, seed):

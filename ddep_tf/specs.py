@@ -7,25 +7,41 @@ and not verified, [O] our own choice.
 """
 
 import dataclasses
-import json
 import numbers
-import types
-import typing
 
 from ddep_tf import errors
+from ddep_tf import spec_base
 
 STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes')
-ARMS = ('scratch', 'supervised', 'dep', 'dep_supervised', 'ddep')
 ENCODERS = ('r50_vit_b16', 'tiny', 'efficientnet_lite0')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
 
 
-def is_count(value):
-    """Returns whether `value` is a whole number above 0, and no bool."""
-    return (isinstance(value, numbers.Integral) and value > 0
-            and not isinstance(value, bool))
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """What a fine-tuning starts from.
+
+    Attributes:
+      supervised: from an encoder that was pretrained as a classifier.
+      denoised: from a decoder, and its encoder, that were pretrained to
+        denoise.
+      train_encoder: whether that changed the encoder too.
+    """
+    supervised: bool = False
+    denoised: bool = False
+    train_encoder: bool = False
+
+
+# The paper's Random init, Supervised, DeP, DeP after supervised, and DDeP [S].
+ARMS = {
+    'scratch': Arm(),
+    'supervised': Arm(supervised=True),
+    'dep': Arm(denoised=True, train_encoder=True),
+    'dep_supervised': Arm(supervised=True, denoised=True, train_encoder=True),
+    'ddep': Arm(supervised=True, denoised=True),
+}
 
 
 def check_size(size, name, stride=STRIDE):
@@ -45,61 +61,8 @@ def check_size(size, name, stride=STRIDE):
     return height, width
 
 
-def _require(value, allowed, name):
-    if value not in allowed:
-        raise errors.UserError(
-            f'{name} must be one of {", ".join(map(str, allowed))}, '
-            f'got {value!r}')
-
-
-def _positive(value, name, zero=False):
-    if not value > 0 and not (zero and value == 0):
-        raise errors.UserError(
-            f'{name} must be {"at least" if zero else "above"} 0, got {value}')
-
-
 @dataclasses.dataclass(frozen=True)
-class _Spec:
-    """Holds its fields to their types: gin and JSON know no better."""
-
-    def __post_init__(self):
-        hints = typing.get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            name = f'{type(self).__name__}.{field.name}'
-            value = _typed(hints[field.name], getattr(self, field.name), name)
-            object.__setattr__(self, field.name, value)
-
-
-def _typed(hint, value, name):
-    """Returns `value` as of type `hint`: 1 is a float, a list is a tuple."""
-    if isinstance(hint, types.GenericAlias):
-        return _typed_items(typing.get_args(hint), value, name)
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if hint is int and number and float(value).is_integer():
-        return int(value)
-    if hint is float and number:
-        return float(value)
-    if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
-        return value
-    kind = {int: 'a whole number', float: 'a number', str: 'a string in quotes',
-            bool: 'True or False'}.get(hint, f'a {hint.__name__}')
-    raise errors.UserError(f'{name} must be {kind}, got {value!r}')
-
-
-def _typed_items(kinds, value, name):
-    if not isinstance(value, (tuple, list)):
-        raise errors.UserError(f'{name} must be a tuple, such as ({value!r},), '
-                               f'got {value!r}')
-    if kinds[-1] is Ellipsis:
-        kinds = kinds[:1] * len(value)
-    if len(value) != len(kinds):
-        raise errors.UserError(f'{name} must have {len(kinds)} entries, got '
-                               f'{value!r}')
-    return tuple(_typed(*pair, name) for pair in zip(kinds, value))
-
-
-@dataclasses.dataclass(frozen=True)
-class DatasetSpec(_Spec):
+class DatasetSpec(spec_base.Spec):
     """Where examples come from and how large they enter the pipeline.
 
     Attributes:
@@ -146,10 +109,10 @@ class DatasetSpec(_Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(self.source, SOURCES, 'DatasetSpec.source')
-        _positive(self.scale, 'DatasetSpec.scale')
-        _positive(self.short_side, 'DatasetSpec.short_side', zero=True)
-        _positive(self.limit, 'DatasetSpec.limit', zero=True)
+        spec_base.require(self.source, SOURCES, 'DatasetSpec.source')
+        spec_base.positive(self.scale, 'DatasetSpec.scale')
+        spec_base.positive(self.short_side, 'DatasetSpec.short_side', zero=True)
+        spec_base.positive(self.limit, 'DatasetSpec.limit', zero=True)
         low, high = self.random_scale
         if not 0 < low <= high:
             raise errors.UserError('DatasetSpec.random_scale must be '
@@ -157,7 +120,7 @@ class DatasetSpec(_Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderSpec(_Spec):
+class EncoderSpec(spec_base.Spec):
     """The encoder. Its weights come by RunSpec.init_encoder.
 
     Attributes:
@@ -176,11 +139,11 @@ class EncoderSpec(_Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(self.name, ENCODERS, 'EncoderSpec.name')
+        spec_base.require(self.name, ENCODERS, 'EncoderSpec.name')
         if not 0 <= self.dropout < 1:
             raise errors.UserError('EncoderSpec.dropout must lie in [0, 1), '
                                    f'got {self.dropout}')
-        _positive(self.representation_size, 'EncoderSpec.representation_size',
+        spec_base.positive(self.representation_size, 'EncoderSpec.representation_size',
                   zero=True)
         if self.representation_size and self.name == 'efficientnet_lite0':
             raise errors.UserError(
@@ -189,7 +152,7 @@ class EncoderSpec(_Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class DecoderSpec(_Spec):
+class DecoderSpec(spec_base.Spec):
     """The decoder of TransUNet [R], its norm and widths ours.
 
     Attributes:
@@ -210,13 +173,13 @@ class DecoderSpec(_Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        _positive(self.width_multiplier, 'DecoderSpec.width_multiplier')
-        _require(self.norm, ('group', 'batch'), 'DecoderSpec.norm')
+        spec_base.positive(self.width_multiplier, 'DecoderSpec.width_multiplier')
+        spec_base.require(self.norm, ('group', 'batch'), 'DecoderSpec.norm')
         if len(self.block_channels) != 4:
             raise errors.UserError('DecoderSpec.block_channels must name four '
                                    f'blocks, got {self.block_channels}')
         for channels in (self.entry_channels, *self.block_channels):
-            _positive(channels, 'DecoderSpec channels')
+            spec_base.positive(channels, 'DecoderSpec channels')
             if self.norm == 'group' and (
                     channels * self.width_multiplier % self.group_size):
                 raise errors.UserError(
@@ -226,7 +189,7 @@ class DecoderSpec(_Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class NoiseSpec(_Spec):
+class NoiseSpec(spec_base.Spec):
     """The corruption of the denoising stage.
 
     Attributes:
@@ -243,16 +206,16 @@ class NoiseSpec(_Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(self.kind, ('scaled', 'simple'), 'NoiseSpec.kind')
-        _require(self.target, ('noise', 'image'), 'NoiseSpec.target')
-        _require(self.level, ('fixed', 'uniform', 'cosine'), 'NoiseSpec.level')
+        spec_base.require(self.kind, ('scaled', 'simple'), 'NoiseSpec.kind')
+        spec_base.require(self.target, ('noise', 'image'), 'NoiseSpec.target')
+        spec_base.require(self.level, ('fixed', 'uniform', 'cosine'), 'NoiseSpec.level')
         if not 0 <= self.stddev < float('inf'):
             raise errors.UserError('NoiseSpec.stddev must be finite and at '
                                    f'least 0, got {self.stddev}')
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimizerSpec(_Spec):
+class OptimizerSpec(spec_base.Spec):
     """Adam with cosine decay [S].
 
     Attributes:
@@ -277,18 +240,18 @@ class OptimizerSpec(_Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        _positive(self.learning_rate, 'OptimizerSpec.learning_rate')
-        _positive(self.encoder_factor, 'OptimizerSpec.encoder_factor', True)
-        _positive(self.warmup_steps, 'OptimizerSpec.warmup_steps', True)
-        _positive(self.weight_decay, 'OptimizerSpec.weight_decay', True)
-        _require(self.schedule, ('cosine', 'constant'),
+        spec_base.positive(self.learning_rate, 'OptimizerSpec.learning_rate')
+        spec_base.positive(self.encoder_factor, 'OptimizerSpec.encoder_factor', True)
+        spec_base.positive(self.warmup_steps, 'OptimizerSpec.warmup_steps', True)
+        spec_base.positive(self.weight_decay, 'OptimizerSpec.weight_decay', True)
+        spec_base.require(self.schedule, ('cosine', 'constant'),
                  'OptimizerSpec.schedule')
-        _require(self.weight_decay_form, ('coupled', 'decoupled'),
+        spec_base.require(self.weight_decay_form, ('coupled', 'decoupled'),
                  'OptimizerSpec.weight_decay_form')
 
 
 @dataclasses.dataclass(frozen=True)
-class EvalSpec(_Spec):
+class EvalSpec(spec_base.Spec):
     """How images are evaluated and predicted.
 
     Attributes:
@@ -311,8 +274,8 @@ class EvalSpec(_Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        _positive(self.batch_size, 'EvalSpec.batch_size')
-        _positive(self.samples, 'EvalSpec.samples', zero=True)
+        spec_base.positive(self.batch_size, 'EvalSpec.batch_size')
+        spec_base.positive(self.samples, 'EvalSpec.samples', zero=True)
         if self.tile:
             check_size(self.tile, 'EvalSpec.tile')
         if not 0 <= self.overlap < 1:
@@ -324,7 +287,7 @@ class EvalSpec(_Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunSpec(_Spec):
+class RunSpec(spec_base.Spec):
     """One run of one stage.
 
     Attributes:
@@ -379,16 +342,16 @@ class RunSpec(_Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(self.stage, STAGES, 'RunSpec.stage')
+        spec_base.require(self.stage, STAGES, 'RunSpec.stage')
         if not self.data:
             raise errors.UserError('RunSpec.data names no data set: add a '
                                    'file of gin/data with --gin_file')
         for name in ('steps', 'length'):
-            _positive(getattr(self, name), f'RunSpec.{name}')
+            spec_base.positive(getattr(self, name), f'RunSpec.{name}')
         object.__setattr__(self, 'steps',
                            max(1, round(self.steps * self.length)))
         object.__setattr__(self, 'length', 1.0)
-        _positive(self.global_batch_size, 'RunSpec.global_batch_size')
+        spec_base.positive(self.global_batch_size, 'RunSpec.global_batch_size')
         check_size(self.crop_size, 'RunSpec.crop_size')
         if self.label_fraction and self.label_count:
             raise errors.UserError('RunSpec.label_fraction and label_count '
@@ -400,13 +363,13 @@ class RunSpec(_Spec):
             raise errors.UserError('RunSpec.holdout must lie in [0, 1), got '
                                    f'{self.holdout}')
         for name in ('label_count', 'eval_every', 'checkpoint_every', 'seed'):
-            _positive(getattr(self, name), f'RunSpec.{name}', zero=True)
+            spec_base.positive(getattr(self, name), f'RunSpec.{name}', zero=True)
         for name in ('log_every', 'keep'):
-            _positive(getattr(self, name), f'RunSpec.{name}')
+            spec_base.positive(getattr(self, name), f'RunSpec.{name}')
 
 
 @dataclasses.dataclass(frozen=True)
-class ExperimentSpec(_Spec):
+class ExperimentSpec(spec_base.Spec):
     """A plan: variants x arms x labels x seeds, after a sweep of rates.
 
     Attributes:
@@ -468,14 +431,14 @@ class ExperimentSpec(_Spec):
 
     def _check_names(self):
         for arm in self.arms:
-            _require(arm, ARMS, 'ExperimentSpec.arms')
+            spec_base.require(arm, ARMS, 'ExperimentSpec.arms')
         for variant in self.variants:
             if not variant.isidentifier():
                 raise errors.UserError(
                     'ExperimentSpec.variants must be names of letters, digits '
                     f'and _, got {variant!r}')
         for variant in self.run_variants:
-            _require(variant, self.variants, 'ExperimentSpec.run_variants')
+            spec_base.require(variant, self.variants, 'ExperimentSpec.run_variants')
         if not self.seeds:
             raise errors.UserError('ExperimentSpec.seeds is empty')
         if not self.arms and self.encoder_weights:
@@ -491,10 +454,10 @@ class ExperimentSpec(_Spec):
                                        f'twice: {values}')
         for name in ('seeds', 'weight_decays'):
             for value in getattr(self, name):
-                _positive(value, f'ExperimentSpec.{name}', zero=True)
+                spec_base.positive(value, f'ExperimentSpec.{name}', zero=True)
         for name in ('label_counts', 'learning_rates', 'label_runs'):
             for value in getattr(self, name):
-                _positive(value, f'ExperimentSpec.{name}')
+                spec_base.positive(value, f'ExperimentSpec.{name}')
         for fraction in self.label_fractions:
             if not 0 < fraction <= 1:
                 raise errors.UserError('ExperimentSpec.label_fractions must '
@@ -508,7 +471,7 @@ class ExperimentSpec(_Spec):
                 'ExperimentSpec.label_runs must name a number of runs for '
                 f'each of the {len(self.settings)} label settings, each at '
                 f'most the {len(self.seeds)} seeds, got {self.label_runs}')
-        _positive(self.pretraining_runs, 'ExperimentSpec.pretraining_runs',
+        spec_base.positive(self.pretraining_runs, 'ExperimentSpec.pretraining_runs',
                   zero=True)
         if self.sweep_at and self.sweep_at not in self.settings:
             raise errors.UserError(
@@ -517,31 +480,3 @@ class ExperimentSpec(_Spec):
         if not 0 <= self.holdout < 1:
             raise errors.UserError('ExperimentSpec.holdout must lie in [0, 1),'
                                    f' got {self.holdout}')
-
-
-def to_json(spec):
-    """Returns the spec as indented JSON, stable from run to run."""
-    return json.dumps(dataclasses.asdict(spec), indent=2, sort_keys=True)
-
-
-def from_dict(cls, values):
-    """Builds a spec of class `cls` from what `to_json` wrote.
-
-    Raises:
-      UserError: a field is unknown to this version.
-    """
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise errors.UserError(f'{cls.__name__} has no field {unknown[0]!r}: '
-                               'was it written by another version?')
-    return cls(**{k: _from_json(hints[k], v) for k, v in values.items()})
-
-
-def _from_json(hint, value):
-    if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value)
-    if isinstance(hint, types.GenericAlias) and isinstance(value, list):
-        item = typing.get_args(hint)[0]
-        return tuple(_from_json(item, v) for v in value)
-    return value

@@ -1,6 +1,6 @@
 import pytest
 
-from ddep_tf import configure, errors, specs
+from ddep_tf import configure, errors, spec_base, specs
 
 FILES = ['model/tiny.gin', 'data/shapes.gin', 'stage/segment.gin']
 
@@ -58,7 +58,7 @@ def test_a_run_without_data_says_so():
 def test_specs_survive_json():
     import json
     run = _run()
-    again = specs.from_dict(specs.RunSpec, json.loads(specs.to_json(run)))
+    again = spec_base.from_dict(specs.RunSpec, json.loads(spec_base.to_json(run)))
     assert again == run
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 
-NAMES = ('classify', 'denoise', 'sweep', 'final')
+from ddep_tf import plan
 
 # A shell that is asked to stop hands this on, and waits until the state is
 # saved. `wait` returns at a trapped signal too, hence the loop.
@@ -27,7 +27,7 @@ def split(nodes):
 
 def title(level):
     """Returns the name of a level, for jobs and files."""
-    return NAMES[level] if level < len(NAMES) else f'level{level}'
+    return plan.LEVELS[level]
 
 
 def waiting(command, level, minutes=2):

@@ -6,7 +6,7 @@ dict of maps stride2, stride4, stride8 and stride16, [B, H / s, W / s, C].
 
 import keras
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, spec_base, specs
 from ddep_tf.models import efficientnet_lite, resnet, vit
 from ddep_tf.models import weights as weights_lib
 
@@ -97,7 +97,7 @@ def _check_grid(grid):
         rows, columns = grid
     except (TypeError, ValueError):
         rows = columns = 0
-    if not (specs.is_count(rows) and specs.is_count(columns)):
+    if not (spec_base.is_count(rows) and spec_base.is_count(columns)):
         raise errors.UserError('position_grid must be (rows, columns) of at '
                                f'least 1, got {grid!r}')
     return int(rows), int(columns)
@@ -156,7 +156,7 @@ def build_classifier(name, num_classes, representation_size=None,
     for argument, value in (('num_classes', num_classes),
                             ('representation_size', representation_size)):
         required = argument == 'num_classes'
-        if (required or value is not None) and not specs.is_count(value):
+        if (required or value is not None) and not spec_base.is_count(value):
             raise errors.UserError(
                 f'{argument} must be a whole number above 0, got {value!r}')
     hybrid = name in _HYBRIDS

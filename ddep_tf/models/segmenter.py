@@ -2,7 +2,7 @@
 
 import keras
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, spec_base, specs
 from ddep_tf.models import decoder as decoder_lib
 from ddep_tf.models import encoder as encoder_lib
 
@@ -107,7 +107,7 @@ def build_segmenter(name, num_classes, width_multiplier=1,
     encoder_spec = specs.EncoderSpec(name=name)
     for argument, value in (('num_classes', num_classes),
                             ('width_multiplier', width_multiplier)):
-        if not specs.is_count(value):
+        if not spec_base.is_count(value):
             raise errors.UserError(
                 f'{argument} must be a whole number above 0, got {value!r}')
     if decoder is None:

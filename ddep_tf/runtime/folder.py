@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 
 import ddep_tf
-from ddep_tf import errors, specs
+from ddep_tf import errors, spec_base, specs
 
 CONFIG = 'config.json'
 RESULT = 'result.json'
@@ -37,7 +37,7 @@ def open_run(run_dir, run, operative):
             _check_same(folder, run)
         else:
             write_atomic(folder / 'operative.gin', operative)
-            write_atomic(folder / CONFIG, specs.to_json(run))
+            write_atomic(folder / CONFIG, spec_base.to_json(run))
     except OSError as error:
         raise errors.UserError(
             f'--run_dir {folder} cannot be written ({error.strerror}): '
@@ -99,7 +99,7 @@ def read_run(run_dir):
     if not path.exists():
         raise errors.UserError(f'{run_dir} is no run folder: it has no '
                                f'{CONFIG}')
-    return specs.from_dict(specs.RunSpec, read_json(path))
+    return spec_base.from_dict(specs.RunSpec, read_json(path))
 
 
 def commit():
@@ -157,7 +157,7 @@ def read_table(path):
 
 def _check_same(folder, run):
     old = _comparable(read_json(folder / CONFIG))
-    new = _comparable(json.loads(specs.to_json(run)))
+    new = _comparable(json.loads(spec_base.to_json(run)))
     if old == new:
         return
     changed = sorted(_differences(old, new, ''))

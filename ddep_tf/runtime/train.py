@@ -7,7 +7,7 @@ import warnings
 import keras
 import tensorflow as tf
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, spec_base
 from ddep_tf.data import fractions, pipelines
 from ddep_tf.models import weights
 from ddep_tf.runtime import build, check, checkpoint, folder, handover
@@ -228,7 +228,7 @@ class Session:
              'init_decoder': self.run.init_decoder,
              'position_grid': weights.position_grid(self.network),
              'commit': result['commit'],
-             'spec': json.loads(specs.to_json(self.run))})
+             'spec': json.loads(spec_base.to_json(self.run))})
 
     def _labelled(self):
         """The sources whose labels are used, held out or not."""
