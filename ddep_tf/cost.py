@@ -29,7 +29,6 @@ CHIPS = {
     'rtx_3090': 71e12,
     'rtx_4090': 165e12,
 }
-UTILISATION = 0.4  # Of the peak [O]: what well-tuned training often reaches.
 _FLOAT = 4  # Bytes.
 _HEAD = ['Run', 'Stage', 'Network', 'Crop', 'Parameters', 'Trained',
          'GFLOPs forward per image', 'GFLOPs training per image',
@@ -95,13 +94,13 @@ def _essence(run):
 _measure = functools.cache(cost_graph.measure)
 
 
-def device_hours(flops, chip='tpu_v4', utilisation=UTILISATION):
+def device_hours(flops, chip, utilisation):
     """Returns the hours that one chip computes for, a float.
 
     Args:
       flops: operations in all.
       chip: one of CHIPS.
-      utilisation: share of the peak that is reached, in (0, 1]. 0.4 [O].
+      utilisation: share of the peak that is reached, in (0, 1].
 
     Raises:
       UserError: an unknown chip, or a utilisation outside (0, 1].
@@ -130,7 +129,7 @@ def disk(run):
     return _FLOAT * (cost.parameters + states * state)
 
 
-def table(runs, chip='tpu_v4', utilisation=UTILISATION):
+def table(runs, chip, utilisation):
     """Returns the costs of runs as rows of strings, the first one the head.
 
     Args:
@@ -172,7 +171,7 @@ def _number(value):
     return f'{value:#.3g}' if value >= 0.001 else f'{value:.6f}'
 
 
-def sentences(chip='tpu_v4', utilisation=UTILISATION):
+def sentences(chip, utilisation):
     """Returns the sentences that say what a table's numbers are."""
     device_hours(0, chip, utilisation)
     return [

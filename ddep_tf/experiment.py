@@ -1,12 +1,13 @@
 """Runs a plan: skips what is done, resumes what was cut off."""
 
+import dataclasses
 import json
 import pathlib
 import signal
 import subprocess
 import time
 
-from ddep_tf import errors, experiment_tables, plan, spec_base
+from ddep_tf import errors, experiment_tables, plan, spec_base, specs
 from ddep_tf.runtime import build, folder, pictures, train
 
 # What the exit code of a run's own process says.
@@ -72,7 +73,7 @@ class Experiment:
         for planned in self.plan.runs.values():
             if planned.name not in names or self.ledger.is_done(planned):
                 continue
-            if self._is_beyond_help(planned):
+            if self.ledger.is_stopped(planned.name):
                 continue
             if not self._wait_for_needs(planned, wait):
                 waiting.append(planned.name)
@@ -137,11 +138,6 @@ class Experiment:
         self._runner(planned, actual, self.plan.folder(actual.name), test)
         self.ledger.forget(actual.name)
 
-    def _is_beyond_help(self, planned):
-        """Whether a run's loss was not finite: again it would be the same."""
-        failure = self.ledger.failure(planned.name)
-        return bool(failure) and failure['stopped']
-
     def _missing(self, planned):
         return [name for name in planned.needs
                 if not self.ledger.is_settled(name)]
@@ -201,12 +197,8 @@ class Experiment:
         return any(map(folder.is_started, self.where.glob('runs/*')))
 
     def _open(self, stages):
-        wanted = {'spec': json.loads(spec_base.to_json(self.spec)),
-                  'stages': {variant: {k: json.loads(spec_base.to_json(v))
-                                       for k, v in templates.items()}
-                             for variant, templates in stages.items()}}
         plan_file = self.where / 'plan.json'
-        if self._is_started() and folder.read_json(plan_file) != wanted:
+        if self._is_started() and _read_plan(plan_file) != (self.spec, stages):
             raise errors.UserError(
                 f'--run_dir {self.where} holds another experiment or another '
                 'version of this one: choose another folder')
@@ -215,8 +207,30 @@ class Experiment:
         except OSError as error:
             raise errors.UserError(f'--run_dir {self.where} cannot be made: '
                                    f'{error.strerror}') from error
-        folder.write_atomic(plan_file, json.dumps(wanted, indent=2))
+        folder.write_atomic(plan_file, _plan_text(self.spec, stages))
         folder.write_atomic(self.where / 'operative.gin', self.operative)
+
+
+def _plan_text(spec, stages):
+    return json.dumps({'spec': dataclasses.asdict(spec), 'stages': {
+        variant: {name: dataclasses.asdict(run)
+                  for name, run in templates.items()}
+        for variant, templates in stages.items()}}, indent=2)
+
+
+def _read_plan(path):
+    """Returns what `_plan_text` was given, None of another form.
+
+    Fields that an earlier version did not have are at their defaults.
+    """
+    found = folder.read_json(path)
+    try:
+        return (spec_base.from_dict(specs.ExperimentSpec, found['spec']),
+                {variant: {name: spec_base.from_dict(specs.RunSpec, run)
+                           for name, run in templates.items()}
+                 for variant, templates in found['stages'].items()})
+    except (errors.UserError, AttributeError, KeyError, TypeError):
+        return None
 
 
 def in_process(operative, data_dir, strategy):

@@ -35,6 +35,11 @@ class Ledger:
     def __init__(self, plan):
         self.plan = plan
         self._results = {}
+        # Which final run takes its rates from a run of a sweep: the first.
+        self._takers = {}
+        for final in plan.level(plans.FINAL):
+            for name in final.sweep:
+                self._takers.setdefault(name, final)
 
     def result(self, name):
         """Returns the result of a run as a dict, None if unfinished."""
@@ -53,6 +58,11 @@ class Ledger:
         """Returns {'reason', 'stopped'} of a run that failed, or None."""
         path = pathlib.Path(self.plan.folder(name)) / FAILED
         return folder.read_json(path) if path.exists() else None
+
+    def is_stopped(self, name):
+        """Whether a run failed by its loss: again it would be the same."""
+        failure = self.failure(name)
+        return bool(failure) and failure['stopped']
 
     def note_failure(self, name, reason, stopped):
         """Records that a run failed; `stopped`: by a loss not finite."""
@@ -74,8 +84,8 @@ class Ledger:
         """
         scores = {}
         for name in planned.sweep:
-            result, failure = self.result(name), self.failure(name)
-            if result is None and not (failure and failure['stopped']):
+            result = self.result(name)
+            if result is None and not self.is_stopped(name):
                 return None
             scores[name] = _score(result)
         name = max(scores, key=scores.get)
@@ -84,10 +94,9 @@ class Ledger:
     def is_settled(self, name):
         """Whether a run is finished, or one of a sweep that counts as the
         worst since its loss was not finite."""
-        planned, failure = self.plan.find(name), self.failure(name)
+        planned = self.plan.find(name)
         return self.is_done(planned) or (
-            planned.level == plans.SWEEP and bool(failure)
-            and failure['stopped'])
+            planned.level == plans.SWEEP and self.is_stopped(name))
 
     def as_run(self, planned):
         """Returns a Planned at its chosen rates, None if not chosen yet."""
@@ -166,9 +175,8 @@ class Ledger:
             return True
         if planned.level != plans.SWEEP:
             return False
-        takers = [p for p in self.plan.level(plans.FINAL)
-                  if planned.name in p.sweep]
-        best = takers and self.best(takers[0])
+        taker = self._takers.get(planned.name)
+        best = taker and self.best(taker)
         return bool(best) and best.name == planned.name
 
     def _curves(self, row):

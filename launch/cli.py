@@ -37,6 +37,14 @@ def define_device_flags():
     flags.DEFINE_string('tpu', '', 'Name or address of a Cloud TPU.')
 
 
+def define_cost_flags(flag):
+    """Flags of the launchers that estimate device hours, by `flag`."""
+    flags.DEFINE_string('chip', 'tpu_v4', f'With {flag}: the chip whose hours '
+                        'are estimated, of ddep_tf/cost.py.')
+    flags.DEFINE_float('utilisation', 0.4, f'With {flag}: the part of its '
+                       'peak that it reaches.')
+
+
 def define_run_flags():
     """Flags of the launchers that train one stage."""
     define_config_flags()

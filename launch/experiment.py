@@ -16,6 +16,7 @@ import cli
 
 cli.define_config_flags()
 cli.define_device_flags()
+cli.define_cost_flags('--dry_run')
 flags.DEFINE_string('results_dir', '', 'Where to write the table, figures and '
                     'subsets that are kept, results/ for instance; none else.')
 flags.DEFINE_bool('one_process', True, 'Do all runs in this process; else each '
@@ -26,10 +27,6 @@ flags.DEFINE_string('shard', '', 'I/N: do every Nth run of each level only, '
                     'from the Ith on.')
 flags.DEFINE_float('wait', 0, 'Minutes to wait for runs that a run needs and '
                    'other machines do.')
-flags.DEFINE_string('chip', 'tpu_v4', 'With --dry_run: the chip whose hours '
-                    'are estimated.')
-flags.DEFINE_float('utilisation', 0.4, 'With --dry_run: the part of its peak '
-                   'that it reaches.')
 FLAGS = flags.FLAGS
 
 

@@ -18,10 +18,7 @@ flags.DEFINE_multi_string('gin_file', [], 'With --cost: the experiment. '
                           'Repeatable.')
 flags.DEFINE_multi_string('gin_param', [], 'NAME=VALUE, bound after the '
                           'files. Repeatable.')
-flags.DEFINE_string('chip', 'tpu_v4', 'With --cost: whose hours are '
-                    'estimated.')
-flags.DEFINE_float('utilisation', 0.4, 'With --cost: the part of its peak '
-                   'that the chip reaches.')
+cli.define_cost_flags('--cost')
 FLAGS = flags.FLAGS
 
 

@@ -93,11 +93,9 @@ def build(name, data_dir, manual_dir, count_check=True, shard_examples=None):
 
 
 def _count_problems(source, counts):
-    found = source.num_examples
-    if found not in counts:
-        yield (f'{source.where}: has {found:,} examples, not '
-               f'{" or ".join(f"{n:,}" for n in counts)}: complete it, or '
-               'give --nocount_check')
+    if source.num_examples not in counts:
+        yield _other_count(source.where, 'examples', source.num_examples,
+                           counts)
 
 
 def _content_problems(source, size):
@@ -126,8 +124,11 @@ def _masks(name, data_dir):
 
 def _require_count(name, what, found, counts):
     if found not in counts:
-        raise errors.UserError(
-            f'{name}: {found:,} {what}, not '
+        raise errors.UserError(_other_count(name, what, found, counts))
+
+
+def _other_count(name, what, found, counts):
+    return (f'{name}: has {found:,} {what}, not '
             f'{" or ".join(f"{n:,}" for n in counts)}: unpack the archives '
             'again, or give --nocount_check')
 

@@ -138,30 +138,39 @@ class Source(abc.ABC):
         Yields:
           A line for every example that cannot be used.
         """
-        records, position = iter(self.records()), 0
-        for _ in progress(range(self.num_examples)):
+        records = iter(self.records())
+        for position in progress(range(self.num_examples)):
             try:
                 record = next(records)
             except (tf.errors.OpError, StopIteration) as error:
-                yield self._unusable(position, error)
+                yield self._unusable(None, position, error)
                 return  # What follows cannot be reached.
             try:
+                self._check_record(record)
                 example = self.decode(record)
                 found = inspect(example) if inspect else ''
                 if found:
-                    found = (f'{self.where}: example {position} '
-                             f'{self._name(position)}{found}')
+                    yield f'{self._title(record, position)}{found}'
             except tf.errors.OpError as error:
-                found = self._unusable(position, error)
-            if found:
-                yield found
-            position += 1
+                yield self._unusable(record, position, error)
+            except errors.UserError as error:
+                yield str(error)
 
     def first_ids(self, count):
         """Returns the first few of `ids`, without a pass over the rest."""
         return self.ids[:count]
 
-    def _unusable(self, position, error):
+    def _check_record(self, record):
+        """UserError for what `decode` would say less well."""
+
+    def _title(self, record, position):
+        """What a message on an example begins with."""
+        del record
+        return f'{self.where}: example {position} {self._name(position)}'
+
+    def _unusable(self, record, position, error):
+        """The message of a record that cannot be decoded; None: or read."""
+        del record
         return (f'{self.where}: cannot use example {position} '
                 f'{self._name(position)}({_first_line(error)}): replace or '
                 'remove it')

@@ -75,22 +75,7 @@ class FolderSource(source_base.Source):
     def problems(self, progress=iter, inspect=None):
         """See the base class."""
         yield from self._faults
-        for record in progress(self.records()):
-            try:
-                if self.stage == 'segment':
-                    self._check_mask(record['label'].numpy().decode())
-                example = self.decode(record)
-                found = inspect(example) if inspect else ''
-                if found:
-                    found = f'{record["image"].numpy().decode()}: {found}'
-            except tf.errors.OpError as error:
-                found = str(picture_files.unreadable(
-                    record['image'].numpy().decode(),
-                    error.message.splitlines()[0]))
-            except errors.UserError as error:
-                found = str(error)
-            if found:
-                yield found
+        yield from super().problems(progress, inspect)
 
     def _count(self):
         return len(self._images)
@@ -237,7 +222,17 @@ class FolderSource(source_base.Source):
             [path], tf.uint8, stateful=False)
         return tf.ensure_shape(mask, (None, None))
 
-    def _check_mask(self, path):
+    def _title(self, record, position):
+        return f'{record["image"].numpy().decode()}: '
+
+    def _unusable(self, record, position, error):
+        return str(picture_files.unreadable(
+            record['image'].numpy().decode(), error.message.splitlines()[0]))
+
+    def _check_record(self, record):
+        if self.stage != 'segment':
+            return
+        path = record['label'].numpy().decode()
         ids = np.unique(picture_files.read_mask(path))
         wrong = ids[self._table[ids] < 0]
         if wrong.size:

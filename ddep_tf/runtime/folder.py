@@ -1,6 +1,7 @@
 """A run folder: what stands in it, and that nothing in it is lost. No TF."""
 
 import csv
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -156,8 +157,9 @@ def read_table(path):
 
 
 def _check_same(folder, run):
-    old = _comparable(read_json(folder / CONFIG))
-    new = _comparable(json.loads(spec_base.to_json(run)))
+    # Fields that an earlier version did not have are at their defaults.
+    old, new = (_comparable(dataclasses.asdict(spec))
+                for spec in (read_run(folder), run))
     if old == new:
         return
     changed = sorted(_differences(old, new, ''))

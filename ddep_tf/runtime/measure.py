@@ -61,12 +61,13 @@ class Meter:
         self.infer = self._inference(objective)
         self._single = self._single_scale(objective)
 
-    def measure(self, source, save=None):
+    def measure(self, source, save=None, single_scale=True):
         """Measures every image of a source once.
 
         Args:
           source: data source.
           save: as of `measure_run`.
+          single_scale: False leaves out what EvalSpec.single_scale adds.
 
         Returns:
           dict of 'value', the number that stands for all (mean IoU, accuracy,
@@ -78,7 +79,7 @@ class Meter:
           RuntimeError: the source gave another number of images than it has.
         """
         if self._run.stage == 'segment':
-            return self._measure_pixels(source, save)
+            return self._measure_pixels(source, save, single_scale)
         return self._measure_batches(source)
 
     def _inference(self, objective):
@@ -100,14 +101,14 @@ class Meter:
             return None
         return evaluate.Predictor(objective.network, plain, self._strategy)
 
-    def _measure_pixels(self, source, save):
+    def _measure_pixels(self, source, save, single_scale):
         ids = source.ids if save else []
         summary = self._summary(
             self.infer, source,
             save and (lambda place, guess: save(ids[place], guess)))
         result = {'value': summary['mean_iou'], **summary,
                   'images': source.num_examples}
-        if self._single:
+        if self._single and single_scale:
             result['single_scale'] = self._summary(self._single, source)
         return result
 

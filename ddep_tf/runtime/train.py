@@ -179,7 +179,7 @@ class Session:
         if not self.inputs['val']:
             return None
         source, = self.inputs['val']
-        value = self.meter.measure(source)['value']
+        value = self.meter.measure(source, single_scale=False)['value']
         self.validation.add({'step': self.step, 'val': value})
         with self.writer.as_default(step=self.step):
             tf.summary.scalar('val', value)

@@ -1,8 +1,10 @@
 """A run folder refuses what is damaged, and says which file."""
 
+import json
+
 import pytest
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
 from ddep_tf.runtime import folder
 
 
@@ -20,6 +22,22 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(errors.UserError, match='no run folder'):
         folder.read_run(tmp_path)
     assert folder.read_result(tmp_path) is None
+
+
+def test_a_run_of_a_version_with_fewer_fields_is_the_same_run(tmp_path):
+    run = specs.RunSpec('denoise', (specs.DatasetSpec('shapes'),))
+    folder.open_run(tmp_path, run, '')
+    config = json.loads((tmp_path / 'config.json').read_text())
+    for part, name in ((config, 'holdout'), (config['evaluation'],
+                                             'single_scale')):
+        del part[name]
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    (tmp_path / 'result.json').write_text('{}')
+    folder.open_run(tmp_path, run, '')
+    other = specs.RunSpec('denoise', (specs.DatasetSpec('shapes'),),
+                          holdout=0.5)
+    with pytest.raises(errors.UserError, match='differs in holdout'):
+        folder.open_run(tmp_path, other, '')
 
 
 def test_a_file_that_cannot_be_written_is_left_as_it_was(tmp_path):
