@@ -12,6 +12,7 @@ import csv
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -177,9 +178,13 @@ def _weights_sentence():
 
 
 def _invocation():
-    files = ' '.join(f'--gin_file={name}' for name in FLAGS.gin_file)
-    return [f'python launch/benchmark.py --data_dir=DATA {files} \\',
-            f'    --steps={FLAGS.steps} --batch_size={FLAGS.batch_size}']
+    """This command as it can be typed again, without folders of its own."""
+    flags_ = [*(f'--gin_file={name}' for name in FLAGS.gin_file),
+              *(shlex.quote(f'--gin_param={text}')
+                for text in FLAGS.gin_param),
+              f'--steps={FLAGS.steps}', f'--batch_size={FLAGS.batch_size}']
+    return ['python launch/benchmark.py --data_dir=DATA --output_dir=OUTPUT \\',
+            ' \\\n'.join(f'    {flag}' for flag in flags_)]
 
 
 def main():
