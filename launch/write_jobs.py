@@ -62,8 +62,8 @@ def main():
     else:
         _check_shared(run_dir)
     whole = plan.Plan(spec, stages, run_dir, FLAGS.data_dir)
-    arguments = (FLAGS.engine, spec.name, list(whole.runs.values()), _command(run_dir),
-                 _resources(run_dir))
+    arguments = (FLAGS.engine, spec.name, list(whole.runs.values()),
+                 _command(run_dir), _resources(run_dir))
     if FLAGS.dry_run:
         for file, text in engines.texts(*arguments).items():
             print(f'--- {file}\n{text}')
@@ -80,10 +80,6 @@ def _check_shared(run_dir):
             f'--run_dir {run_dir} is not on the claim, which the pods see as '
             f'{mount}: give --run_dir={mount / run_dir.lstrip("/")}, or mend '
             '--mount')
-    if FLAGS.hosts > 1 and FLAGS.tpu_accelerator:
-        raise errors.UserError(
-            f'--hosts {FLAGS.hosts} with a TPU: --strategy=tpu drives the '
-            'chips of one host; take a --tpu_topology of one host')
 
 
 def _command(run_dir):
@@ -93,10 +89,10 @@ def _command(run_dir):
         start = [sys.executable, str(pathlib.Path(__file__).resolve().
                                      with_name('experiment.py'))]
     strategy = FLAGS.strategy
-    if strategy == 'auto' and FLAGS.hosts > 1:
-        strategy = 'multi_worker'
-    elif strategy == 'auto' and FLAGS.tpu_accelerator:
+    if strategy == 'auto' and FLAGS.tpu_accelerator:
         strategy = 'tpu'
+    elif strategy == 'auto' and FLAGS.hosts > 1:
+        strategy = 'multi_worker'
     tpu = [f'--tpu={FLAGS.tpu}'] if FLAGS.tpu else []
     return [*start, *(f'--gin_file={file}' for file in FLAGS.gin_file),
             *(f'--gin_param={text}' for text in FLAGS.gin_param),

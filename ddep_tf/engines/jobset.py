@@ -11,15 +11,25 @@ from ddep_tf.engines import levels, pods
 
 USES = pods.USES | {'hosts'}
 _PORT = 2222  # The usual port of a TensorFlow server [O].
+_TPU_PORT = 8470  # That of ddep_tf/runtime/tpu_host.py.
 
 _RUN = '''\
-{hand_on}trap hand_on TERM
-"$@" "--only=$run" &
+{serve}{hand_on}trap hand_on TERM
+"$@" "--only=$run"{tpu} &
 {wait}\
 case "$code" in
 3|4) echo "$run: exit code $code: not done, the other runs go on" >&2; exit 0 ;;
 esac
 exit "$code"
+'''
+
+# Every host of a TPU slice serves its chips, and the first one drives them: a
+# run is done when that one is. The chips belong to the servers, so the process
+# that drives must not load their library.
+_SERVE = '''\
+if [ "$HOST_INDEX" != 0 ]; then exec "$1" -m ddep_tf.runtime.tpu_host; fi
+"$1" -m ddep_tf.runtime.tpu_host &
+export TPU_LOAD_LIBRARY=0
 '''
 
 
@@ -37,7 +47,7 @@ def write(name, nodes, command, resources):
         jobs.append(job)
         before = title
     metadata = {'name': stem}
-    if resources.hosts > 1 and resources.tpu_accelerator:
+    if resources.is_slice_of_hosts:
         # All hosts of a run on one slice, which GKE calls a pool of nodes.
         metadata['annotations'] = {
             'alpha.jobset.sigs.k8s.io/exclusive-topology':
@@ -55,7 +65,8 @@ def _head(name, count):
     return [f'{name}: {count} runs, each a Job; a level starts when the one '
             'before is complete.',
             f'Submit: kubectl apply -f {name}.yaml',
-            'Needs JobSet 0.8 or later in the cluster (dependsOn), and a claim '
+            'Needs JobSet 0.8 or later (dependsOn) and, for a TPU slice of '
+            'several hosts, Kubernetes 1.31 (successPolicy); and a claim '
             'that many pods may write to.',
             'A run that ended with exit code 3 or 4 (loss not finite, needs '
             'not done) says so in its log.',
@@ -72,12 +83,16 @@ def _failure_policy(resources):
 
 
 def _job(stem, title, names, command, resources):
+    shared = resources.is_slice_of_hosts
     script = levels.choose('RUN_INDEX', names) + _RUN.format(
+        serve=_SERVE if shared else '', tpu=' "--tpu=$TPU_HOSTS"' * shared,
         hand_on=levels.HAND_ON, wait=levels.WAIT_FOR_CHILD)
     rules = [pods.on_exit_codes('FailJob', 2)]
     if resources.hosts == 1:
         rules += [pods.on_exit_codes('Ignore', 143), pods.DISRUPTED]
     return {
+        **({'successPolicy': {'rules': [{'succeededIndexes': '0'}]}}
+           if shared else {}),
         'completionMode': 'Indexed', 'completions': resources.hosts,
         'parallelism': resources.hosts,
         # Hosts that share a run start again together, or not at all.
@@ -89,16 +104,21 @@ def _job(stem, title, names, command, resources):
 
 def _env(stem, title, resources):
     env = [_label('RUN_INDEX', 'jobset.sigs.k8s.io/job-index')]
-    if resources.hosts > 1 and not resources.tpu_accelerator:
-        hosts = [f'{stem}-{title}-$(RUN_INDEX)-{host}.{stem}:{_PORT}'
-                 for host in range(resources.hosts)]
-        config = json.dumps({'cluster': {'worker': hosts}, 'task': {
-            'type': 'worker', 'index': 'HOST'}})
-        env += [_label('HOST_INDEX',
-                       'batch.kubernetes.io/job-completion-index'),
-                {'name': 'TF_CONFIG', 'value': config.replace(
-                    '"HOST"', '$(HOST_INDEX)')}]
-    return env
+    if resources.hosts == 1:
+        return env
+    hosts = [f'{stem}-{title}-$(RUN_INDEX)-{host}.{stem}'
+             for host in range(resources.hosts)]
+    if resources.is_slice_of_hosts:
+        shared = {'name': 'TPU_HOSTS', 'value': ','.join(
+            f'grpc://{host}:{_TPU_PORT}' for host in hosts)}
+    else:
+        config = json.dumps({
+            'cluster': {'worker': [f'{host}:{_PORT}' for host in hosts]},
+            'task': {'type': 'worker', 'index': 'HOST'}})
+        shared = {'name': 'TF_CONFIG', 'value': config.replace(
+            '"HOST"', '$(HOST_INDEX)')}
+    return [*env, _label('HOST_INDEX',
+                         'batch.kubernetes.io/job-completion-index'), shared]
 
 
 def _label(name, label):

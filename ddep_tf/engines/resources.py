@@ -69,6 +69,11 @@ class Resources:
     tpu_topology: str = ''
 
     @property
+    def is_slice_of_hosts(self):
+        """Whether a run has a TPU slice that spans hosts."""
+        return bool(self.tpu_accelerator) and self.hosts > 1
+
+    @property
     def tpu_chips(self):
         """TPU chips of one host; 0 without a TPU."""
         if not self.tpu_accelerator:

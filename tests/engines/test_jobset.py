@@ -66,8 +66,8 @@ def test_the_api_takes_it(nodes, resources):
     for job in _jobs(jobset):
         kubernetes_validate.validate(
             {'apiVersion': 'batch/v1', 'kind': 'Job',
-             'metadata': {'name': 'x'}, 'spec': _spec(job)}, '1.29',
-            strict=True)
+             'metadata': {'name': 'x'}, 'spec': _spec(job)},
+            '1.31' if 'successPolicy' in _spec(job) else '1.29', strict=True)
 
 
 @pytest.mark.parametrize('name', ['exp', 'Exp_' + 'x' * 80])
@@ -147,9 +147,29 @@ def test_the_hosts_of_a_tpu_slice_share_its_chips(nodes):
     for job in _jobs(jobset):
         limits = _container(job)['resources']['limits']
         assert limits['google.com/tpu'] == 4 and _spec(job)['completions'] == 4
-        assert 'TF_CONFIG' not in _variables(job, 0, 0)
     with pytest.raises(errors.UserError, match='^--tpu_topology 4x4 '):
         _jobset(nodes, hosts=3, **SLICE)
+
+
+def test_the_first_host_of_a_tpu_slice_drives_all_of_them(nodes, stub):
+    job = _jobs(_jobset(nodes, hosts=4, **SLICE))[2]
+    assert _spec(job)['successPolicy'] == {'rules': [
+        {'succeededIndexes': '0'}]}
+    other = _variables(job, 1, 3)
+    assert 'TF_CONFIG' not in other
+    code, argv, err = stub.run(_words(job, other), **other)
+    assert code == 0 and argv == ['-m', 'ddep_tf.runtime.tpu_host'], err
+    # Two commands run at a time here; the pod's end is the server's too.
+    stub.program('python', '#!/bin/bash\n'
+                 'if [ "$1" = -m ]; then exec sleep 5 >/dev/null 2>&1; fi\n'
+                 'echo "$TPU_LOAD_LIBRARY" >&2\n'
+                 'printf "%s\\n" "${@: -2}" >&2\n')
+    first = _variables(job, 1, 0)
+    code, _, err = stub.run(_words(job, first), **first)
+    hosts = ','.join(f'grpc://exp-sweep-1-{host}.exp:8470'
+                     for host in range(4))
+    assert code == 0 and err.splitlines() == [
+        '0', '--only=segment-dep-n0.05-s0-lr1e-05', f'--tpu={hosts}']
 
 
 def test_what_cannot_be_kept_is_refused(nodes):

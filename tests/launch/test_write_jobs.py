@@ -40,6 +40,8 @@ def test_slurm_scripts_name_the_command_by_its_full_path(tmp_path):
     ('kubernetes', [], 'auto'), ('jobset', ['--hosts=2'], 'multi_worker'),
     ('jobset', ['--tpu_accelerator=tpu-v5-lite-podslice',
                 '--tpu_topology=2x4'], 'tpu'),
+    ('jobset', ['--tpu_accelerator=tpu-v5-lite-podslice', '--hosts=4',
+                '--tpu_topology=4x4'], 'tpu'),
     ('kubernetes', ['--strategy=mirrored'], 'mirrored')])
 def test_pods_run_the_command_of_the_image(tmp_path, engine, flags, strategy):
     code, out, err = _run(f'--engine={engine}', *POD, *flags,
@@ -67,7 +69,7 @@ def test_a_dry_run_prints_and_writes_nothing(tmp_path):
     (['--engine=kubernetes', '--claim=c', '--run_dir=/mnt/ddep/x'], '--image'),
     (['--engine=kubernetes', '--image=a', '--claim=c'], '--run_dir'),
     (['--engine=jobset', *POD, '--run_dir=/tmp/x'], '--run_dir=/mnt/ddep/tmp'),
-    (['--engine=jobset', *POD, '--hosts=2', '--tpu_accelerator=v',
+    (['--engine=jobset', *POD, '--hosts=3', '--tpu_accelerator=v',
       '--tpu_topology=4x4'], '--tpu_topology'),
     (['--hours=0'], '--hours'), (['--run_dir=50%'], '%'),
     (['--jobs_dir=/dev/null/x'], '--jobs_dir'),
