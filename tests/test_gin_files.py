@@ -4,10 +4,11 @@ Data sets and weights are small files of the real layouts.
 """
 
 import itertools
+import re
 
 import pytest
 
-from ddep_tf import configure, plan, specs
+from ddep_tf import configure, cost, plan, specs
 from ddep_tf.runtime import strategy, train
 
 import layouts
@@ -108,3 +109,23 @@ def test_every_experiment_is_planned(leaf):
     head = (configure.GIN_ROOT / 'experiments' / f'{leaf}.gin').read_text()
     assert f'--gin_file=experiments/{leaf}.gin' in head
     assert '# Expected: ' in head
+
+
+def test_the_heads_of_the_papers_experiments_say_what_they_cost():
+    """In one test, since runs of the same network are counted once."""
+    checked = 0
+    for leaf in _shipped('experiments'):
+        text = (configure.GIN_ROOT / 'experiments' / f'{leaf}.gin').read_text()
+        said = re.search(r'# Expected: ([\d,]+) runs?, ([\d,]+) PFLOPs, '
+                         r'([\d,]+) GB, ([\d,]+) hours', text)
+        if not said:  # A small one, whose time was measured.
+            continue
+        graph = plan.Plan(*configure.load_experiment(
+            [f'experiments/{leaf}.gin'])[:2], 'runs', 'data')
+        runs = [p.run for p in graph.runs.values() if not p.reuses]
+        flops = sum(cost.count(run).run_flops for run in runs)
+        found = (len(runs), flops / 1e15, sum(map(cost.disk, runs)) / 1e9,
+                 cost.device_hours(flops, 'tpu_v4', 0.4))
+        assert said.groups() == tuple(f'{number:,.0f}' for number in found)
+        checked += 1
+    assert checked == 15
