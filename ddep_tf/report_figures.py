@@ -110,7 +110,7 @@ def _over_variants(experiment):
         _variant_ticks(axes, places, values, numeric)
         axes.set_xlabel(experiment.axis or 'variant')
         axes.set_ylabel('test mIoU (points, 0 to 100)')
-        axes.set_title(f'{_count(labels, "labelled image")}; mean over seeds, '
+        axes.set_title(f'{_count(labels, "labelled image")}\nMean over seeds; '
                        'bars: one standard deviation', fontsize=9)
         _finish(axes)
         axes.legend(frameon=False)

@@ -70,15 +70,27 @@ def class_rows(experiment):
 
 
 def grid_rows(experiment):
-    columns = [('Labelled images', lambda r: str(r.labels)),
-               *_variant_column(experiment), ('Arm', lambda r: r.arm),
-               ('Learning rate', lambda r: f'{r.learning_rate:g}'),
-               ('Weight decay', lambda r: f'{r.weight_decay:g}'),
-               ('Val mIoU', lambda r: _points(100 * r.val)),
-               ('Chosen', lambda r: 'yes' if r.chosen else '')]
-    return [[head for head, _ in columns], *(
-        [cell(run) for _, cell in columns]
-        for runs in report_stats.grids(experiment).values() for run in runs)]
+    """Val mIoU over weight decay (rows) and learning rate (columns)."""
+    grids = report_stats.grids(experiment).values()
+    rates = sorted({run.learning_rate for runs in grids for run in runs})
+    variant = _variant_column(experiment)
+    rows = [['Labelled images', *(head for head, _ in variant), 'Arm',
+             'Weight decay', *(f'Learning rate {rate:g}' for rate in rates)]]
+    for runs in grids:
+        for decay in sorted({run.weight_decay for run in runs}):
+            row = {run.learning_rate: run for run in runs
+                   if run.weight_decay == decay}
+            rows.append([
+                str(runs[0].labels), *(cell(runs[0]) for _, cell in variant),
+                runs[0].arm, f'{decay:g}',
+                *(_grid_cell(row.get(rate)) for rate in rates)])
+    return rows
+
+
+def _grid_cell(run):
+    if run is None:
+        return BLANK
+    return _points(100 * run.val) + (' (chosen)' if run.chosen else '')
 
 
 def _variant_column(experiment):
@@ -159,7 +171,8 @@ def grid_sentence(experiment):
     return ('For each arm (and variant), the learning rate and weight decay '
             'of the fine-tuning with the best mIoU on ' + on + ', at the '
             f'first seed, were chosen from the same grid, {where}, and kept '
-            'for all seeds. The test split took no part in it.')
+            'for all seeds. The test split took no part in it. The table has '
+            'the mIoU on the images that were chosen on, in points.')
 
 
 def failed_rows(experiment):

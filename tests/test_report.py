@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from ddep_tf import errors, report
+from ddep_tf import errors, report, report_read, report_tables
 
 ARMS = ('scratch', 'supervised', 'ddep', 'dep')
 COUNTS = (10, 40)
@@ -243,6 +243,21 @@ def test_two_chosen_runs_of_a_seed_are_refused(exp_dir):
     _edit_runs(exp_dir, lambda row: {**row, 'chosen': 1, 'test': 0.3})
     with pytest.raises(errors.UserError, match='two chosen runs'):
         report.write_report(exp_dir)
+
+
+def test_the_grid_is_a_matrix_of_the_sweeps_runs(tmp_path):
+    folder = make_experiment(tmp_path / 'grid')
+    read = report_read.read_experiment(folder)
+    head, *rows = report_tables.grid_rows(read)
+    assert head == ['Labelled images', 'Arm', 'Weight decay',
+                    *(f'Learning rate {rate:g}' for rate in RATES)]
+    sweeps = {(str(run.labels), run.arm, run.learning_rate): run
+              for run in read.runs if run.role == 'sweep'}
+    assert len(rows) == len(COUNTS) * len(ARMS)
+    for labels, arm, decay, *cells in rows:
+        runs = [sweeps[labels, arm, rate] for rate in RATES]
+        assert decay == '0' and cells == [
+            f'{100 * run.val:.1f}' + ' (chosen)' * run.chosen for run in runs]
 
 
 def test_markdown_holds_the_rounded_numbers(exp_dir):

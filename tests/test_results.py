@@ -1,4 +1,4 @@
-"""Every README.md of results/ is what its files generate."""
+"""The README.md of an experiment in results/ is what its files generate."""
 
 import pathlib
 
@@ -10,7 +10,7 @@ RESULTS = pathlib.Path(__file__).resolve().parent.parent / 'results'
 
 
 @pytest.mark.parametrize('name', sorted(
-    path.name for path in RESULTS.iterdir() if path.is_dir()))
+    path.parent.name for path in RESULTS.glob('*/experiment.json')))
 def test_readme_is_generated_from_what_stands_beside_it(name):
     folder = RESULTS / name
     assert (folder / 'README.md').read_text(
