@@ -19,6 +19,7 @@ def is_count(value):
 
 
 def require(value, allowed, name):
+    """UserError unless `value` is one of `allowed`; `name` is the field's."""
     if value not in allowed:
         raise errors.UserError(
             f'{name} must be one of {", ".join(map(str, allowed))}, '
@@ -26,6 +27,7 @@ def require(value, allowed, name):
 
 
 def positive(value, name, zero=False):
+    """UserError unless `value` is above 0, or 0 where `zero` allows it."""
     if not value > 0 and not (zero and value == 0):
         raise errors.UserError(
             f'{name} must be {"at least" if zero else "above"} 0, got {value}')

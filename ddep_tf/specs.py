@@ -34,7 +34,7 @@ class Arm:
     train_encoder: bool = False
 
 
-# The paper's Random init, Supervised, DeP, DeP after supervised, and DDeP [S].
+# No pretraining; a supervised encoder; DeP; DeP after it; DDeP [A].
 ARMS = {
     'scratch': Arm(),
     'supervised': Arm(supervised=True),
@@ -44,8 +44,8 @@ ARMS = {
 }
 
 
-def check_size(size, name, stride=STRIDE):
-    """Returns `size` as two ints. UserError unless multiples of `stride`."""
+def check_size(size, name):
+    """Returns `size` as two ints. UserError unless multiples of STRIDE."""
     try:
         height, width = size
     except (TypeError, ValueError):
@@ -54,9 +54,9 @@ def check_size(size, name, stride=STRIDE):
         raise errors.UserError(f'{name} must be (height, width) in whole '
                                f'pixels, got {size!r}')
     height, width = int(height), int(width)
-    if min(height, width) <= 0 or height % stride or width % stride:
+    if min(height, width) <= 0 or height % STRIDE or width % STRIDE:
         raise errors.UserError(
-            f'{name} must be positive multiples of {stride}, '
+            f'{name} must be positive multiples of {STRIDE}, '
             f'got {height} x {width}')
     return height, width
 
