@@ -37,14 +37,9 @@ def check_pair(image, mask):
     Raises:
       UserError: naming the file.
     """
-    size, _, orientation = _header(image)
-    if orientation != 1:
-        raise errors.UserError(
-            f'the image {image} is to be turned when shown (EXIF orientation '
-            f'{orientation}), so its mask may fit the turned or the stored '
-            'pixels: save it upright (PIL.ImageOps.exif_transpose) where the '
-            'mask was drawn on the upright view, else take the tag away')
-    mask_size, mode, _ = _header(mask, image=False)
+    size = check_image(image)
+    check_upright(image, image)
+    mask_size, mode = _header(mask, image=False)
     if mode not in _MASK_MODES:
         raise errors.UserError(
             f'the mask {mask} is in {mode} colours: it must hold class '
@@ -54,6 +49,29 @@ def check_pair(image, mask):
             f'the mask {mask} has {mask_size[0]} x {mask_size[1]} pixels, '
             f'its image {image} {size[0]} x {size[1]}: they must agree')
     return mode == 'L'
+
+
+def check_upright(picture, name):
+    """Refuses an image with a mask that is to be turned when shown.
+
+    Args:
+      picture: path, or a file that holds the image.
+      name: for the message.
+
+    Raises:
+      UserError: naming the image, also where it cannot be opened.
+    """
+    try:
+        with PIL.Image.open(picture) as opened:
+            orientation = opened.getexif().get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise unreadable(name, error) from None
+    if orientation != 1:
+        raise errors.UserError(
+            f'the image {name} is to be turned when shown (EXIF orientation '
+            f'{orientation}), so its mask may fit the turned or the stored '
+            'pixels: save it upright (PIL.ImageOps.exif_transpose) where the '
+            'mask was drawn on the upright view, else take the tag away')
 
 
 def read_mask(path):
@@ -79,11 +97,10 @@ def unreadable(path, error):
 
 
 def _header(path, image=True):
-    """Returns (width, height), PIL's mode, EXIF orientation."""
+    """Returns (width, height) and PIL's mode."""
     try:
         with open(path, 'rb') as file, PIL.Image.open(file) as picture:
-            found = picture.size, picture.mode, picture.getexif().get(
-                _ORIENTATION, 1)
+            found = picture.size, picture.mode
             file.seek(_PNG_DEPTH)
             wide = picture.format == 'PNG' and file.read(1) == b'\x10'
     except (OSError, SyntaxError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 import abc
 import copy
+import io
 import os
 
 import numpy as np
@@ -11,6 +12,7 @@ from ddep_tf import errors
 from ddep_tf import specs
 from ddep_tf.data import decoding
 from ddep_tf.data import labels
+from ddep_tf.data import picture_files
 
 _IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.gif')
 
@@ -148,6 +150,7 @@ class Source(abc.ABC):
             try:
                 self._check_record(record)
                 example = self.decode(record)
+                self._check_upright(record, position)
                 found = inspect(example) if inspect else ''
                 if found:
                     yield f'{self._title(record, position)}{found}'
@@ -162,6 +165,13 @@ class Source(abc.ABC):
 
     def _check_record(self, record):
         """UserError for what `decode` would say less well."""
+
+    def _check_upright(self, record, position):
+        """UserError where a mask may not fit its image's stored pixels."""
+        if self.stage == 'segment':
+            picture_files.check_upright(
+                io.BytesIO(record['image'].numpy()),
+                f'{self._name(position)}({self.where})')
 
     def _title(self, record, position):
         """What a message on an example begins with."""

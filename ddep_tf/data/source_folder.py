@@ -229,6 +229,9 @@ class FolderSource(source_base.Source):
         return str(picture_files.unreadable(
             record['image'].numpy().decode(), error.message.splitlines()[0]))
 
+    def _check_upright(self, record, position):
+        """Done as the folder was listed."""
+
     def _check_record(self, record):
         if self.stage != 'segment':
             return

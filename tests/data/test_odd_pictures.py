@@ -116,8 +116,15 @@ def test_a_turned_photo_with_a_mask_is_refused(tmp_path, value):
     sources.open_source(spec, 'train', tmp_path, 'denoise').check()
 
 
-def test_an_upright_tag_is_no_matter(tmp_path):
-    folder(tmp_path, 'phone.jpg', photo(), **_oriented(1))().check()
+def test_a_turned_photo_in_records_is_refused(tmp_path):
+    with pytest.raises(errors.UserError, match='orientation 6') as caught:
+        tfds(tmp_path, 'phone.jpg', photo(), **_oriented(6))().check()
+    assert "'phone'" in str(caught.value)
+
+
+@pytest.mark.parametrize('make', [folder, tfds])
+def test_an_upright_tag_is_no_matter(tmp_path, make):
+    make(tmp_path, 'phone.jpg', photo(), **_oriented(1))().check()
 
 
 def test_an_image_without_a_valid_pixel(tmp_path):

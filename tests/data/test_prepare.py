@@ -88,6 +88,19 @@ def test_ade20k_is_that_of_the_folder(tmp_path):
                 np.testing.assert_array_equal(built[name][key], example[key])
 
 
+def test_a_turned_photo_is_not_built(tmp_path):
+    """180 degrees: its size would not give it away."""
+    layouts.ade20k_folder(tmp_path)
+    path = sorted(tmp_path.rglob('images/training/*.jpg'))[0]
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(path) as photo:
+        photo.save(path, exif=exif)
+    with pytest.raises(errors.UserError, match='orientation 3') as caught:
+        build('ade20k', tmp_path)
+    assert path.name in str(caught.value)
+
+
 def test_imagenet21k_is_mixed_and_needs_no_scan(tmp_path, monkeypatch):
     raw_sets.imagenet21k(tmp_path, synsets=4, count=6)
     build('imagenet21k', tmp_path, shard_examples=24)
