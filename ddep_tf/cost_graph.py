@@ -16,7 +16,6 @@ import math
 import keras
 import tensorflow as tf
 
-from ddep_tf import specs
 from ddep_tf.runtime import build
 
 _CALLS = ('PartitionedCall', 'StatefulPartitionedCall')

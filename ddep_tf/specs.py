@@ -111,7 +111,8 @@ class DatasetSpec(spec_base.Spec):
         super().__post_init__()
         spec_base.require(self.source, SOURCES, 'DatasetSpec.source')
         spec_base.positive(self.scale, 'DatasetSpec.scale')
-        spec_base.positive(self.short_side, 'DatasetSpec.short_side', zero=True)
+        spec_base.positive(
+            self.short_side, 'DatasetSpec.short_side', zero=True)
         spec_base.positive(self.limit, 'DatasetSpec.limit', zero=True)
         low, high = self.random_scale
         if not 0 < low <= high:
@@ -143,8 +144,8 @@ class EncoderSpec(spec_base.Spec):
         if not 0 <= self.dropout < 1:
             raise errors.UserError('EncoderSpec.dropout must lie in [0, 1), '
                                    f'got {self.dropout}')
-        spec_base.positive(self.representation_size, 'EncoderSpec.representation_size',
-                  zero=True)
+        spec_base.positive(
+            self.representation_size, 'EncoderSpec.representation_size', zero=True)
         if self.representation_size and self.name == 'efficientnet_lite0':
             raise errors.UserError(
                 f'EncoderSpec.representation_size: {self.name} has its own '
@@ -173,7 +174,8 @@ class DecoderSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        spec_base.positive(self.width_multiplier, 'DecoderSpec.width_multiplier')
+        spec_base.positive(
+            self.width_multiplier, 'DecoderSpec.width_multiplier')
         spec_base.require(self.norm, ('group', 'batch'), 'DecoderSpec.norm')
         if len(self.block_channels) != 4:
             raise errors.UserError('DecoderSpec.block_channels must name four '
@@ -208,7 +210,8 @@ class NoiseSpec(spec_base.Spec):
         super().__post_init__()
         spec_base.require(self.kind, ('scaled', 'simple'), 'NoiseSpec.kind')
         spec_base.require(self.target, ('noise', 'image'), 'NoiseSpec.target')
-        spec_base.require(self.level, ('fixed', 'uniform', 'cosine'), 'NoiseSpec.level')
+        spec_base.require(
+            self.level, ('fixed', 'uniform', 'cosine'), 'NoiseSpec.level')
         if not 0 <= self.stddev < float('inf'):
             raise errors.UserError('NoiseSpec.stddev must be finite and at '
                                    f'least 0, got {self.stddev}')
@@ -241,11 +244,14 @@ class OptimizerSpec(spec_base.Spec):
     def __post_init__(self):
         super().__post_init__()
         spec_base.positive(self.learning_rate, 'OptimizerSpec.learning_rate')
-        spec_base.positive(self.encoder_factor, 'OptimizerSpec.encoder_factor', True)
-        spec_base.positive(self.warmup_steps, 'OptimizerSpec.warmup_steps', True)
-        spec_base.positive(self.weight_decay, 'OptimizerSpec.weight_decay', True)
-        spec_base.require(self.schedule, ('cosine', 'constant'),
-                 'OptimizerSpec.schedule')
+        spec_base.positive(
+            self.encoder_factor, 'OptimizerSpec.encoder_factor', True)
+        spec_base.positive(
+            self.warmup_steps, 'OptimizerSpec.warmup_steps', True)
+        spec_base.positive(
+            self.weight_decay, 'OptimizerSpec.weight_decay', True)
+        spec_base.require(
+            self.schedule, ('cosine', 'constant'), 'OptimizerSpec.schedule')
         spec_base.require(self.weight_decay_form, ('coupled', 'decoupled'),
                  'OptimizerSpec.weight_decay_form')
 
@@ -363,7 +369,8 @@ class RunSpec(spec_base.Spec):
             raise errors.UserError('RunSpec.holdout must lie in [0, 1), got '
                                    f'{self.holdout}')
         for name in ('label_count', 'eval_every', 'checkpoint_every', 'seed'):
-            spec_base.positive(getattr(self, name), f'RunSpec.{name}', zero=True)
+            spec_base.positive(
+                getattr(self, name), f'RunSpec.{name}', zero=True)
         for name in ('log_every', 'keep'):
             spec_base.positive(getattr(self, name), f'RunSpec.{name}')
 
@@ -438,7 +445,8 @@ class ExperimentSpec(spec_base.Spec):
                     'ExperimentSpec.variants must be names of letters, digits '
                     f'and _, got {variant!r}')
         for variant in self.run_variants:
-            spec_base.require(variant, self.variants, 'ExperimentSpec.run_variants')
+            spec_base.require(
+                variant, self.variants, 'ExperimentSpec.run_variants')
         if not self.seeds:
             raise errors.UserError('ExperimentSpec.seeds is empty')
         if not self.arms and self.encoder_weights:
@@ -471,8 +479,8 @@ class ExperimentSpec(spec_base.Spec):
                 'ExperimentSpec.label_runs must name a number of runs for '
                 f'each of the {len(self.settings)} label settings, each at '
                 f'most the {len(self.seeds)} seeds, got {self.label_runs}')
-        spec_base.positive(self.pretraining_runs, 'ExperimentSpec.pretraining_runs',
-                  zero=True)
+        spec_base.positive(
+            self.pretraining_runs, 'ExperimentSpec.pretraining_runs', zero=True)
         if self.sweep_at and self.sweep_at not in self.settings:
             raise errors.UserError(
                 f'ExperimentSpec.sweep_at is {self.sweep_at:g}, which is none '

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from ddep_tf import configure, errors, experiment, plan, report, specs
+from ddep_tf import configure, errors, experiment, plan, report
 from ddep_tf.runtime import folder
 
 GIN = ['experiments/demo_shapes.gin']
