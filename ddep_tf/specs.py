@@ -144,8 +144,8 @@ class EncoderSpec(spec_base.Spec):
         if not 0 <= self.dropout < 1:
             raise errors.UserError('EncoderSpec.dropout must lie in [0, 1), '
                                    f'got {self.dropout}')
-        spec_base.positive(
-            self.representation_size, 'EncoderSpec.representation_size', zero=True)
+        spec_base.positive(self.representation_size,
+                           'EncoderSpec.representation_size', zero=True)
         if self.representation_size and self.name == 'efficientnet_lite0':
             raise errors.UserError(
                 f'EncoderSpec.representation_size: {self.name} has its own '
@@ -253,7 +253,7 @@ class OptimizerSpec(spec_base.Spec):
         spec_base.require(
             self.schedule, ('cosine', 'constant'), 'OptimizerSpec.schedule')
         spec_base.require(self.weight_decay_form, ('coupled', 'decoupled'),
-                 'OptimizerSpec.weight_decay_form')
+                          'OptimizerSpec.weight_decay_form')
 
 
 @dataclasses.dataclass(frozen=True)
