@@ -1,6 +1,7 @@
 """What an experiment will run and cost, as text, before it is started."""
 
 from ddep_tf import cost, plan
+from ddep_tf.data import fractions, guides
 
 _HEAD = ('run', 'labels', 'steps', 'images', 'crop', 'PFLOPs', 'disk (GB)',
          'device hours')
@@ -45,16 +46,30 @@ def _numbers(planned, chip, utilisation):
 
 def _row(planned, numbers):
     run = planned.run
-    setting = '' if planned.setting is None else f'{planned.setting:g}'
-    if isinstance(planned.setting, float):
-        setting = f'{100 * planned.setting:.3g} %'
+    labels = _labels(planned)
     if planned.reuses:
-        return (planned.name, setting, 'the best of its sweep, tested',
+        return (planned.name, labels, 'the best of its sweep, tested',
                 *[''] * 5)
-    return (planned.name, setting, f'{run.steps:,}',
+    return (planned.name, labels, f'{run.steps:,}',
             f'{run.steps * run.global_batch_size:,}',
             f'{run.crop_size[0]} x {run.crop_size[1]}',
             *map(_number, numbers))
+
+
+def _labels(planned):
+    """'99 (3.33 %)' where the official number of images is known."""
+    if planned.setting is None:
+        return ''
+    if isinstance(planned.setting, int):
+        return f'{planned.setting:,}'
+    data = planned.run.data[0]
+    guide = guides.GUIDES.get(data.name)
+    counts = guide.counts.get(data.train_split) if guide else None
+    percent = f'{100 * planned.setting:.3g} %'
+    if not counts:
+        return percent
+    total = min(data.limit or counts[0], counts[0])
+    return f'{fractions.subset_size(planned.setting, total):,} ({percent})'
 
 
 def _number(value):
@@ -72,7 +87,7 @@ def _aligned(rows):
 
 
 def _notes(graph, chip, utilisation):
-    lines = [f'images: seen in training. PFLOPs: 1e15 operations of the '
+    lines = [f'labels: of the official sets. images: seen in training. PFLOPs: 1e15 operations of the '
              'training, a multiply-add being 2; evaluation is not counted. '
              f'Device hours: of one {chip} at {100 * utilisation:g} % of its '
              'peak. Disk: of the run folder at its end.']

@@ -22,7 +22,7 @@ DOORS = {
     # Counts what the graph of a run's own train step computes.
     'cost': {'cost_graph'},
     'cost_graph': {'runtime', 'objectives', 'models'},
-    'describe': {'plan', 'cost'},
+    'describe': {'plan', 'cost', 'data'},
     # Reads and writes files of weights: of the models their .npz alone.
     'export': {'models', 'runtime'},
     'report': set(), 'engines': {'plan'},

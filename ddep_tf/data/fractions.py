@@ -37,13 +37,30 @@ def label_subset(example_ids, fraction=None, seed=0, count=None):
         raise errors.UserError('label_subset: give exactly one of fraction '
                                f'and count, got {fraction!r} and {count!r}')
     if count is None:
-        count = _count(fraction, len(ids))
+        count = subset_size(fraction, len(ids))
     elif not isinstance(count, numbers.Integral) or (
             not 1 <= count <= len(ids)):
         raise errors.UserError('label_subset: count must be a whole number '
                                f'from 1 to {len(ids)}, got {count!r}')
     ranked = sorted(ids, key=lambda i: (_digest(f'{seed}:{i}'), i))
     return sorted(ranked[:int(count)])
+
+
+def subset_size(fraction, total):
+    """Returns how many of `total` examples a fraction is, rounded half up.
+
+    Raises:
+      UserError: it is outside (0, 1], or leaves none.
+    """
+    if not isinstance(fraction, numbers.Real) or not 0 < fraction <= 1:
+        raise errors.UserError('label_subset: fraction must lie in (0, 1], '
+                               f'got {fraction!r}')
+    count = math.floor(float(fraction) * total + 0.5)
+    if not count:
+        raise errors.UserError(
+            f'label_subset: fraction {fraction} of {total} examples leaves '
+            'none: raise the fraction, or give a count')
+    return count
 
 
 def manifest(ids):
@@ -61,15 +78,3 @@ def manifest(ids):
 
 def _digest(text):
     return hashlib.sha256(text.encode('utf-8')).hexdigest()
-
-
-def _count(fraction, total):
-    if not isinstance(fraction, numbers.Real) or not 0 < fraction <= 1:
-        raise errors.UserError('label_subset: fraction must lie in (0, 1], '
-                               f'got {fraction!r}')
-    count = math.floor(float(fraction) * total + 0.5)
-    if not count:
-        raise errors.UserError(
-            f'label_subset: fraction {fraction} of {total} examples leaves '
-            'none: raise the fraction, or give a count')
-    return count
