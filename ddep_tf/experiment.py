@@ -1,6 +1,7 @@
 """Runs a plan: skips what is done, resumes what was cut off."""
 
 import dataclasses
+import gc
 import json
 import pathlib
 import signal
@@ -238,6 +239,7 @@ def in_process(operative, data_dir, strategy):
     def do(planned, actual, run_dir, test):
         del planned
         train.train(actual.run, operative, run_dir, data_dir, strategy, test)
+        gc.collect()  # A network refers to itself: it would stay for long.
     return do
 
 
