@@ -128,8 +128,7 @@ def _write_metadata(name, folder, features, plans, names):
 
 def _record(features, example, read_mask):
     mask = read_mask(example)
-    width, height = picture_files.check_image(example.image)
-    picture_files.check_upright(example.image, example.image)
+    width, height = picture_files.check_image(example.image, has_mask=True)
     if mask.shape != (height, width):
         raise errors.UserError(
             f'the mask {example.mask} has {mask.shape[1]} x {mask.shape[0]} '

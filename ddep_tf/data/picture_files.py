@@ -9,12 +9,18 @@ from ddep_tf import errors
 _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 _ORIENTATION = 0x0112  # The EXIF tag; 1 is upright.
 _PNG_DEPTH = 24  # The byte of a PNG that holds the bits a channel.
+# What PIL raises for a file that is truncated or no picture.
+BROKEN = (OSError, SyntaxError, ValueError)
 
 
-def check_image(path):
+def check_image(path, has_mask=False):
     """Refuses an image of 16 bits a channel, or that cannot be opened.
 
     Grey, palette, transparent and CMYK ones are read as their RGB colours.
+
+    Args:
+      path: of the image.
+      has_mask: whether one that is to be turned when shown is refused too.
 
     Returns:
       (width, height).
@@ -22,7 +28,10 @@ def check_image(path):
     Raises:
       UserError: naming the file.
     """
-    return _header(path)[0]
+    size, _, turn = _header(path)
+    if has_mask and turn != 1:
+        raise turned(path, turn)
+    return size
 
 
 def check_pair(image, mask):
@@ -37,9 +46,8 @@ def check_pair(image, mask):
     Raises:
       UserError: naming the file.
     """
-    size = check_image(image)
-    check_upright(image, image)
-    mask_size, mode = _header(mask, image=False)
+    size = check_image(image, has_mask=True)
+    mask_size, mode, _ = _header(mask, image=False)
     if mode not in _MASK_MODES:
         raise errors.UserError(
             f'the mask {mask} is in {mode} colours: it must hold class '
@@ -51,29 +59,6 @@ def check_pair(image, mask):
     return mode == 'L'
 
 
-def check_upright(picture, name):
-    """Refuses an image with a mask that is to be turned when shown.
-
-    Args:
-      picture: path, or a file that holds the image.
-      name: for the message.
-
-    Raises:
-      UserError: naming the image, also where it cannot be opened.
-    """
-    try:
-        with PIL.Image.open(picture) as opened:
-            orientation = opened.getexif().get(_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise unreadable(name, error) from None
-    if orientation != 1:
-        raise errors.UserError(
-            f'the image {name} is to be turned when shown (EXIF orientation '
-            f'{orientation}), so its mask may fit the turned or the stored '
-            'pixels: save it upright (PIL.ImageOps.exif_transpose) where the '
-            'mask was drawn on the upright view, else take the tag away')
-
-
 def read_mask(path):
     """Returns the ids of a mask, [H, W] uint8; of a palette its indices.
 
@@ -83,7 +68,7 @@ def read_mask(path):
     try:
         with PIL.Image.open(path) as picture:
             ids = np.asarray(picture)
-    except (OSError, SyntaxError, ValueError) as error:
+    except BROKEN as error:
         raise unreadable(path, error) from None
     if ids.max(initial=0) > 255 or ids.min(initial=0) < 0:
         raise errors.UserError(f'the mask {path} holds ids outside 0 to 255')
@@ -96,14 +81,28 @@ def unreadable(path, error):
                             f'or no picture ({error}): replace it')
 
 
+def turned(name, turn):
+    """Returns the UserError of an image whose EXIF orientation is not 1."""
+    return errors.UserError(
+        f'the image {name} is to be turned when shown (EXIF orientation '
+        f'{turn}), so its mask may fit the turned or the stored '
+        'pixels: save it upright (PIL.ImageOps.exif_transpose) where the '
+        'mask was drawn on the upright view, else take the tag away')
+
+
+def orientation(picture):
+    """Returns the EXIF orientation of an open PIL image; 1 is upright."""
+    return picture.getexif().get(_ORIENTATION, 1)
+
+
 def _header(path, image=True):
-    """Returns (width, height) and PIL's mode."""
+    """Returns (width, height), PIL's mode, EXIF orientation."""
     try:
         with open(path, 'rb') as file, PIL.Image.open(file) as picture:
-            found = picture.size, picture.mode
+            found = picture.size, picture.mode, orientation(picture)
             file.seek(_PNG_DEPTH)
             wide = picture.format == 'PNG' and file.read(1) == b'\x10'
-    except (OSError, SyntaxError, ValueError) as error:
+    except BROKEN as error:
         raise unreadable(path, error) from None
     if image and wide:
         raise errors.UserError(f'the image {path} has 16 bits a channel: save '

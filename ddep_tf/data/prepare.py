@@ -129,8 +129,8 @@ def _require_count(name, what, found, counts):
 
 def _other_count(name, what, found, counts):
     return (f'{name}: has {found:,} {what}, not '
-            f'{" or ".join(f"{n:,}" for n in counts)}: unpack the archives '
-            'again, or give --nocount_check')
+            f'{" or ".join(f"{n:,}" for n in counts)}: unpack the '
+            'archives again, or give --nocount_check')
 
 
 def _build_with_tfds(name, data_dir, manual_dir):

@@ -6,6 +6,7 @@ import io
 import os
 
 import numpy as np
+import PIL.Image
 import tensorflow as tf
 
 from ddep_tf import errors
@@ -168,10 +169,19 @@ class Source(abc.ABC):
 
     def _check_upright(self, record, position):
         """UserError where a mask may not fit its image's stored pixels."""
-        if self.stage == 'segment':
-            picture_files.check_upright(
-                io.BytesIO(record['image'].numpy()),
-                f'{self._name(position)}({self.where})')
+        if self.stage != 'segment':
+            return
+        # The name is looked up for what is refused alone: `ids` is a pass
+        # over the records, and a copy each time.
+        try:
+            with PIL.Image.open(io.BytesIO(record['image'].numpy())) as image:
+                turn = picture_files.orientation(image)
+        except picture_files.BROKEN as error:
+            raise picture_files.unreadable(
+                f'{self._name(position)}({self.where})', error) from None
+        if turn != 1:
+            raise picture_files.turned(
+                f'{self._name(position)}({self.where})', turn)
 
     def _title(self, record, position):
         """What a message on an example begins with."""
