@@ -87,7 +87,8 @@ def _aligned(rows):
 
 
 def _notes(graph, chip, utilisation):
-    lines = [f'labels: of the official sets. images: seen in training. PFLOPs: 1e15 operations of the '
+    lines = ['labels: of the official sets. images: seen in training. '
+             'PFLOPs: 1e15 operations of the '
              'training, a multiply-add being 2; evaluation is not counted. '
              f'Device hours: of one {chip} at {100 * utilisation:g} % of its '
              'peak. Disk: of the run folder at its end.']
