@@ -11,15 +11,21 @@ ROOT = pathlib.Path(__file__).parent
 PACKAGES = [
     'ddep_tf',
     'ddep_tf.data',
-    'ddep_tf.engines',
+    'ddep_tf.data.prepare',
+    'ddep_tf.data.sources',
+    'ddep_tf.evaluation',
+    'ddep_tf.experiments',
+    'ddep_tf.jobs',
     'ddep_tf.models',
     'ddep_tf.objectives',
+    'ddep_tf.reports',
     'ddep_tf.runtime',
+    'ddep_tf.training',
 ]
 
-# The launchers read `gin/` from the checkout; a wheel holds the same files as
-# data of the package, under `ddep_tf/gin/`.
-GIN_PACKAGE = 'ddep_tf.gin_files'
+# What a checkout has beside the package, a wheel holds inside of it:
+# `python -m ddep_tf.launch.NAME` is `python launch/NAME.py`.
+MAPPED = {'ddep_tf.gin_files': 'gin', 'ddep_tf.launch': 'launch'}
 
 setuptools.setup(
     name='ddep_tf',
@@ -30,9 +36,9 @@ setuptools.setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.11,<3.12',
-    packages=PACKAGES + [GIN_PACKAGE],
-    package_dir={GIN_PACKAGE: 'gin'},
-    package_data={GIN_PACKAGE: ['*.gin', '*/*.gin']},
+    packages=[*PACKAGES, *MAPPED],
+    package_dir=MAPPED,
+    package_data={'ddep_tf.gin_files': ['*.gin', '*/*.gin']},
     install_requires=[
         'absl-py>=2.1',                   # Flags and entry points of launch/.
         'gin-config==0.5.*',              # Configuration.

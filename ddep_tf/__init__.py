@@ -13,10 +13,10 @@ _HOMES = {
     'build_segmenter': 'ddep_tf.models.segmenter',
     'load_vit_npz': 'ddep_tf.models.weights',
     'corrupt': 'ddep_tf.objectives.noise',
-    'confusion_matrix': 'ddep_tf.metrics',
-    'iou_per_class': 'ddep_tf.metrics',
-    'mean_iou': 'ddep_tf.metrics',
-    'label_subset': 'ddep_tf.data.fractions',
+    'confusion_matrix': 'ddep_tf.evaluation.metrics',
+    'iou_per_class': 'ddep_tf.evaluation.metrics',
+    'mean_iou': 'ddep_tf.evaluation.metrics',
+    'label_subset': 'ddep_tf.data.subsets',
     'map_labels': 'ddep_tf.data.labels',
 }
 

@@ -13,9 +13,9 @@ import dataclasses
 import os
 import pathlib
 
+from ddep_tf import errors, specs
+from ddep_tf.experiments import plan
 import gin
-
-from ddep_tf import errors, plan, specs
 
 GIN_ROOT = pathlib.Path(__file__).resolve().parent.parent / 'gin'
 PACKAGED_GIN = pathlib.Path(__file__).resolve().parent / 'gin_files'

@@ -9,8 +9,7 @@ and not verified, [O] our own choice.
 import dataclasses
 import numbers
 
-from ddep_tf import errors
-from ddep_tf import spec_base
+from ddep_tf import errors, spec_base
 
 STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes')

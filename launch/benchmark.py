@@ -20,7 +20,8 @@ import tempfile
 import time
 
 from absl import flags
-import cli
+
+from ddep_tf import cli, files
 
 flags.DEFINE_multi_string('gin_file', [], 'The data set.')
 flags.DEFINE_multi_string('gin_param', [], 'Bound in every command.')
@@ -143,11 +144,11 @@ def _step_seconds(run_dir):
 
 def _write(chain, folder):
     """Writes commands.csv and README.md."""
-    from ddep_tf.runtime import folder as folders
+    from ddep_tf.runtime import run_folder as folders
     folder.mkdir(parents=True, exist_ok=True)
     lines = [_COLUMNS, *(tuple(row[c] for c in _COLUMNS)
                          for row in chain.rows)]
-    folders.write_atomic(folder / 'commands.csv', ''.join(
+    files.write_text(folder / 'commands.csv', ''.join(
         ','.join(f'"{cell}"' if ',' in str(cell) else str(cell)
                  for cell in line) + '\n' for line in lines))
     steps = {name: _step_seconds(chain.where / name)
@@ -155,7 +156,7 @@ def _write(chain, folder):
     rows = ['| command | seconds | peak memory (GiB) |', '|---|---:|---:|',
             *(f'| {row["what"]} | {row["seconds"]} | {row["peak_gib"]} |'
               for row in chain.rows)]
-    folders.write_atomic(folder / 'README.md', '\n'.join([
+    files.write_text(folder / 'README.md', '\n'.join([
         '# The chain on the real network',
         '', '<!-- Written by launch/benchmark.py: do not edit. -->', '',
         f'R50+ViT-B/16, decoder 1x, crops of 224 x 224, {FLAGS.steps} steps of '

@@ -8,7 +8,8 @@ EvalSpec.flip, scales, tile, overlap, batch_size, single_scale.
 """
 
 from absl import flags
-import cli
+
+from ddep_tf import cli
 
 cli.define_config_flags()
 cli.define_device_flags()
@@ -27,7 +28,7 @@ def main():
               f'{run.evaluation}')
         return
     strategy = cli.start_tensorflow()
-    from ddep_tf import predict
+    from ddep_tf.evaluation import predict
     predict.evaluate_run(FLAGS.run_dir, run, FLAGS.data_dir, FLAGS.split,
                          strategy, FLAGS.output, FLAGS.save_label_ids)
 

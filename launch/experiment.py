@@ -12,7 +12,8 @@ import re
 import sys
 
 from absl import flags
-import cli
+
+from ddep_tf import cli
 
 cli.define_config_flags()
 cli.define_device_flags()
@@ -42,12 +43,12 @@ def main():
     in_process = FLAGS.one_process or bool(FLAGS.only)
     # A TPU serves one process: this one leaves it to those that it starts.
     strategy = cli.start_tensorflow() if in_process else None
-    from ddep_tf import experiment
+    from ddep_tf.experiments import runner as runner_lib
     runner = (
-        experiment.in_process(operative, FLAGS.data_dir, strategy)
+        runner_lib.in_process(operative, FLAGS.data_dir, strategy)
         if in_process else
-        experiment.by_command([sys.executable, *sys.argv]))
-    whole = experiment.Experiment(spec, stages, operative, run_dir,
+        runner_lib.by_command([sys.executable, *sys.argv]))
+    whole = runner_lib.Experiment(spec, stages, operative, run_dir,
                                   FLAGS.data_dir, runner)
     if FLAGS.only:
         whole.run_one(FLAGS.only, FLAGS.wait)
@@ -75,16 +76,16 @@ def _shard():
 
 def _describe(spec, stages):
     cli.import_tensorflow()  # Operations are counted in TensorFlow's graph.
-    from ddep_tf import describe
-    print(describe.experiment(spec, stages, FLAGS.data_dir, FLAGS.chip,
+    from ddep_tf.experiments import dry_run
+    print(dry_run.experiment(spec, stages, FLAGS.data_dir, FLAGS.chip,
                               FLAGS.utilisation))
 
 
 def _report(run_dir):
-    from ddep_tf import report
-    page = report.write_report(run_dir)
+    from ddep_tf.reports import write
+    page = write.write_report(run_dir)
     if FLAGS.results_dir:
-        report.write_results(run_dir, FLAGS.results_dir)
+        write.write_results(run_dir, FLAGS.results_dir)
     with open(f'{run_dir}/table.md', encoding='utf-8') as table:
         print(table.read())
     print(f'report: {page}')

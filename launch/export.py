@@ -8,7 +8,8 @@ of other runs, the encoder's. --part=all adds decoder/... and head/... The
 """
 
 from absl import flags
-import cli
+
+from ddep_tf import cli
 
 flags.DEFINE_string('run_dir', '', 'Finished run.')
 flags.DEFINE_string('output', '', '.npz file to write.')
@@ -17,7 +18,8 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    from ddep_tf import errors, export
+    from ddep_tf import errors
+    from ddep_tf.runtime import export
     for name in ('run_dir', 'output'):
         if not FLAGS[name].value:
             raise errors.UserError(f'--{name} is missing')

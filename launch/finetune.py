@@ -8,7 +8,7 @@ r"""Fine-tunes encoder and decoder on labelled images: the third stage.
       --run_dir=runs/segment
 """
 
-import cli
+from ddep_tf import cli
 
 cli.define_run_flags()
 

@@ -9,7 +9,8 @@ EvalSpec.flip, scales, tile, overlap.
 """
 
 from absl import flags
-import cli
+
+from ddep_tf import cli
 
 cli.define_config_flags()
 cli.define_device_flags()
@@ -28,7 +29,7 @@ def main():
               f'{FLAGS.output_dir}, {run.evaluation}')
         return
     strategy = cli.start_tensorflow()
-    from ddep_tf import predict
+    from ddep_tf.evaluation import predict
     predict.predict_files(FLAGS.run_dir, run, FLAGS.input, FLAGS.output_dir,
                           strategy)
 

@@ -12,7 +12,8 @@ check names every problem in a line, and exits with 2 if there is one.
 import os
 
 from absl import flags
-import cli
+
+from ddep_tf import cli
 
 flags.DEFINE_string('set', '', 'cityscapes, cityscapes_folder, ade20k, '
                     'ade20k_folder, pascal_context, pascal_context_folder, '
@@ -37,16 +38,16 @@ FLAGS = flags.FLAGS
 
 def main():
     from ddep_tf import configure, errors
-    from ddep_tf.data import guides
+    from ddep_tf.data.prepare import official_sets
     name = FLAGS.set
-    stage = guides.guide(name).stage
+    stage = official_sets.guide(name).stage
     manual_dir = FLAGS.manual_dir or os.path.join(FLAGS.data_dir, 'manual')
     if not FLAGS.build and not FLAGS.check:
-        print('\n'.join(guides.text(name, FLAGS.data_dir, manual_dir)))
+        print('\n'.join(official_sets.text(name, FLAGS.data_dir, manual_dir)))
         return
     run, _ = configure.load_run(stage, [f'data/{name}.gin'], FLAGS.gin_param)
     cli.import_tensorflow()
-    from ddep_tf.data import prepare
+    from ddep_tf.data.prepare import prepare
     if FLAGS.build:
         folder = prepare.build(name, FLAGS.data_dir, manual_dir,
                                FLAGS.count_check, FLAGS.shard_examples)

@@ -6,7 +6,7 @@ r"""Trains the decoder to denoise, the encoder frozen: the second stage.
       --run_dir=runs/denoise
 """
 
-import cli
+from ddep_tf import cli
 
 cli.define_run_flags()
 

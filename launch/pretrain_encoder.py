@@ -5,7 +5,7 @@ r"""Trains an encoder as a classifier: the first stage.
       --run_dir=runs/encoder
 """
 
-import cli
+from ddep_tf import cli
 
 cli.define_run_flags()
 

@@ -8,7 +8,8 @@ graph of its train step; no data is needed.
 """
 
 from absl import flags
-import cli
+
+from ddep_tf import cli
 
 flags.DEFINE_string('run_dir', '', 'Folder of the experiment.')
 flags.DEFINE_string('results_dir', '', 'Where to write the table, figures and '
@@ -23,27 +24,29 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    from ddep_tf import errors, report
+    from ddep_tf import errors
+    from ddep_tf.reports import write
     if FLAGS.cost:
         _print_cost()
         return
     if not FLAGS.run_dir:
         raise errors.UserError('--run_dir is missing: name an experiment, or '
                                'give --cost and --gin_file')
-    print(f'report: {report.write_report(FLAGS.run_dir)}')
+    print(f'report: {write.write_report(FLAGS.run_dir)}')
     if FLAGS.results_dir:
-        report.write_results(FLAGS.run_dir, FLAGS.results_dir)
+        write.write_results(FLAGS.run_dir, FLAGS.results_dir)
 
 
 def _print_cost():
-    from ddep_tf import configure, report_tables
+    from ddep_tf import configure
+    from ddep_tf.reports import tables
     _, stages, _ = configure.load_experiment(FLAGS.gin_file, FLAGS.gin_param)
     cli.import_tensorflow()
-    from ddep_tf import cost
+    from ddep_tf.experiments import cost
     runs = [(variant or 'all', run) for variant, templates in stages.items()
             for run in templates.values()]
     rows = cost.table(runs, FLAGS.chip, FLAGS.utilisation)
-    print(report_tables.markdown(rows))
+    print(tables.markdown(rows))
     print()
     for sentence in cost.sentences(FLAGS.chip, FLAGS.utilisation):
         print(f'- {sentence}')

@@ -14,13 +14,12 @@ import pathlib
 import sys
 
 from absl import flags
-import cli
 
-from ddep_tf import engines, errors
+from ddep_tf import cli, errors, jobs
 
 cli.define_config_flags()
 cli.define_device_flags()
-flags.DEFINE_enum('engine', 'slurm', list(engines.ENGINES), 'Which one.')
+flags.DEFINE_enum('engine', 'slurm', list(jobs.ENGINES), 'Which one.')
 flags.DEFINE_string('jobs_dir', 'jobs', 'Folder for the job files.')
 _HELP = {
     'cpus': 'Processor cores of a host.',
@@ -43,7 +42,7 @@ _HELP = {
     'tpu_accelerator': 'GKE\'s name of the TPU (kubernetes, jobset).',
     'tpu_topology': 'Chips of the TPU slice: 2x4 (kubernetes, jobset).',
 }
-for _field in dataclasses.fields(engines.Resources):
+for _field in dataclasses.fields(jobs.Resources):
     if _field.name in _HELP:
         _define = (flags.DEFINE_integer if isinstance(_field.default, int)
                    else flags.DEFINE_string)
@@ -52,7 +51,8 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    from ddep_tf import configure, plan
+    from ddep_tf import configure
+    from ddep_tf.experiments import plan
     spec, stages, _ = configure.load_experiment(FLAGS.gin_file,
                                                 FLAGS.gin_param)
     run_dir = FLAGS.run_dir or f'runs/{spec.name}'
@@ -65,10 +65,10 @@ def main():
     arguments = (FLAGS.engine, spec.name, list(whole.runs.values()),
                  _command(run_dir), _resources(run_dir))
     if FLAGS.dry_run:
-        for file, text in engines.texts(*arguments).items():
+        for file, text in jobs.texts(*arguments).items():
             print(f'--- {file}\n{text}')
     else:
-        for path in engines.write(*arguments, FLAGS.jobs_dir):
+        for path in jobs.write(*arguments, FLAGS.jobs_dir):
             print(path)
 
 
@@ -105,7 +105,7 @@ def _resources(run_dir):
     if FLAGS.engine == 'slurm':
         given['workdir'] = given['workdir'] or os.getcwd()
         given['logs'] = f'{run_dir}/logs'
-    return engines.Resources(**given)
+    return jobs.Resources(**given)
 
 
 if __name__ == '__main__':

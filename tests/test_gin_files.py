@@ -8,8 +8,10 @@ import re
 
 import pytest
 
-from ddep_tf import configure, cost, plan, specs
-from ddep_tf.runtime import strategy, train
+from ddep_tf import configure, specs
+from ddep_tf.experiments import cost, plan
+from ddep_tf.runtime import strategy
+from ddep_tf.training import train
 
 import layouts
 

@@ -25,7 +25,7 @@ def test_a_wheel_holds_library_and_gin_files(tmp_path):
     source.mkdir()
     for name in ('setup.py', 'README.md'):
         shutil.copy(ROOT / name, source)
-    for name in ('ddep_tf', 'gin'):
+    for name in ('ddep_tf', 'gin', 'launch'):
         shutil.copytree(ROOT / name, source / name)
     subprocess.run(
         [sys.executable, '-c', 'import setuptools, runpy, sys; '
@@ -38,4 +38,6 @@ def test_a_wheel_holds_library_and_gin_files(tmp_path):
         assert str(path.relative_to(ROOT)) in held
     for path in (ROOT / 'gin').rglob('*.gin'):
         assert f'ddep_tf/gin_files/{path.relative_to(ROOT / "gin")}' in held
-    assert not any(name.startswith('gin/') for name in held)
+    for path in (ROOT / 'launch').glob('*.py'):
+        assert f'ddep_tf/launch/{path.name}' in held
+    assert not any(name.startswith(('gin/', 'launch/')) for name in held)

@@ -8,8 +8,7 @@ import functools
 
 import numpy as np
 
-from ddep_tf import errors
-from ddep_tf import specs
+from ddep_tf import errors, specs
 from ddep_tf.data import label_tables as tables
 
 IGNORE = specs.IGNORE_LABEL

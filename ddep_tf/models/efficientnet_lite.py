@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 [O]: inverted bottlenecks with ReLU6.
 
 Its BatchNorm stays on its stored statistics. Layer names begin with `lite.`;
-`layout.py` makes the published keys of them.
+`published_names.py` makes the published keys of them.
 """
 
 import math

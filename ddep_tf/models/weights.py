@@ -11,9 +11,9 @@ import pathlib
 import keras
 
 from ddep_tf import errors
-from ddep_tf.models import layout
-from ddep_tf.models.layout import named_variables
+from ddep_tf.models import published_names
 from ddep_tf.models.npz import read_keys, read_npz, save_npz
+from ddep_tf.models.published_names import named_variables
 
 __all__ = ['LoadReport', 'export_arrays', 'format_table', 'graft',
            'load_arrays', 'load_vit_npz', 'named_variables',
@@ -41,7 +41,7 @@ class LoadReport:
 
 def export_arrays(model):
     """Returns dict key -> float32 array in its published layout."""
-    return {key: layout.to_published(
+    return {key: published_names.to_published(
                 key, keras.ops.convert_to_numpy(variable).astype('float32'))
             for key, variable in named_variables(model).items()}
 
@@ -109,7 +109,7 @@ def _may_go_unused(key, named):
 
 def _fit_positions(model, arrays, path):
     """Resizes the position embedding of `arrays` to the model's grid."""
-    layer = layout.position_layer(model)
+    layer = published_names.position_layer(model)
     array = arrays.get(POSITIONS)
     if layer is None or array is None or array.ndim != 3:
         return arrays
@@ -117,13 +117,13 @@ def _fit_positions(model, arrays, path):
     if old is None or array.shape[0] != 1:
         return arrays
     return {**arrays,
-            POSITIONS: layout.resize_positions(array, old, layer.grid)}
+            POSITIONS: published_names.resize_positions(array, old, layer.grid)}
 
 
 def _checked(named, arrays, path):
     """Returns dict key -> array for each variable of `named`, shapes right."""
     _refuse(path, 'lacks', sorted(set(named) - set(arrays)))
-    values = {key: layout.from_published(key, arrays[key]) for key in named}
+    values = {key: published_names.from_published(key, arrays[key]) for key in named}
     wrong = [f'{key} {arrays[key].shape} (a variable of {tuple(v.shape)})'
              for key, v in named.items()
              if values[key].shape != tuple(v.shape)]
@@ -150,7 +150,7 @@ def _npz_of(path):
 
 def position_grid(model):
     """Returns (rows, columns) of a network's position embedding, or None."""
-    layer = layout.position_layer(model)
+    layer = published_names.position_layer(model)
     return layer and layer.grid
 
 
@@ -218,7 +218,7 @@ def graft(net, path, part):
     path = _npz_of(path)
     named = named_variables(net)
     if part == 'encoder':
-        keys = layout.encoder_keys(net)
+        keys = published_names.encoder_keys(net)
     else:
         keys = {key for key in named if key.startswith('decoder/')}
     if not keys:

@@ -7,8 +7,8 @@ import hashlib
 import json
 import pathlib
 
+from ddep_tf import files
 from ddep_tf.models import npz
-from ddep_tf.runtime import folder
 
 
 def write(path, arrays, facts):
@@ -26,5 +26,5 @@ def write(path, arrays, facts):
     path = pathlib.Path(path)
     npz.save_npz(path, arrays)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    folder.write_atomic(path.with_suffix('.json'),
+    files.write_text(path.with_suffix('.json'),
                         json.dumps({**facts, 'sha256': digest}, indent=2))

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from ddep_tf import errors
-from ddep_tf import specs
+from ddep_tf import errors, specs
 from ddep_tf.data import labels
 
 # From the label table of cityscapesScripts: labelId -> (trainId, name).

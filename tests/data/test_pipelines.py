@@ -7,10 +7,9 @@ from PIL import Image
 import pytest
 import tensorflow as tf
 
-from ddep_tf import errors
-from ddep_tf import specs
+from ddep_tf import errors, specs
 from ddep_tf.data import pipelines
-from ddep_tf.data import sources
+from ddep_tf.data.sources import factory
 
 SHAPES = specs.DatasetSpec(name='shapes', source='shapes', num_classes=6,
                            limit=10, random_scale=(0.8, 1.2))
@@ -19,7 +18,7 @@ SHAPES = specs.DatasetSpec(name='shapes', source='shapes', num_classes=6,
 def shapes(stage='segment', split='train', **changes):
     values = {f: getattr(SHAPES, f) for f in SHAPES.__dataclass_fields__}
     spec = specs.DatasetSpec(**(values | changes))
-    return sources.open_source(spec, split, '', stage)
+    return factory.open_source(spec, split, '', stage)
 
 
 def batches(count, opened=None, **changes):
@@ -89,7 +88,7 @@ def test_several_sources(tmp_path):
     for i in range(3):
         Image.fromarray(np.full((70, 80, 3), 50 * i, np.uint8)).save(
             tmp_path / f'grey{i}.png')
-    folder = sources.open_source(
+    folder = factory.open_source(
         specs.DatasetSpec(name='grey', image_dir='.'), 'train', tmp_path,
         'denoise')
     opened = [shapes('denoise'), folder]
@@ -165,7 +164,7 @@ def test_real_photographs_and_streets_together(real_data):
     imagenet = specs.DatasetSpec(
         name='imagenet2012', source='tfds', path='imagenet2012',
         short_side=96, limit=12)
-    opened = [sources.open_source(spec, 'train', real_data, 'denoise')
+    opened = [factory.open_source(spec, 'train', real_data, 'denoise')
               for spec in (camvid, imagenet)]
     found = batches(8, opened, crop_size=(96, 96))
     assert sorted(positions(found)) == list(range(32))

@@ -13,13 +13,12 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from ddep_tf.runtime import folder
+from ddep_tf import files
 
 import layouts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py')
-                   if p.stem != 'cli')
+LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py'))
 TINY = ['--gin_file=model/tiny.gin', '--gin_file=data/shapes.gin',
         '--gin_file=stage/segment.gin',
         '--gin_param=segment/RunSpec.crop_size=(32, 32)',
@@ -184,7 +183,7 @@ def _free_ports(count):
 
 def _losses(run_dir):
     return [float(row['loss'])
-            for row in folder.read_table(run_dir / 'metrics.csv')]
+            for row in files.read_csv(run_dir / 'metrics.csv')]
 
 
 def test_two_workers_train_as_one(tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ddep_tf import errors, export
+from ddep_tf import errors
 from ddep_tf.models import encoder, weights
-from ddep_tf.runtime import build, folder, handover, train
+from ddep_tf.runtime import build, export, handover, run_folder
+from ddep_tf.training import train
 
 import numpy_encoder
 import published
@@ -21,8 +22,8 @@ POSITIONS = 'Transformer/posembed_input/pos_embedding'
 def _fake_run(run, run_dir):
     """A run folder that was never trained, with random weights."""
     network = build.build_network(run)
-    folder.open_run(run_dir, run, '')
-    handover.write(run_dir / folder.WEIGHTS, weights.export_arrays(network),
+    run_folder.open_run(run_dir, run, '')
+    handover.write(run_dir / run_folder.WEIGHTS, weights.export_arrays(network),
                    {'stage': run.stage,
                     'position_grid': weights.position_grid(network)})
     return network
@@ -63,7 +64,7 @@ def test_a_classify_run_is_a_published_file(make_run, tmp_path, size):
     report = weights.load_vit_npz(fresh, path, head='strict')
     assert report == weights.LoadReport(sorted(truth), [], [])
     _assert_same(fresh, run_dir)
-    again = folder.read_run(run_dir)
+    again = run_folder.read_run(run_dir)
     assert again == run
     _assert_same(build.load_network(again, run_dir, ONE), run_dir)
 

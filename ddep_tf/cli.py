@@ -1,0 +1,176 @@
+"""What the launchers share: flags, exit codes, errors of one line. No TF."""
+
+import dataclasses
+import glob
+import os
+import sys
+
+from absl import app, flags, logging
+
+from ddep_tf import errors
+
+OK, FAILED, USER_ERROR, STOPPED, NOT_READY = 0, 1, 2, 3, 4
+INTERRUPTED, PREEMPTED = 130, 143
+FLAGS = flags.FLAGS
+STRATEGIES = ['auto', 'tpu', 'mirrored', 'multi_worker', 'one_device']
+
+
+def define_config_flags():
+    """Flags of every launcher that reads gin."""
+    flags.DEFINE_multi_string(
+        'gin_file', [], 'A gin file, looked up from the working folder, then '
+        'in gin/. Repeatable.')
+    flags.DEFINE_multi_string(
+        'gin_param', [], 'NAME=VALUE, bound after the files. Repeatable.')
+    flags.DEFINE_bool('dry_run', False, 'Parse, build, print the plan and the '
+                      'table of variables, train nothing.')
+
+
+def define_device_flags():
+    """Flags of every launcher that computes."""
+    flags.DEFINE_string('run_dir', '', 'Folder of the run; a second start in '
+                        'it resumes.')
+    flags.DEFINE_string(
+        'data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
+        'Root folder of the data sets; else $DDEP_DATA_DIR.')
+    flags.DEFINE_enum('strategy', 'auto', STRATEGIES, 'How to distribute.')
+    flags.DEFINE_string('tpu', '', 'Name or address of a Cloud TPU.')
+
+
+def define_cost_flags(flag):
+    """Flags of the launchers that estimate device hours, by `flag`."""
+    flags.DEFINE_string('chip', 'tpu_v4', f'With {flag}: the chip whose hours '
+                        'are estimated, of ddep_tf/experiments/cost.py.')
+    flags.DEFINE_float('utilisation', 0.4, f'With {flag}: the part of its '
+                       'peak that it reaches.')
+
+
+def define_run_flags():
+    """Flags of the launchers that train one stage."""
+    define_config_flags()
+    define_device_flags()
+    flags.DEFINE_integer('seed', None, 'Seed of the run; else from gin.')
+    flags.DEFINE_string('init_encoder', None, 'Run folder or .npz whose '
+                        'encoder is taken.')
+    flags.DEFINE_string('init_decoder', None, 'Run folder or .npz whose '
+                        'decoder is taken.')
+
+
+def run_stage(stage):
+    """Trains one stage as the flags say. The main of three launchers."""
+    from ddep_tf import configure
+    run, operative = configure.load_run(
+        stage, FLAGS.gin_file, FLAGS.gin_param, seed=FLAGS.seed,
+        init_encoder=FLAGS.init_encoder, init_decoder=FLAGS.init_decoder)
+    if not FLAGS.run_dir and not FLAGS.dry_run:
+        raise errors.UserError('--run_dir is missing: name a folder for the '
+                               'run')
+    strategy = start_tensorflow()
+    from ddep_tf.training import train
+    if FLAGS.dry_run:
+        print(train.describe(run, FLAGS.data_dir, strategy))
+    else:
+        train.train(run, operative, FLAGS.run_dir, FLAGS.data_dir, strategy)
+
+
+def finished_run():
+    """Returns the RunSpec in --run_dir, its EvalSpec as gin binds over it."""
+    from ddep_tf import configure
+    from ddep_tf.runtime import run_folder
+    if not FLAGS.run_dir:
+        raise errors.UserError('--run_dir is missing: name a finished run')
+    run = run_folder.read_run(FLAGS.run_dir)
+    evaluation = configure.load_evaluation(
+        run.evaluation, FLAGS.gin_file, FLAGS.gin_param)
+    return dataclasses.replace(run, evaluation=evaluation)
+
+
+def start_tensorflow():
+    """Imports TensorFlow, quietly, and returns the strategy of the flags."""
+    import_tensorflow()
+    from ddep_tf.runtime import strategy
+    from ddep_tf.training import loop
+    loop.Interrupt.install()
+    return strategy.get_strategy(FLAGS.strategy, FLAGS.tpu)
+
+
+def import_tensorflow():
+    """Imports TensorFlow without the noise it makes."""
+    # Without a GPU, TensorFlow's errors are about the GPU that is not there.
+    gpu = glob.glob('/dev/nvidia*') or os.path.exists('/dev/dxg')
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if gpu else '3')
+    print('starting TensorFlow ...', flush=True)
+    import tensorflow as tf
+    # TensorFlow notes every checkpoint, TFDS warns of its own old names.
+    logging.set_verbosity(logging.ERROR)
+    # A resumed run ends with the same bits as one that ran through.
+    tf.config.experimental.enable_op_determinism()
+
+
+def main(function):
+    """Runs `function` after the flags are parsed; exits with its code."""
+    app.run(lambda argv: sys.exit(_guarded(function)), flags_parser=_parse)
+
+
+def _parse(argv):
+    # absl's own --help exits with 1, and shows the main module's flags only.
+    if {'--help', '-help', '-h', '--helpfull'} & set(argv[1:]):
+        _print_help()
+        sys.exit(OK)
+    try:
+        rest = FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(_fail(f'{error} (--help lists the flags)'))
+    if len(rest) > 1:
+        sys.exit(_fail(f'unknown argument {rest[1]!r}: flags begin with --'))
+    return rest
+
+
+def _print_help():
+    print(sys.modules['__main__'].__doc__)
+    for module in FLAGS.flags_by_module_dict():
+        if not module.startswith('absl'):
+            print(FLAGS.module_help(module).split('\n', 2)[2])
+
+
+def _guarded(function):
+    try:
+        function()
+        return OK
+    except errors.UserError as error:
+        return _fail(error, USER_ERROR)
+    except errors.TrainingStopped as error:
+        return _fail(error, STOPPED)
+    except errors.RunsFailed as error:
+        return _fail(error, FAILED)
+    except errors.NotReady as error:
+        return _fail(error, NOT_READY)
+    except errors.Preempted as error:
+        return _fail(error, PREEMPTED)
+    except KeyboardInterrupt:
+        return _fail('interrupted: the same command goes on from the last '
+                     'saved state', INTERRUPTED)
+    except OSError as error:
+        return _fail(f'{error.filename or "a file"}: '
+                     f'{error.strerror or error}: free space, or choose a '
+                     'folder that can be written', USER_ERROR)
+    except Exception as error:  # Full disks reach TensorFlow's own errors.
+        if _is_disk_error(error):
+            return _fail(f'the disk cannot be written: {error}: free space, '
+                         'or choose another --run_dir', USER_ERROR)
+        raise
+
+
+def _is_disk_error(error):
+    if 'tensorflow' not in sys.modules:
+        return False
+    text = str(error)
+    return isinstance(error, sys.modules['tensorflow'].errors.OpError) and (
+        'No space left' in text or 'Read-only file system' in text or
+        'Permission denied' in text)
+
+
+def _fail(error, code=USER_ERROR):
+    line = ' '.join(str(error).split())
+    print(f'{os.path.basename(sys.argv[0])}: {line}', file=sys.stderr)
+    return code

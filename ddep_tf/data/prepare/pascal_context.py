@@ -1,0 +1,81 @@
+"""Pascal Context: from the 459 labels of its .mat files to 59 and background.
+
+Below --data_dir, VOCdevkit/VOC2010 holds what VOC2010 unpacks to, and beside
+its folders the official `trainval/ID.mat` and `labels.txt`.
+"""
+
+import pathlib
+
+import numpy as np
+
+from ddep_tf import errors
+from ddep_tf.data import labels
+from ddep_tf.data.prepare import masks
+
+_SPLITS = {'train': 'train', 'validation': 'val'}
+
+
+def examples(data_dir):
+    """Returns {split: list of masks.Example} by VOC2010's own lists."""
+    root = _root(data_dir)
+    return {split: [masks.Example(
+        name, root / f'JPEGImages/{name}.jpg', root / f'trainval/{name}.mat')
+        for name in _lines(root / f'ImageSets/Main/{own}.txt')]
+            for split, own in _SPLITS.items()}
+
+
+def table(data_dir):
+    """Returns the merged id of each of the official ones, [n] uint8.
+
+    Raises:
+      UserError: labels.txt is missing, is no list of "ID: name", or lacks one
+        of the 59 names.
+    """
+    path = _root(data_dir) / 'labels.txt'
+    ids = {}
+    for line in _lines(path):
+        number, colon, name = line.partition(':')
+        if not colon or not number.strip().isdigit():
+            raise errors.UserError(f'{path}: {line!r} is not "ID: name"')
+        ids[name.replace(' ', '')] = int(number)
+    merged = np.zeros(max(ids.values()) + 1, np.uint8)
+    names = labels.label_set('pascal_context_60').class_names
+    for merged_id, name in enumerate(names[1:], 1):
+        if name not in ids:
+            raise errors.UserError(f'{path} has no label {name!r}: is it the '
+                                   'official list of 459?')
+        merged[ids[name]] = merged_id
+    return merged
+
+
+def mask_reader(data_dir):
+    """Returns a function of an Example: its merged ids, [H, W] uint8."""
+    merged = table(data_dir)
+
+    def read(example):
+        import scipy.io
+        try:
+            ids = np.asarray(scipy.io.loadmat(example.mask)['LabelMap'])
+        except Exception as error:  # Whatever scipy says of a damaged file.
+            raise errors.UserError(
+                f'cannot read LabelMap of {example.mask} '
+                f'({type(error).__name__}): unpack trainval.tar.gz again'
+            ) from None
+        if ids.ndim != 2 or ids.max(initial=0) >= len(merged):
+            raise errors.UserError(
+                f'{example.mask}: LabelMap holds ids beyond those of '
+                'labels.txt: unpack trainval.tar.gz again')
+        return merged[ids.astype(np.int64)]
+    return read
+
+
+def _root(data_dir):
+    return pathlib.Path(data_dir, 'VOCdevkit', 'VOC2010')
+
+
+def _lines(path):
+    try:
+        return path.read_text(encoding='utf-8').strip().splitlines()
+    except OSError as error:
+        raise errors.UserError(f'cannot read {path} ({error.strerror}): '
+                               'unpack the downloads there') from None

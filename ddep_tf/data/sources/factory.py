@@ -1,0 +1,49 @@
+"""Opens a data set: from its spec to a source of examples."""
+
+import pathlib
+
+from ddep_tf import errors
+from ddep_tf.data.sources import (
+    base,
+    folder_source,
+    shapes_source,
+    tfds_source,
+    tfrecord_source,
+)
+
+Source = base.Source
+
+
+def open_source(spec, split, data_dir, stage, strict=True):
+    """Opens one split of a data set, as far as listing it.
+
+    Args:
+      spec: DatasetSpec.
+      split: name of the split, such as `spec.train_split`.
+      data_dir: folder below which `spec.path` lies. 'shapes' needs none.
+      stage: 'classify', 'denoise' or 'segment': what labels are read.
+      strict: False leaves out of a folder the images that cannot be used, for
+        `problems` to name them all.
+
+    Returns:
+      A Source. Its `check()` reads every example.
+
+    Raises:
+      UserError: the split is '', the data is missing or empty, it does not
+        fit the spec, or (of a folder) an image has no mask, or a mask of
+        another size.
+    """
+    if not split:
+        raise errors.UserError(
+            f'data set {spec.name or spec.path!r}: no split is given: set '
+            'train_split, val_split or test_split of its DatasetSpec')
+    if spec.source == 'shapes':
+        return shapes_source.ShapesSource(spec, split, stage)
+    if not pathlib.Path(data_dir).is_dir():
+        raise errors.UserError(f'there is no folder {data_dir}: set '
+                               '--data_dir to where the data lies')
+    if spec.source == 'folder':
+        return folder_source.FolderSource(spec, split, stage, data_dir, strict)
+    kinds = {'tfds': tfds_source.TfdsSource,
+             'tfrecord': tfrecord_source.TfrecordSource}
+    return kinds[spec.source](spec, split, stage, data_dir)

@@ -1,0 +1,58 @@
+"""The embedded procedural set as a source."""
+
+import numpy as np
+import tensorflow as tf
+
+from ddep_tf import errors
+from ddep_tf.data import shapes
+from ddep_tf.data.sources import base
+
+
+class ShapesSource(base.Source):
+    """See `shapes.py`. Unlabelled images are those of the segment view."""
+
+    def __init__(self, spec, split, stage):
+        super().__init__(spec, split, stage)
+        length = shapes.length(split)
+        self._length = min(spec.limit or length, length)
+        self._view = 'classify' if stage == 'classify' else 'segment'
+        # One spec serves both views: masks have one class more.
+        if stage == 'classify' and spec.num_classes < len(shapes.SHAPES):
+            raise errors.UserError(
+                f'{self.where}: the classification view has '
+                f'{len(shapes.SHAPES)} classes, DatasetSpec.num_classes is '
+                f'{spec.num_classes}')
+
+    def records(self):
+        kept = (np.arange(self._length) if self._kept is None else self._kept)
+        empty = [''] * len(kept)
+        return base.make_records(empty, empty, kept)
+
+    def decode(self, record):
+        image, label = tf.numpy_function(
+            self._render, [record['key']], (tf.uint8, tf.uint8),
+            stateful=False)
+        size = (shapes.SIZE, shapes.SIZE)
+        example = {'image': tf.ensure_shape(image, (*size, 3))}
+        if self.stage == 'classify':
+            example['label'] = tf.cast(tf.ensure_shape(label, ()), tf.int32)
+        elif self.stage == 'segment':
+            example['label'] = self._map_mask(
+                tf.ensure_shape(label, size), tf.as_string(record['key']))
+        return example
+
+    def problems(self, progress=iter, inspect=None):
+        """Nothing can be wrong with what is drawn; see the base class."""
+        return ()
+
+    def _render(self, index):
+        image, label = shapes.render(self._view, self.split, int(index))
+        return image, np.asarray(label, np.uint8)
+
+    def _count(self):
+        return self._length
+
+    def _list_ids(self):
+        # The views hold other images, and their ids say so.
+        return [f'{self._view}_{self.split}_{i:07d}'
+                for i in range(self._length)]

@@ -1,0 +1,207 @@
+"""Uses a finished run: segments files, evaluates a split."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+from PIL import Image, ImageOps
+import tensorflow as tf
+import tqdm
+
+from ddep_tf import errors, files
+from ddep_tf.data import image_files, transforms
+from ddep_tf.evaluation import evaluator, samples
+from ddep_tf.evaluation import predictor as predictor_lib
+from ddep_tf.runtime import build
+
+SUFFIXES = ('.jpg', '.jpeg', '.png')
+
+
+def predict_files(run_dir, run, inputs, output_dir, strategy):
+    """Writes a mask of train ids, and a coloured one, for every image.
+
+    Args:
+      run_dir: finished segment run.
+      run: its RunSpec; `evaluation` says how images are segmented.
+      inputs: image files and folders of images.
+      output_dir: masks go to NAME.png, pictures to NAME_colour.png.
+      strategy: tf.distribute.Strategy.
+
+    Raises:
+      UserError: the run is of another stage, there is no image, one cannot be
+        read, or a mask would replace an image or another mask.
+    """
+    if run.stage != 'segment':
+        raise errors.UserError(f'{run_dir} is a {run.stage} run: prediction '
+                               'needs one of the stage segment')
+    paths = find_images(inputs)
+    targets = _targets(paths, pathlib.Path(output_dir))
+    network = build.load_network(run, run_dir, strategy)
+    predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
+    pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
+    palette = samples.label_set(run).palette
+    for path, (mask, picture) in tqdm.tqdm(
+            zip(paths, targets), total=len(paths), desc='predict',
+            unit='image'):
+        ids = predict_image(predictor, read_image(path), run.data[0])
+        Image.fromarray(ids).save(mask)
+        Image.fromarray(samples.colour(ids, palette)).save(picture)
+    print(f'{len(paths)} masks in {output_dir}')
+
+
+def predict_image(predictor, image, dataset_spec):
+    """Segments one image at its own size.
+
+    Args:
+      predictor: predictor_lib.Predictor.
+      image: [H, W, 3] uint8.
+      dataset_spec: DatasetSpec that the run was trained on: the image is
+        resized as its images were.
+
+    Returns:
+      [H, W] uint8 train ids.
+    """
+    example = transforms.to_float(transforms.resize(
+        {'image': tf.constant(image)}, dataset_spec.scale,
+        dataset_spec.short_side))
+    return predictor_lib.label_ids(predictor, example['image'][None],
+                              image.shape[:2])[0]
+
+
+def evaluate_run(run_dir, run, data_dir, split, strategy, output='',
+                 save_label_ids=''):
+    """Evaluates a finished run on a split, and prints its table.
+
+    Args:
+      run_dir: the run folder.
+      run: its RunSpec; `evaluation` says how.
+      data_dir: root folder of the data.
+      split: 'val' or 'test'.
+      strategy: tf.distribute.Strategy.
+      output: JSON file for the numbers; '' writes none.
+      save_label_ids: folder for the predictions, as `label_id_writer` writes
+        them; '' writes none.
+
+    Returns:
+      dict as of evaluator.measure_run, and the split.
+
+    Raises:
+      UserError: as evaluator.measure_run and label_id_writer.
+    """
+    save = None
+    if save_label_ids:
+        if run.stage != 'segment':
+            raise errors.UserError(f'--save_label_ids: {run_dir} is a '
+                                   f'{run.stage} run, which predicts no masks')
+        save = label_id_writer(samples.label_set(run), save_label_ids)
+    result = evaluator.measure_run(run, run_dir, data_dir, split, strategy, save)
+    print('\n'.join(_table(run, result)))
+    result = {'split': split, **result,
+              'evaluation': dataclasses.asdict(run.evaluation)}
+    if output:
+        files.write_text(output, json.dumps(result, indent=2))
+    return result
+
+
+def label_id_writer(label_set, output_dir):
+    """Makes what writes predictions under the ids of the masks' files.
+
+    The official script of Cityscapes finds the prediction of
+    CITY_SEQUENCE_FRAME_gtFine_labelIds.png by CITY_SEQUENCE_FRAME*.png and
+    expects labelIds, not train ids.
+
+    Args:
+      label_set: labels.LabelSet.
+      output_dir: folder; made. What lies in it could be taken for a
+        prediction, or be the truth: it must be empty.
+
+    Returns:
+      Function of an example's id and its train ids, [h, w] uint8, that writes
+      ID.png, 8-bit grey, of that size.
+
+    Raises:
+      UserError: the folder is not empty, or two ids make one name.
+    """
+    target = pathlib.Path(output_dir)
+    target.mkdir(parents=True, exist_ok=True)
+    if any(target.iterdir()):
+        raise errors.UserError(f'--save_label_ids {target} is not empty: name '
+                               'a new folder')
+    source_ids = label_set.source_ids
+
+    def write(example_id, ids):
+        path = target / f'{samples.file_name(example_id)}.png'
+        if path.exists():
+            raise errors.UserError(f'--save_label_ids: two examples would be '
+                                   f'{path}: rename {example_id!r}')
+        Image.fromarray(source_ids[ids]).save(path)
+    return write
+
+
+def find_images(inputs):
+    """Returns the image files among `inputs` and in its folders."""
+    paths = []
+    for name in map(pathlib.Path, inputs):
+        if name.is_dir():
+            found = sorted(p for p in name.iterdir()
+                           if p.suffix.lower() in SUFFIXES)
+            if not found:
+                raise errors.UserError(f'--input {name} holds no image '
+                                       f'({", ".join(SUFFIXES)})')
+            paths += found
+        elif name.is_file():
+            paths.append(name)
+        else:
+            raise errors.UserError(f'--input {name}: no such file or folder')
+    return paths
+
+
+def read_image(path):
+    """Returns [H, W, 3] uint8, upright as its EXIF orientation says.
+
+    Raises:
+      UserError: naming the file if it is broken, or has 16 bits a channel.
+    """
+    image_files.check_image(path)
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise errors.UserError(f'{path} is no whole image ({error}): replace '
+                               'or remove it') from error
+
+
+def _targets(paths, output_dir):
+    """Returns (mask, picture) paths, none of which is an input or twice."""
+    targets, taken = [], {path.resolve(): path for path in paths}
+    for path in paths:
+        pair = (output_dir / f'{path.stem}.png',
+                output_dir / f'{path.stem}_colour.png')
+        for target in pair:
+            other = taken.setdefault(target.resolve(), path)
+            if other is not path or target.resolve() == path.resolve():
+                raise errors.UserError(
+                    f'--input {path}: its {target} would replace what is of '
+                    f'{other}: choose another --output_dir')
+        targets.append(pair)
+    return targets
+
+
+def _table(run, result):
+    """Yields the lines of a measured split, points for what is a ratio."""
+    if run.stage == 'segment':
+        names = samples.label_set(run).class_names
+        rows = [*zip(names, result['iou']), ('mean IoU', result['mean_iou']),
+                ('pixel accuracy', result['pixel_accuracy'])]
+        if 'single_scale' in result:
+            rows.append(('mean IoU, single scale',
+                         result['single_scale']['mean_iou']))
+    elif run.stage == 'classify':
+        rows = [('accuracy', result['accuracy'])]
+    else:
+        rows = []
+        yield f'{"denoising loss":24s} {result["loss"]:.4f}'
+    for name, value in rows:
+        yield f'{name:24s} {100 * value:6.2f}'
+    yield f'{"images":24s} {result["images"]:6d}'

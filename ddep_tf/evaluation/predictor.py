@@ -1,0 +1,190 @@
+"""Segments whole images: tiles, flips and scales; counts on the host."""
+
+import numpy as np
+import tensorflow as tf
+
+from ddep_tf import errors, specs
+from ddep_tf.evaluation import metrics
+
+
+class Predictor:
+    """Class probabilities of images of any size.
+
+    Args:
+      network: images [B, h, w, 3] -> logits [B, h, w, C], for any h, w that
+        are multiples of 16.
+      spec: EvalSpec.
+      strategy: every replica computes the same; the first one's answer counts.
+    """
+
+    def __init__(self, network, spec, strategy=None):
+        self.batch_size = spec.batch_size
+        self._network = network
+        self._spec = spec
+        self._strategy = strategy or tf.distribute.get_strategy()
+        height, width = spec.tile or (None, None)
+        # One trace for all sizes; on a TPU a tile makes the shape static.
+        self._forward = tf.function(self._probabilities, input_signature=[
+            tf.TensorSpec([None, height, width, 3], tf.float32)])
+
+    def __call__(self, images, size):
+        """Averages all views of `images`.
+
+        Args:
+          images: [B, H, W, 3] float32 in [-1, 1].
+          size: (height, width) of the answer.
+
+        Returns:
+          Probabilities, [B, height, width, C] float32.
+        """
+        total, count = 0.0, 0
+        for view in self._views(images, size):
+            total, count = total + view, count + 1
+        return total / count
+
+    def _views(self, images, size):
+        """Yields one at a time: 12 views of 150 classes fill a memory."""
+        for scale in self._spec.scales:
+            scaled = _rescale(images, scale)
+            yield _resize(self._view(scaled), size)
+            if self._spec.flip:
+                mirrored = self._view(tf.reverse(scaled, [2]))
+                yield _resize(tf.reverse(mirrored, [2]), size)
+
+    def _view(self, images):
+        """Probabilities of one view at its own size: whole, or by tiles."""
+        height, width = images.shape[1:3]
+        tile = self._spec.tile
+        padded = _pad(images, *(tile or (0, 0)))
+        if not tile:
+            return self._forward(padded)[:, :height, :width]
+        total = count = 0.0
+        rows = tile_starts(padded.shape[1], tile[0], self._spec.overlap)
+        columns = tile_starts(padded.shape[2], tile[1], self._spec.overlap)
+        for top in rows:
+            for left in columns:
+                part = self._forward(padded[:, top:top + tile[0],
+                                            left:left + tile[1]])
+                place = [[0, 0], [top, padded.shape[1] - top - tile[0]],
+                         [left, padded.shape[2] - left - tile[1]], [0, 0]]
+                total += tf.pad(part, place)
+                count += tf.pad(tf.ones_like(part[..., :1]), place)
+        return (total / count)[:, :height, :width]
+
+    def _probabilities(self, images):
+        def forward(batch):
+            return tf.nn.softmax(self._network(batch, training=False))
+        result = self._strategy.run(forward, args=(images,))
+        return self._strategy.experimental_local_results(result)[0]
+
+
+def tile_starts(length, tile, overlap):
+    """Returns where tiles start so that they cover `length`, evenly spread.
+
+    The fewest tiles that share at least `overlap` of their length; the last
+    one ends at `length`.
+    """
+    if length <= tile:
+        return [0]
+    step = max(int(tile * (1 - overlap)), 1)
+    gaps = -(-(length - tile) // step)
+    return [round(i * (length - tile) / gaps) for i in range(gaps + 1)]
+
+
+def evaluate(predictor, dataset, num_classes, num_examples, progress=iter,
+             save=None):
+    """Counts a whole split into one confusion matrix.
+
+    Args:
+      predictor: Predictor.
+      dataset: examples one by one, image [H, W, 3] float32 in [-1, 1] and
+        label [h, w] int32: predictions are compared at the label's size.
+      num_classes: C.
+      num_examples: of the split; each must come once.
+      progress: wraps the iterable, to show a bar.
+      save: called with each image's place in the split and its predicted
+        train ids, [h, w] uint8, as they come; None saves nothing.
+
+    Returns:
+      [C, C] int64, rows are the truth.
+
+    Raises:
+      RuntimeError: the data set holds another number of images.
+    """
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    seen = 0
+    for images, labels in progress(batches(dataset, predictor)):
+        predictions = label_ids(predictor, images, labels.shape[1:])
+        matrix += metrics.confusion_matrix(labels, predictions, num_classes)
+        for position, ids in enumerate(predictions, seen):
+            if save:
+                save(position, ids)
+        seen += len(labels)
+    check_seen(seen, num_examples)
+    return matrix
+
+
+def check_seen(seen, num_examples):
+    """Raises RuntimeError unless every image of a split was evaluated."""
+    if seen != num_examples:
+        raise RuntimeError(f'{seen} images were evaluated, the split has '
+                           f'{num_examples}')
+
+
+def batches(dataset, predictor):
+    """Yields (images, labels) of up to batch_size neighbours of one shape."""
+    waiting = []
+    for example in dataset:
+        shapes = example['image'].shape, example['label'].shape
+        if waiting and (shapes != waiting[0][2] or
+                        len(waiting) == predictor.batch_size):
+            yield _stack(waiting)
+            waiting = []
+        waiting.append((example['image'], example['label'].numpy(), shapes))
+    if waiting:
+        yield _stack(waiting)
+
+
+def label_ids(predictor, images, size):
+    """Returns the most probable class of each pixel, [B, h, w] uint8."""
+    if not np.isfinite(images).all():
+        raise errors.UserError('the image holds values that are not finite')
+    probabilities = predictor(tf.convert_to_tensor(images), size)
+    if not tf.math.is_finite(tf.reduce_sum(probabilities)):
+        raise errors.UserError('the network gives values that are not finite: '
+                               'its weights are of no use, train again')
+    return tf.argmax(probabilities, -1).numpy().astype(np.uint8)
+
+
+def summary(matrix):
+    """Returns {'mean_iou', 'pixel_accuracy', 'iou': list a class}."""
+    return {'mean_iou': metrics.mean_iou(matrix),
+            'pixel_accuracy': metrics.pixel_accuracy(matrix),
+            'iou': metrics.iou_per_class(matrix).tolist()}
+
+
+def _stack(waiting):
+    return (tf.stack([image for image, _, _ in waiting]),
+            np.stack([label for _, label, _ in waiting]))
+
+
+def _rescale(images, scale):
+    if scale == 1.0:
+        return images
+    size = [max(round(side * scale), 1) for side in images.shape[1:3]]
+    return tf.image.resize(images, size, antialias=True)
+
+
+def _resize(probabilities, size):
+    if tuple(probabilities.shape[1:3]) == tuple(size):
+        return probabilities
+    return tf.image.resize(probabilities, size)
+
+
+def _pad(images, least_height, least_width):
+    """Pads below and to the right, by mid grey, to multiples of the stride."""
+    def missing(side, least):
+        return max(least, -(-side // specs.STRIDE) * specs.STRIDE) - side
+    height, width = images.shape[1:3]
+    return tf.pad(images, [[0, 0], [0, missing(height, least_height)],
+                           [0, missing(width, least_width)], [0, 0]])

@@ -1,0 +1,222 @@
+"""Curves of a report, drawn to PNG files.
+
+Built on `Figure` alone: pyplot would look for a display and keep state.
+"""
+
+import os
+
+from matplotlib import figure, ticker
+import numpy as np
+
+from ddep_tf import errors
+from ddep_tf.reports import stats
+
+# Okabe and Ito's colours; lines differ in dash and marker as well.
+LOOKS = {
+    'scratch': ('#595959', 's', ':'),
+    'supervised': ('#0072B2', 'o', '--'),
+    'ddep': ('#D55E00', '^', '-'),
+    'dep': ('#009E73', 'D', '-.'),
+    'dep_supervised': ('#CC79A7', 'P', (0, (5, 1, 1, 1))),
+}
+OTHER = ('#56B4E9', 'v', '-')
+OVER_LABELS = 'miou_over_labels.png'
+OVER_VARIANTS = 'miou_over_variants.png'
+ALONG = 'miou_along_finetuning.png'
+
+
+def draw_figures(experiment, folder):
+    """Writes what there are numbers for; returns the names written.
+
+    A figure that stood there before and has no numbers now is removed.
+    """
+    written = []
+    for name, draw in ((OVER_LABELS, _over_labels),
+                       (OVER_VARIANTS, _over_variants), (ALONG, _along)):
+        path = os.path.join(folder, name)
+        drawn = draw(experiment)
+        if drawn is not None:
+            _save(drawn, path)
+            written.append(name)
+        elif os.path.exists(path):
+            os.remove(path)
+    return written
+
+
+def _save(drawn, path):
+    # No software version in the file: the same numbers, the same bytes.
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        drawn.savefig(path + '.part', format='png', dpi=150,
+                      metadata={'Software': None})
+        os.replace(path + '.part', path)
+    except OSError as error:
+        raise errors.UserError(f'{path} cannot be written: {error.strerror}'
+                               ) from None
+
+
+def _over_labels(experiment):
+    """Test mIoU over the labelled images: a panel a variant, a line an arm."""
+    found = stats.scores(experiment)
+    counts = stats.label_counts(experiment)
+    variants = [variant for variant in experiment.variants
+                if any(score.variant == variant for score in found)]
+    # Over one number of labels, variants are compared, not labels.
+    if not found or (len(counts) == 1 and len(variants) > 1):
+        return None
+    drawn, panels = _panels(len(variants), sharey=True)
+    for axes, variant in zip(panels, variants):
+        own = [score for score in found if score.variant == variant]
+        arms = [arm for arm in experiment.arms
+                if any(score.arm == arm for score in own)]
+        for position, arm in enumerate(arms):
+            # Moved apart by 3 %, so that error bars do not hide one another.
+            shift = 1.03 ** (position - (len(arms) - 1) / 2)
+            points = [score for score in own if score.arm == arm]
+            _draw_arm(axes, arm, [score.labels * shift for score in points],
+                      points)
+            runs = [run for run in experiment.finished()
+                    if (run.arm, run.variant) == (arm, variant)]
+            axes.plot([run.labels * shift for run in runs],
+                      [100 * run.test for run in runs], '.',
+                      color=LOOKS.get(arm, OTHER)[0], alpha=0.4)
+        _label_ticks(axes, own)
+        axes.set_xlabel('labelled training images (log scale)')
+        axes.set_ylabel('test mIoU (points, 0 to 100)')
+        axes.set_title(_variant_title(experiment, variant) +
+                       'Mean over seeds; bars: one standard deviation;\n'
+                       'faint dots: single runs', fontsize=9)
+        _finish(axes)
+        axes.legend(frameon=False)
+    return drawn
+
+
+def _over_variants(experiment):
+    """Test mIoU over what the variants differ in: a panel a label count."""
+    found = stats.scores(experiment)
+    if len({score.variant for score in found}) < 2:
+        return None
+    counts = stats.label_counts(experiment)
+    drawn, panels = _panels(len(counts), sharey=False)
+    values = experiment.axis_values
+    numeric = all(isinstance(value, (int, float)) for value in values.values())
+    for axes, labels in zip(panels, counts):
+        places = values if numeric else {
+            variant: i for i, variant in enumerate(experiment.variants)}
+        for arm in experiment.arms:
+            points = [score for score in found
+                      if (score.arm, score.labels) == (arm, labels)]
+            _draw_arm(axes, arm, [places[score.variant] for score in points],
+                      points)
+        _variant_ticks(axes, places, values, numeric)
+        axes.set_xlabel(experiment.axis or 'variant')
+        axes.set_ylabel('test mIoU (points, 0 to 100)')
+        axes.set_title(f'{_count(labels, "labelled image")}\nMean over seeds; '
+                       'bars: one standard deviation', fontsize=9)
+        _finish(axes)
+        axes.legend(frameon=False)
+    return drawn
+
+
+def _panels(count, sharey):
+    """Returns a figure and its axes, at most three in a row."""
+    columns = min(count, 3)
+    rows = -(-count // columns)
+    drawn = figure.Figure(figsize=(max(6.6, 4.8 * columns), 4.2 * rows),
+                          layout='constrained')
+    panels = drawn.subplots(rows, columns, sharey=sharey,
+                            squeeze=False).ravel()
+    for axes in panels[count:]:
+        axes.set_visible(False)
+    return drawn, panels[:count]
+
+
+def _draw_arm(axes, arm, places, scores):
+    colour, marker, line = LOOKS.get(arm, OTHER)
+    if scores:
+        axes.errorbar(
+            places, [score.mean for score in scores],
+            yerr=np.nan_to_num([score.std for score in scores]),
+            color=colour, marker=marker, linestyle=line, label=arm,
+            capsize=4, linewidth=1.8, markersize=7)
+
+
+def _variant_title(experiment, variant):
+    if not variant:
+        return ''
+    value = experiment.axis_values.get(variant)
+    return f'{variant}: {experiment.axis} {value}\n' if (
+        experiment.axis) else f'{variant}\n'
+
+
+def _variant_ticks(axes, places, values, numeric):
+    if numeric and min(values.values()) > 0 and (
+            max(values.values()) > 4 * min(values.values())):
+        axes.set_xscale('log')
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+    names = [f'{values[name]:g}' if numeric else str(values[name] or name)
+             for name in places]
+    axes.set_xticks(list(places.values()), names)
+    if not numeric:
+        axes.margins(x=0.2)
+
+
+def _label_ticks(axes, scores):
+    """Numbers of images, below them the fractions that were asked for."""
+    names = {}
+    for score in scores:
+        share = (f'\n{100 * float(score.setting):.3g} %'
+                 if '.' in score.setting else '')
+        names[score.labels] = f'{score.labels}{share}'
+    axes.set_xscale('log')
+    axes.set_xticks(list(names), list(names.values()))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.set_xlim(min(names) / 1.4, max(names) * 1.4)
+
+
+def _along(experiment):
+    """Val mIoU over fine-tuning steps, a panel a number of labels."""
+    if len(experiment.variants) > 1:
+        return None  # Too many curves to be read.
+    found = stats.curves(experiment, experiment.variants[0])
+    if not found:
+        return None
+    drawn, panels = _panels(len(found), sharey=True)
+    for axes, labels in zip(panels, found):
+        _draw_panel(axes, labels, found[labels], experiment.arms)
+    return drawn
+
+
+def _draw_panel(axes, labels, arms, order):
+    for arm in (arm for arm in order if arm in arms):
+        colour, marker, line = LOOKS.get(arm, OTHER)
+        for steps, values in arms[arm].values():
+            axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.4)
+        steps, values = stats.mean_curve(arms[arm])
+        axes.plot(steps, values, color=colour, linestyle=line, marker=marker,
+                  linewidth=2, markersize=5,
+                  label=f'{arm} ({_count(len(arms[arm]), "seed")})')
+    axes.set_title(_count(labels, 'labelled image'), fontsize=10)
+    axes.set_xlabel('fine-tuning (steps)')
+    axes.set_ylabel('val mIoU (points, 0 to 100)')
+    _step_ticks(axes, sorted({step for seeds in arms.values()
+                              for curve in seeds.values()
+                              for step in curve[0]}))
+    _finish(axes)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _step_ticks(axes, steps):
+    if len(steps) <= 6:
+        axes.set_xticks(steps)
+    else:
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+
+
+def _count(number, noun):
+    return f'{number} {noun}{"" if number == 1 else "s"}'
+
+
+def _finish(axes):
+    axes.grid(alpha=0.25)
+    axes.spines[['top', 'right']].set_visible(False)

@@ -1,0 +1,124 @@
+"""A run folder: what stands in it, and that nothing in it is lost. No TF."""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+
+import ddep_tf
+from ddep_tf import errors, files, spec_base, specs
+
+CONFIG = 'config.json'
+RESULT = 'result.json'
+WEIGHTS = 'weights.npz'
+_PACKAGES = ('tensorflow', 'keras', 'tensorflow-datasets', 'numpy')
+
+
+def open_run(run_dir, run, operative):
+    """Makes the folder, or checks that it is of the same run.
+
+    Args:
+      run_dir: path.
+      run: RunSpec.
+      operative: the operative gin config as text.
+
+    Raises:
+      UserError: the folder is of another config, or cannot be written.
+    """
+    folder = pathlib.Path(run_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # What was refused before it trained may be mended in place.
+        if is_started(folder):
+            _check_same(folder, run)
+        else:
+            files.write_text(folder / 'operative.gin', operative)
+            files.write_text(folder / CONFIG, spec_base.to_json(run))
+    except OSError as error:
+        raise errors.UserError(
+            f'--run_dir {folder} cannot be written ({error.strerror}): '
+            'choose another folder, or free space') from error
+    return folder
+
+
+def is_started(run_dir):
+    """Returns whether a run folder holds anything that must not be lost."""
+    folder = pathlib.Path(run_dir)
+    return any((folder / name).exists() for name in (
+        RESULT, WEIGHTS, 'state/checkpoint', 'state/best/checkpoint'))
+
+
+def read_result(run_dir):
+    """Returns the result of a finished run as a dict, None if unfinished."""
+    path = pathlib.Path(run_dir) / RESULT
+    return files.read_json(path) if path.exists() else None
+
+
+def write_result(run_dir, result):
+    """Marks the run as finished. Written last."""
+    files.write_text(pathlib.Path(run_dir) / RESULT, json.dumps(result, indent=2))
+
+
+def read_run(run_dir):
+    """Returns the RunSpec of a run folder. UserError if it is none."""
+    path = pathlib.Path(run_dir) / CONFIG
+    if not path.exists():
+        raise errors.UserError(f'{run_dir} is no run folder: it has no '
+                               f'{CONFIG}')
+    return spec_base.from_dict(specs.RunSpec, files.read_json(path))
+
+
+def commit():
+    """Returns the checkout's commit, '' outside a checkout."""
+    command = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
+    try:
+        done = subprocess.run(command, capture_output=True, text=True,
+                              cwd=pathlib.Path(__file__).parent, check=False)
+    except OSError:
+        return ''
+    return done.stdout.strip()
+
+
+def versions():
+    """Returns {name: version} of what a number may depend on; '' is none."""
+    return {'ddep_tf': ddep_tf.__version__,
+            **{name: _version(name) for name in _PACKAGES},
+            'python': platform.python_version()}
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ''  # Another distribution of it, such as tensorflow-tpu.
+
+
+def _check_same(folder, run):
+    # Fields that an earlier version did not have are at their defaults.
+    old, new = (_comparable(dataclasses.asdict(spec))
+                for spec in (read_run(folder), run))
+    if old == new:
+        return
+    changed = sorted(_differences(old, new, ''))
+    raise errors.UserError(
+        f'--run_dir {folder} holds a run of another config, which '
+        f'differs in {", ".join(changed[:4])}: choose another folder')
+
+
+def _comparable(config):
+    """Paths count by where they lead, not by how they were typed."""
+    return {key: os.path.realpath(value)
+            if key in ('init_encoder', 'init_decoder') and value else value
+            for key, value in config.items()}
+
+
+def _differences(old, new, prefix):
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in set(old) | set(new):
+            yield from _differences(old.get(key), new.get(key),
+                                    f'{prefix}.{key}'.lstrip('.'))
+    elif old != new:
+        yield prefix

@@ -1,0 +1,86 @@
+"""Adam with its schedule, weight decay and the encoder's own rate."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable('ddep_tf')
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then cosine decay to 0 at the last step, or constant."""
+
+    def __init__(self, learning_rate, steps, warmup_steps=0, kind='cosine'):
+        self.learning_rate = learning_rate
+        self.steps = steps
+        self.warmup_steps = warmup_steps
+        self.kind = kind
+
+    def __call__(self, step):
+        """Returns the learning rate of `step`, a float32 scalar."""
+        step = tf.cast(step, tf.float32)
+        rate = tf.constant(self.learning_rate, tf.float32)
+        if self.kind == 'cosine':
+            span = max(self.steps - self.warmup_steps, 1)
+            done = tf.clip_by_value((step - self.warmup_steps) / span, 0., 1.)
+            rate = rate * 0.5 * (1.0 + tf.cos(math.pi * done))
+        if self.warmup_steps:
+            rate = rate * tf.minimum((step + 1.0) / self.warmup_steps, 1.0)
+        return rate
+
+    def get_config(self):
+        return {'learning_rate': self.learning_rate, 'steps': self.steps,
+                'warmup_steps': self.warmup_steps, 'kind': self.kind}
+
+
+class Adam(keras.optimizers.Adam):
+    """Adam whose rate and weight decay depend on the variable.
+
+    Args:
+      spec: OptimizerSpec.
+      steps: length of the run, for the schedule.
+      encoder_variables: those that take `spec.encoder_factor`.
+    """
+
+    def __init__(self, spec, steps, encoder_variables=()):
+        super().__init__(
+            Schedule(spec.learning_rate, steps, spec.warmup_steps,
+                     spec.schedule),
+            beta_1=spec.beta_1, beta_2=spec.beta_2, epsilon=spec.epsilon)
+        self._spec = spec
+        self._encoder_ids = frozenset(id(v) for v in encoder_variables)
+
+    def build(self, variables):
+        super().build(variables)
+        # An update sees the bare tf.Variable, so what depends on the Keras
+        # variable is looked up by its index.
+        self._factors = [self._spec.encoder_factor
+                         if id(v) in self._encoder_ids else 1.0
+                         for v in variables]
+        self._decays = [self._spec.weight_decay if _is_kernel(v) else 0.0
+                        for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        learning_rate = learning_rate * self._factors[index]
+        if self._decays[index]:
+            decay = self._decays[index] * variable
+            if self._spec.weight_decay_form == 'coupled':
+                gradient = gradient + decay
+            else:
+                rate = tf.cast(learning_rate, variable.dtype)
+                self.assign_sub(variable, rate * decay)
+        super().update_step(gradient, variable, learning_rate)
+
+
+def _is_kernel(variable):
+    """Biases, norm scales, class tokens and position embeddings do not decay."""
+    return variable.name.endswith('kernel')
+
+
+def add_optimizer(run, objective):
+    """Gives an objective its optimizer, built, to train with."""
+    objective.optimizer = Adam(
+        run.optimizer, run.steps,
+        objective.network.encoder.trainable_variables)
+    objective.optimizer.build(objective.trained)

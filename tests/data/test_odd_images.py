@@ -1,0 +1,170 @@
+"""Odd pictures through the sources: read as PIL does, or refused by name."""
+
+import io
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from ddep_tf import errors, specs
+from ddep_tf.data import pipelines
+from ddep_tf.data.sources import factory
+
+
+def photo(height=24, width=32):
+    coarse = np.random.default_rng(0).integers(
+        0, 256, (height // 8, width // 8, 3), np.uint8)
+    return Image.fromarray(coarse.repeat(8, 0).repeat(8, 1))
+
+
+def deep():
+    return Image.fromarray(np.full((24, 32), 3000, np.uint16))
+
+
+def colours(*names):
+    """An opaque or transparent palette picture of these RGB colours."""
+    picture = Image.new('P', (32, 24))
+    picture.putpalette(sum(names, ()))
+    picture.putdata([i % len(names) for i in range(32 * 24)])
+    return picture
+
+
+def rgba():
+    picture = photo()
+    picture.putalpha(Image.linear_gradient('L').resize(picture.size))
+    return picture
+
+
+GOOD = {
+    'grey.jpg': lambda: photo().convert('L'),
+    'grey.png': lambda: photo().convert('L'),
+    'cmyk.jpg': lambda: photo().convert('CMYK'),
+    'palette.png': lambda: colours((200, 10, 30), (0, 250, 120)),
+    'rgba.png': rgba,
+    'grey_alpha.png': lambda: photo().convert('LA'),
+    'bits.png': lambda: photo().convert('1')}
+
+
+def folder(root, name, picture, mask=None, **options):
+    for kind in ('images', 'masks'):
+        (root / kind).mkdir()
+    picture.save(root / 'images' / name, **options)
+    mask = np.zeros(picture.size[::-1], np.uint8) if mask is None else mask
+    Image.fromarray(mask).save(root / 'masks' / f'{name[:-4]}.png')
+    spec = specs.DatasetSpec(name='own', image_dir='images',
+                             label_dir='masks', num_classes=3)
+    return lambda: factory.open_source(spec, 'train', root, 'segment')
+
+
+def tfds(root, name, picture, **options):
+    """The same bytes as a TFDS set, whose features cannot refuse them."""
+    import tensorflow_datasets as tfds_lib
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros(picture.size[::-1], np.uint8)).save(
+        buffer, 'PNG')
+    picture.save(root / name, **options)
+    tfds_lib.dataset_builders.store_as_tfds_dataset(
+        name='own', version='1.0.0', data_dir=root / 'tfds',
+        features=tfds_lib.features.FeaturesDict({
+            'image': tfds_lib.features.Image(),
+            'label': tfds_lib.features.Image(shape=(None, None, 1)),
+            'file_name': tfds_lib.features.Text()}),
+        split_datasets={'train': [(0, {
+            'image': str(root / name), 'file_name': name,
+            'label': io.BytesIO(buffer.getvalue())})]})
+    spec = specs.DatasetSpec(name='own', source='tfds', path='own',
+                             num_classes=3)
+    return lambda: factory.open_source(spec, 'train', root, 'segment')
+
+
+@pytest.mark.parametrize('make', [folder, tfds])
+@pytest.mark.parametrize('name', GOOD)
+def test_colours_are_those_of_pil(tmp_path, make, name):
+    picture = GOOD[name]()
+    source = make(tmp_path, name, picture)()
+    source.check()
+    decoded = source.decode(next(iter(source.records())))['image']
+    path = tmp_path / ('images' if make is folder else '') / name
+    with Image.open(path) as stored:
+        np.testing.assert_array_equal(decoded, stored.convert('RGB'))
+
+
+@pytest.mark.parametrize('make', [folder, tfds])
+def test_sixteen_bits_are_refused_by_name(tmp_path, make):
+    opened = make(tmp_path, 'deep.png', deep())
+    with pytest.raises(errors.UserError, match='16 bits') as caught:
+        opened().check()
+    assert 'deep' in str(caught.value) and '\n' not in str(caught.value)
+
+
+def _oriented(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return {'exif': exif}
+
+
+@pytest.mark.parametrize('value', [2, 3, 6, 8])
+def test_a_turned_photo_with_a_mask_is_refused(tmp_path, value):
+    opened = folder(tmp_path, 'phone.jpg', photo(), **_oriented(value))
+    with pytest.raises(errors.UserError, match='phone.jpg') as caught:
+        opened()
+    assert f'orientation {value}' in str(caught.value)
+    assert 'exif_transpose' in str(caught.value)
+    # Without a mask there is nothing that it could not fit.
+    spec = specs.DatasetSpec(name='own', image_dir='images')
+    factory.open_source(spec, 'train', tmp_path, 'denoise').check()
+
+
+def test_a_turned_photo_in_records_is_refused(tmp_path):
+    with pytest.raises(errors.UserError, match='orientation 6') as caught:
+        tfds(tmp_path, 'phone.jpg', photo(), **_oriented(6))().check()
+    assert "'phone'" in str(caught.value)
+
+
+@pytest.mark.parametrize('make', [folder, tfds])
+def test_an_upright_tag_is_no_matter(tmp_path, make):
+    make(tmp_path, 'phone.jpg', photo(), **_oriented(1))().check()
+
+
+def test_an_image_without_a_valid_pixel(tmp_path):
+    source = folder(tmp_path, 'void.png', photo(),
+                    mask=np.full((24, 32), 255, np.uint8))()
+    source.check()
+    label = source.decode(next(iter(source.records())))['label']
+    assert (label == 255).numpy().all()
+
+
+@pytest.mark.parametrize('size', [(1, 40), (40, 1), (1, 1)])
+def test_an_image_one_pixel_wide(tmp_path, size):
+    width, height = size
+    mask = np.ones((height, width), np.uint8)
+    source = folder(tmp_path, 'thin.png', Image.new('RGB', size, (9, 8, 7)),
+                    mask=mask)()
+    source.check()
+    batch = next(iter(pipelines.train_dataset(
+        [source], crop_size=(16, 32), global_batch_size=1, seed=0)))
+    assert batch['image'].shape == (1, 16, 32, 3)
+    inside = batch['label'].numpy() != 255
+    assert inside.sum() == min(height, 16) * min(width, 32)
+    np.testing.assert_allclose(
+        batch['image'].numpy()[inside],
+        np.tile(np.array([9, 8, 7]) / 127.5 - 1, (inside.sum(), 1)),
+        atol=1e-6)
+
+
+def test_every_problem_is_named_not_only_the_first(tmp_path):
+    folder(tmp_path, 'a.png', photo())
+    deep().save(tmp_path / 'images/b.png')  # 16 bits.
+    photo().save(tmp_path / 'images/c.png')  # No mask.
+    photo().save(tmp_path / 'images/d.png')  # An id outside the classes.
+    for name in 'bd':
+        Image.fromarray(np.full((24, 32), 7, np.uint8)).save(
+            tmp_path / f'masks/{name}.png')
+    spec = specs.DatasetSpec(name='own', image_dir='images',
+                             label_dir='masks', num_classes=3)
+    source = factory.open_source(spec, 'train', tmp_path, 'segment',
+                                 strict=False)
+    problems = list(source.problems())
+    assert len(problems) == 3
+    for name in 'bcd':
+        assert sum(f'{name}.png' in line for line in problems) == 1

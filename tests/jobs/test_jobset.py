@@ -1,0 +1,178 @@
+"""JobSets: their schema, the order of the levels, the hosts of one run."""
+
+import json
+import pathlib
+import re
+import signal
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from ddep_tf import errors, jobs
+
+from job_cases import HARD, expand
+
+COMMAND = ['python', 'launch/experiment.py', *HARD]
+SCHEMA = json.loads(pathlib.Path(__file__).with_name(
+    'jobset_schema.json').read_text())
+SLICE = {'tpu_accelerator': 'tpu-v5-lite-podslice', 'tpu_topology': '4x4'}
+CASES = [{}, {'gpus': 8}, {'gpus': 8, 'hosts': 3}, {**SLICE, 'hosts': 4}]
+
+
+def _jobset(nodes, name='exp', **resources):
+    (_, text), = jobs.texts(
+        'jobset', name, nodes, COMMAND, jobs.Resources(
+            image='a', claim='b', **resources)).items()
+    return yaml.safe_load(text)
+
+
+def _jobs(jobset):
+    return jobset['spec']['replicatedJobs']
+
+
+def _spec(job):
+    return job['template']['spec']
+
+
+def _container(job):
+    container, = _spec(job)['template']['spec']['containers']
+    return container
+
+
+def _variables(job, run, host):
+    """The variables of a pod, as Kubernetes fills them in."""
+    labels = {'jobset.sigs.k8s.io/job-index': str(run),
+              'batch.kubernetes.io/job-completion-index': str(host)}
+    known = {}
+    for variable in _container(job)['env']:
+        if 'value' in variable:
+            value = expand(variable['value'], known)
+        else:
+            path = variable['valueFrom']['fieldRef']['fieldPath']
+            value = labels[re.fullmatch(r"metadata.labels\['(.*)'\]", path)[1]]
+        known[variable['name']] = value
+    return known
+
+
+def _words(job, known):
+    return [expand(word, known) for word in _container(job)['command']]
+
+
+@pytest.mark.parametrize('resources', CASES)
+def test_the_api_takes_it(nodes, resources):
+    jobset = _jobset(nodes, **resources)
+    jsonschema.validate(jobset, SCHEMA)
+    for job in _jobs(jobset):
+        kubernetes_validate.validate(
+            {'apiVersion': 'batch/v1', 'kind': 'Job',
+             'metadata': {'name': 'x'}, 'spec': _spec(job)},
+            '1.31' if 'successPolicy' in _spec(job) else '1.29', strict=True)
+
+
+@pytest.mark.parametrize('name', ['exp', 'Exp_' + 'x' * 80])
+def test_pods_have_names_that_a_host_may_have(nodes, name):
+    many = [type(nodes[0])(name=f'r{i}', level=0, needs=())
+            for i in range(1200)]
+    jobset = _jobset(many, name, hosts=100)
+    job = _jobs(jobset)[0]
+    longest = (f'{jobset["metadata"]["name"]}-{job["name"]}-'
+               f'{job["replicas"] - 1}-{_spec(job)["completions"] - 1}-abcde')
+    assert re.fullmatch(r'[a-z]([a-z0-9-]{0,61}[a-z0-9])?', longest)
+
+
+def test_a_level_starts_when_what_it_needs_is_complete(nodes):
+    after, level_of = {}, {}
+    for job in _jobs(_jobset(nodes)):
+        direct = [on['name'] for on in job.get('dependsOn', ())
+                  if on['status'] == 'Complete']
+        after[job['name']] = {*direct, *(a for d in direct for a in after[d])}
+        script = _container(job)['command'][2]
+        for name in re.findall(r'run=(\S+) ;;', script):
+            level_of[name] = job['name']
+    assert set(level_of) == {n.name for n in nodes}
+    for n in nodes:
+        for need in n.needs:
+            assert level_of[need] in after[level_of[n.name]]
+
+
+def test_each_job_gets_its_run_and_the_arguments_as_they_are(nodes, stub):
+    arrived = []
+    for job in _jobs(_jobset(nodes)):
+        for run in range(job['replicas']):
+            known = _variables(job, run, 0)
+            code, argv, err = stub.run(_words(job, known), **known)
+            assert code == 0, err
+            wait = ['--wait=2'] * (job['name'] != 'classify')
+            assert argv[:-1] == COMMAND[1:] + wait
+            arrived.append(argv[-1])
+    assert arrived == [f'--only={n.name}' for n in nodes]
+
+
+def test_one_run_that_cannot_be_done_does_not_end_the_others(nodes, stub):
+    job = _jobs(_jobset(nodes))[0]
+    known = _variables(job, 0, 0)
+    for ended, seen in ((0, 0), (1, 1), (2, 2), (3, 0), (4, 0), (143, 143)):
+        code, _, err = stub.run(_words(job, known), STUB_EXIT=str(ended),
+                                **known)
+        assert code == seen
+        assert (f'exit code {ended}' in err) == (ended in (3, 4))
+
+
+def test_a_pod_that_is_stopped_waits_for_the_saved_state(nodes, stub):
+    job = _jobs(_jobset(nodes))[0]
+    known = _variables(job, 0, 0)
+    assert stub.stop(_words(job, known), [signal.SIGTERM], **known) == (
+        143, True)
+
+
+def test_the_hosts_of_a_run_find_each_other(nodes):
+    jobset = _jobset(nodes, gpus=8, hosts=3)
+    job = _jobs(jobset)[2]
+    assert _spec(job)['completions'] == _spec(job)['parallelism'] == 3
+    subdomain = jobset['spec']['network']['subdomain']
+    for host in range(3):
+        config = json.loads(_variables(job, 1, host)['TF_CONFIG'])
+        assert config['task'] == {'type': 'worker', 'index': host}
+        # A pod's host name: JOBSET-REPLICATEDJOB-JOB-POD, below the subdomain.
+        assert config['cluster'] == {'worker': [
+            f'exp-sweep-1-{other}.{subdomain}:2222' for other in range(3)]}
+
+
+def test_the_hosts_of_a_tpu_slice_share_its_chips(nodes):
+    jobset = _jobset(nodes, hosts=4, **SLICE)
+    assert jobset['metadata']['annotations'] == {
+        'alpha.jobset.sigs.k8s.io/exclusive-topology':
+            'cloud.google.com/gke-nodepool'}
+    for job in _jobs(jobset):
+        limits = _container(job)['resources']['limits']
+        assert limits['google.com/tpu'] == 4 and _spec(job)['completions'] == 4
+    with pytest.raises(errors.UserError, match='^--tpu_topology 4x4 '):
+        _jobset(nodes, hosts=3, **SLICE)
+
+
+def test_the_first_host_of_a_tpu_slice_drives_all_of_them(nodes, stub):
+    job = _jobs(_jobset(nodes, hosts=4, **SLICE))[2]
+    assert _spec(job)['successPolicy'] == {'rules': [
+        {'succeededIndexes': '0'}]}
+    other = _variables(job, 1, 3)
+    assert 'TF_CONFIG' not in other
+    code, argv, err = stub.run(_words(job, other), **other)
+    assert code == 0 and argv == ['-m', 'ddep_tf.runtime.tpu_host'], err
+    # Two commands run at a time here; the pod's end is the server's too.
+    stub.program('python', '#!/bin/bash\n'
+                 'if [ "$1" = -m ]; then exec sleep 5 >/dev/null 2>&1; fi\n'
+                 'echo "$TPU_LOAD_LIBRARY" >&2\n'
+                 'printf "%s\\n" "${@: -2}" >&2\n')
+    first = _variables(job, 1, 0)
+    code, _, err = stub.run(_words(job, first), **first)
+    hosts = ','.join(f'grpc://exp-sweep-1-{host}.exp:8470'
+                     for host in range(4))
+    assert code == 0 and err.splitlines() == [
+        '0', '--only=segment-dep-n0.05-s0-lr1e-05', f'--tpu={hosts}']
+
+
+def test_what_cannot_be_kept_is_refused(nodes):
+    with pytest.raises(errors.UserError, match='^--max_parallel '):
+        _jobset(nodes, max_parallel=2)

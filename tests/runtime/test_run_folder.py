@@ -1,0 +1,62 @@
+"""A run folder refuses what is damaged, and says which file."""
+
+import json
+
+import pytest
+
+from ddep_tf import errors, files, specs
+from ddep_tf.runtime import run_folder
+
+
+@pytest.mark.parametrize('text', ['{"stage": "segm', '[1, 2]', ''])
+@pytest.mark.parametrize('read, name', [
+    (run_folder.read_result, 'result.json'), (run_folder.read_run, 'config.json')])
+def test_damaged_json_is_named(tmp_path, read, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(errors.UserError, match=name) as caught:
+        read(tmp_path)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(errors.UserError, match='no run folder'):
+        run_folder.read_run(tmp_path)
+    assert run_folder.read_result(tmp_path) is None
+
+
+def test_a_run_of_a_version_with_fewer_fields_is_the_same_run(tmp_path):
+    run = specs.RunSpec('denoise', (specs.DatasetSpec('shapes'),))
+    run_folder.open_run(tmp_path, run, '')
+    config = json.loads((tmp_path / 'config.json').read_text())
+    for part, name in ((config, 'holdout'), (config['evaluation'],
+                                             'single_scale')):
+        del part[name]
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    (tmp_path / 'result.json').write_text('{}')
+    run_folder.open_run(tmp_path, run, '')
+    other = specs.RunSpec('denoise', (specs.DatasetSpec('shapes'),),
+                          holdout=0.5)
+    with pytest.raises(errors.UserError, match='differs in holdout'):
+        run_folder.open_run(tmp_path, other, '')
+
+
+def test_a_file_that_cannot_be_written_is_left_as_it_was(tmp_path):
+    path = tmp_path / 'file'
+    files.write_text(path, 'old')
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(path, 'new' * 10 ** 5 + '\udcff')
+    assert path.read_text() == 'old'
+    assert [p.name for p in tmp_path.iterdir()] == ['file']
+
+
+def test_a_table_drops_what_came_after_a_save_and_a_cut_off_row(tmp_path):
+    path = tmp_path / 'table.csv'
+    table = files.CsvLog(path, ['step', 'loss'], 0)
+    for step in (1, 2, 3):
+        table.add({'step': step, 'loss': step / 4})
+    with path.open('a') as file:
+        file.write('4')
+    files.CsvLog(path, ['step', 'loss'], 2).add({'step': 3, 'loss': 9.0})
+    assert files.read_csv(path) == [
+        {'step': '1', 'loss': '0.25'}, {'step': '2', 'loss': '0.5'},
+        {'step': '3', 'loss': '9.0'}]

@@ -1,0 +1,327 @@
+"""The loop, end to end on embedded data."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ddep_tf import errors, files
+from ddep_tf.models import weights
+from ddep_tf.runtime import build, handover, inputs, run_folder
+from ddep_tf.training import optimizer, train
+
+ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
+
+
+@pytest.fixture(scope='module')
+def two():
+    """Two replicas; one strategy a process, as in use."""
+    return tf.distribute.MirroredStrategy(['/cpu:0', '/cpu:1'])
+
+
+def _train(run, where, strategy=ONE, **kwargs):
+    return train.train(run, '', str(where), '', strategy, **kwargs)
+
+
+def _arrays(where):
+    return weights.read_npz(where / 'weights.npz')
+
+
+def _assert_equal(first, second):
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        np.testing.assert_array_equal(value, second[key], err_msg=key)
+
+
+@pytest.mark.parametrize('stage', ['classify', 'denoise', 'segment'])
+def test_a_run_leaves_what_it_promises(make_run, tmp_path, stage):
+    result = _train(make_run(stage), tmp_path)
+    for name in ('config.json', 'metrics.csv', 'validation.csv', 'result.json',
+                 'weights.npz', 'weights.json', 'tensorboard', 'state'):
+        assert (tmp_path / name).exists(), name
+    assert [row['step'] for row in files.read_csv(
+        tmp_path / 'metrics.csv')] == ['1', '2', '3', '4']
+    assert np.isfinite(result['val'])
+    assert result['test_details']['images'] == 6
+    assert result == json.loads((tmp_path / 'result.json').read_text())
+    assert {'seed': 0, 'width': 1, 'label_fraction': 0.0, 'label_count': 0,
+            'images': 6, 'subset_sha256': '', 'steps': 4}.items() <= (
+                result.items())
+    versions = result['versions']
+    assert list(versions) == ['ddep_tf', 'tensorflow', 'keras',
+                              'tensorflow-datasets', 'numpy', 'python']
+    assert versions['tensorflow'] == tf.__version__
+    assert versions['numpy'] == np.__version__ and all(versions.values())
+
+
+def test_a_finished_run_is_not_run_again(make_run, tmp_path):
+    first = _train(make_run('segment'), tmp_path)
+    before = (tmp_path / 'weights.npz').stat().st_mtime_ns
+    assert _train(make_run('segment'), tmp_path) == first
+    assert (tmp_path / 'weights.npz').stat().st_mtime_ns == before
+
+
+def test_a_run_cut_off_behind_its_last_step_ends_alike(make_run, tmp_path):
+    first = _train(make_run('segment'), tmp_path)
+    arrays = _arrays(tmp_path)
+    for name in ('result.json', 'weights.npz', 'weights.json'):
+        (tmp_path / name).unlink()
+    again = _train(make_run('segment'), tmp_path)
+    for key in ('val', 'test', 'steps', 'subset_sha256'):
+        assert again[key] == first[key]
+    _assert_equal(arrays, _arrays(tmp_path))
+    assert len(files.read_csv(tmp_path / 'validation.csv')) == 1
+
+
+def test_what_was_left_out_is_tested_by_the_weights_alone(make_run, tmp_path):
+    whole, late = tmp_path / 'whole', tmp_path / 'late'
+    expected = _train(make_run('segment'), whole)
+    assert _train(make_run('segment'), late, test=False)['test'] is None
+    shutil.rmtree(late / 'state')
+    late.rename(tmp_path / 'moved')
+    again = _train(make_run('segment'), tmp_path / 'moved')
+    assert again['test'] == expected['test']
+    assert again['test_details'] == expected['test_details']
+
+
+def test_a_run_that_was_refused_is_mended_in_place(make_run, tmp_path):
+    with pytest.raises(errors.UserError, match='99'):
+        _train(make_run('segment', label_count=99), tmp_path)
+    assert _train(make_run('segment', label_count=2), tmp_path)['images'] == 2
+
+
+def test_another_config_is_refused_and_nothing_is_lost(make_run, tmp_path):
+    _train(make_run('segment'), tmp_path)
+    before = sorted(p.name for p in tmp_path.rglob('*'))
+    with pytest.raises(errors.UserError, match='seed'):
+        _train(make_run('segment', seed=7), tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob('*')) == before
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize('stage', ['denoise', 'segment'])
+def test_two_and_two_steps_equal_four(make_run, tmp_path, monkeypatch, stage):
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    _train(make_run(stage), whole)
+    log = train.Session._log
+
+    def die(session, row):
+        if row['step'] == 3:
+            raise _Killed
+        log(session, row)
+    monkeypatch.setattr(train.Session, '_log', die)
+    with pytest.raises(_Killed):
+        _train(make_run(stage), cut)
+    monkeypatch.undo()
+    _train(make_run(stage), cut)
+    _assert_equal(_arrays(whole), _arrays(cut))
+    assert ([r['loss'] for r in files.read_csv(whole / 'metrics.csv')] ==
+            [r['loss'] for r in files.read_csv(cut / 'metrics.csv')])
+
+
+def test_denoising_moves_no_bit_of_a_frozen_encoder(make_run, tmp_path):
+    run = make_run('denoise')
+    network = build.build_network(run)
+    before = {k: v.numpy() for k, v in weights.named_variables(
+        network).items()}
+    objective = build.build_objective(run, network)
+    optimizer.add_optimizer(run, objective)
+    batch = next(iter(build.train_dataset(run, inputs.open_labelled(run, ''))))
+    for _ in range(3):
+        objective.train_step(batch)
+    moved = {k for k, v in weights.named_variables(network).items()
+             if (v.numpy() != before[k]).any()}
+    assert moved and all(k.startswith(('decoder/', 'head/')) for k in moved)
+    assert len(moved) == sum(
+        len(part.trainable_variables)
+        for part in (network.decoder, network.head))
+
+
+def test_a_frozen_encoder_keeps_its_dropout_off(make_run):
+    run = make_run('denoise')
+    run = dataclasses.replace(
+        run, encoder=dataclasses.replace(run.encoder, dropout=0.9))
+    objective = build.build_objective(run, build.build_network(run))
+    batch = next(iter(build.train_dataset(run, inputs.open_labelled(run, ''))))
+    first, _ = objective.batch_loss(batch, training=True)
+    second, _ = objective.batch_loss(batch, training=True)
+    assert float(first) == float(second)
+
+
+def test_dep_trains_the_encoder(make_run):
+    run = make_run('denoise', train_encoder=True)
+    network = build.build_network(run)
+    objective = build.build_objective(run, network)
+    optimizer.add_optimizer(run, objective)
+    kernel = weights.named_variables(network)['conv_root/kernel']
+    before = kernel.numpy()
+    batch = next(iter(build.train_dataset(run, inputs.open_labelled(run, ''))))
+    objective.train_step(batch)
+    assert (kernel.numpy() != before).any()
+
+
+@pytest.mark.parametrize('stage', ['classify', 'denoise', 'segment'])
+def test_two_replicas_equal_one(make_run, tmp_path, two, stage):
+    run = make_run(stage)
+    assert two.num_replicas_in_sync == 2
+    _train(run, tmp_path / 'one')
+    _train(run, tmp_path / 'two', two)
+    one, other = _arrays(tmp_path / 'one'), _arrays(tmp_path / 'two')
+    # Adam's first steps are of the size of the learning rate, whatever the
+    # gradient: where it is nil, rounding decides its sign.
+    close = [np.isclose(one[k], other[k], atol=2e-5).mean() for k in one]
+    assert np.mean(close) > 0.97
+    losses = [[float(r['loss']) for r in files.read_csv(
+        tmp_path / name / 'metrics.csv')] for name in ('one', 'two')]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_segment_gradient_weighs_pixels_of_the_global_batch(make_run, two):
+    """One replica has one valid pixel, the other all: the mean is global."""
+    run = make_run('segment')
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    label = rng.integers(0, 6, (2, 32, 32)).astype(np.int32)
+    label[0] = 255
+    label[0, 3, 4] = 2
+    with two.scope():
+        objective = build.build_objective(run, build.build_network(run))
+    # A random head, so that the pixels' losses differ.
+    objective.network.head.kernel.assign(
+        rng.normal(0, 1, objective.network.head.kernel.shape))
+    whole = float(objective.batch_loss(
+        {'image': image, 'label': label}, False)[0])
+    data = tf.data.Dataset.from_tensors({'image': image, 'label': label})
+    data = data.unbatch().batch(2)
+    batch = next(iter(two.experimental_distribute_dataset(data)))
+
+    @tf.function
+    def step(batch):
+        shares = two.run(lambda b: objective.batch_loss(b, False)[0],
+                         args=(batch,))
+        return two.reduce('SUM', shares, None)
+    # `whole` is computed outside a replica, where nothing divides it.
+    assert float(step(batch)) == pytest.approx(whole, rel=1e-4)
+
+
+def test_a_non_finite_loss_stops_and_keeps_the_last_good_state(
+        make_run, tmp_path):
+    run = make_run('segment', steps=20, checkpoint_every=1)
+    run = dataclasses.replace(run, optimizer=dataclasses.replace(
+        run.optimizer, learning_rate=1e38, schedule='constant'))
+    with pytest.raises(errors.TrainingStopped, match='step'):
+        _train(run, tmp_path)
+    assert not (tmp_path / 'weights.npz').exists()
+    assert not (tmp_path / 'result.json').exists()
+    rows = files.read_csv(tmp_path / 'metrics.csv')
+    assert all(np.isfinite(float(row['loss'])) for row in rows)
+
+
+@pytest.mark.parametrize('stage', ['classify', 'denoise', 'segment'])
+def test_the_train_step_compiles_with_xla(make_run, tmp_path, stage):
+    run = make_run(stage, jit_compile=True, steps=2)
+    _train(run, tmp_path / 'xla')
+    _train(make_run(stage, steps=2), tmp_path / 'plain')
+    losses = [[float(r['loss']) for r in files.read_csv(
+        tmp_path / name / 'metrics.csv')] for name in ('xla', 'plain')]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+def test_stages_hand_over(make_run, tmp_path):
+    _train(make_run('classify', steps=1), tmp_path / 'a')
+    _train(make_run('denoise', steps=1, init_encoder=str(tmp_path / 'a')),
+           tmp_path / 'b')
+    run = make_run('segment', init_encoder=str(tmp_path / 'b'),
+                   init_decoder=str(tmp_path / 'b'))
+    network = build.build_network(run)
+    rows = build.graft(run, network)
+    states = {key: state for key, _, state in rows if state != 'left'}
+    arrays = _arrays(tmp_path / 'b')
+    for key, variable in weights.named_variables(network).items():
+        assert states[key] == ('new' if key.startswith('head/') else 'loaded')
+        if not key.startswith('head/'):
+            np.testing.assert_array_equal(variable.numpy(), arrays[key])
+    facts = json.loads((tmp_path / 'b' / 'weights.json').read_text())
+    assert facts['position_grid'] == [2, 2] and facts['stage'] == 'denoise'
+    encoder = _arrays(tmp_path / 'a')
+    for key in encoder:
+        if not key.startswith(('head/', 'cls')):
+            np.testing.assert_array_equal(encoder[key], arrays[key])
+
+
+@pytest.mark.parametrize('changes, named', [
+    ({'label_count': 99}, '99'), ({'label_fraction': 1e-4}, 'fraction'),
+    ({'init_decoder': '/nowhere'}, 'nowhere')])
+def test_bad_input_is_named_before_anything_is_trained(
+        make_run, tmp_path, changes, named):
+    with pytest.raises(errors.UserError, match=named):
+        _train(make_run('segment', **changes), tmp_path)
+    assert not (tmp_path / 'metrics.csv').exists()
+
+
+def _handed(run, where):
+    """Writes what a run would leave, untrained; returns where as str."""
+    where.mkdir()
+    handover.write(where / run_folder.WEIGHTS, weights.export_arrays(
+        build.build_network(run)), {'position_grid': [2, 2]})
+    return str(where)
+
+
+def _table(run):
+    """Returns {state: list of keys} of what a run takes over."""
+    rows = build.graft(run, build.build_network(run))
+    return {state: [key for key, _, s in rows if s == state]
+            for state in ('loaded', 'new', 'left')}
+
+
+def test_encoder_and_decoder_of_two_files(make_run, tmp_path):
+    run = make_run('segment',
+                   init_encoder=_handed(make_run('denoise'), tmp_path / 'a'),
+                   init_decoder=_handed(make_run('denoise'), tmp_path / 'b'))
+    one, other = _arrays(tmp_path / 'a'), _arrays(tmp_path / 'b')
+    network = build.build_network(run)
+    build.graft(run, network)
+    for key, variable in weights.named_variables(network).items():
+        if not key.startswith('head/'):
+            source = other if key.startswith('decoder/') else one
+            np.testing.assert_array_equal(variable, source[key])
+    table, head = _table(run), ['head/kernel', 'head/bias']
+    # Left of one file and loaded from the other is loaded; of both, left once.
+    assert sorted(table['loaded']) == sorted(set(one) - set(head))
+    assert table['new'] == head and table['left'] == head
+
+
+def test_the_table_of_one_file_and_of_none(make_run, tmp_path):
+    first = _handed(make_run('classify'), tmp_path / 'a')
+    second = _handed(make_run('denoise'), tmp_path / 'b')
+    named = list(weights.named_variables(build.build_network(
+        make_run('segment'))))
+    ours = [k for k in named if k.startswith(('decoder/', 'head/'))]
+    assert _table(make_run('segment')) == {'loaded': [], 'new': named,
+                                           'left': []}
+    table = _table(make_run('segment', init_encoder=first))
+    assert table['new'] == ours
+    assert sorted(table['left']) == ['cls', 'head/bias', 'head/kernel']
+    table = _table(make_run('segment', init_encoder=first,
+                            init_decoder=second))
+    assert table['new'] == ['head/kernel', 'head/bias']
+    assert sorted(table['left']) == ['cls', 'head/bias', 'head/kernel']
+    assert sorted(table['loaded']) == sorted(set(named) - set(table['new']))
+
+
+def test_a_batch_that_does_not_divide_is_refused(make_run, tmp_path, two):
+    with pytest.raises(errors.UserError, match='replicas'):
+        _train(make_run('segment', global_batch_size=3), tmp_path, two)
+
+
+def test_sets_of_different_classes_are_refused(make_run, tmp_path):
+    shapes, = make_run('segment').data
+    few = dataclasses.replace(shapes, label_set='')
+    with pytest.raises(errors.UserError, match="6, '', 6, 'shapes'"):
+        _train(make_run('segment', data=(shapes, few)), tmp_path)
