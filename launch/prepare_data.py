@@ -40,7 +40,8 @@ def main():
     from ddep_tf import configure, errors
     from ddep_tf.data.prepare import official_sets
     name = FLAGS.set
-    stage = official_sets.guide(name).stage
+    stage = {'class': 'classify', 'mask': 'segment'}[
+        official_sets.guide(name).decodes]
     manual_dir = FLAGS.manual_dir or os.path.join(FLAGS.data_dir, 'manual')
     if not FLAGS.build and not FLAGS.check:
         print('\n'.join(official_sets.text(name, FLAGS.data_dir, manual_dir)))

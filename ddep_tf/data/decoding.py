@@ -14,7 +14,7 @@ def decode_image(contents, name):
       name: scalar string, for the message.
     """
     depth, _ = _png_form(contents)
-    contents = only_if(depth != b'\x10', contents,
+    contents = checked(depth != b'\x10', contents,
                        'image of 16 bits a channel, save it with 8:', name)
     # The op reads PNG too. Its default for JPEG is the fast, inexact inverse
     # transform; the exact one gives what PIL gives.
@@ -30,7 +30,7 @@ def decode_grey(contents, name):
     stretch 16 bits to 8.
     """
     depth, colour_type = _png_form(contents)
-    contents = only_if((depth == b'\x08') & (colour_type == b'\x00'),
+    contents = checked((depth == b'\x08') & (colour_type == b'\x00'),
                        contents, 'mask that is no 8-bit grey PNG:', name)
     return tf.io.decode_png(contents, channels=1)[..., 0]
 
@@ -48,12 +48,12 @@ def check_same_size(example, name):
     """Fails the op unless image and mask have the same height and width."""
     image = tf.shape(example['image'])[:2]
     mask = tf.shape(example['label'])
-    example['label'] = only_if(
+    example['label'] = checked(
         tf.reduce_all(image == mask), example['label'],
         'mask and image of different sizes:', name, mask, image)
 
 
-def only_if(condition, value, *message):
+def checked(condition, value, *message):
     """Returns `value`; fails the op with the message unless it holds."""
     with tf.control_dependencies([tf.debugging.Assert(condition,
                                                       list(message))]):

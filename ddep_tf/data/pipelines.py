@@ -12,32 +12,34 @@ from ddep_tf.data import transforms
 
 # Undecoded records are shuffled within a window of at most so many bytes.
 SHUFFLE_BYTES = 2 ** 30
-_CROP, _FLIP, _SCALE, _ADD = range(4)  # What a seed is folded for.
+_CROP, _FLIP, _SCALE, _EXAMPLE_FN = range(4)  # What a seed is folded for.
 
 
 def train_dataset(sources, *, crop_size, global_batch_size, seed,
-                  start_step=0, flip=True, add=None, shuffle_buffer=None):
+                  start_step=0, flip=True, example_fn=None,
+                  shuffle_buffer=None):
     """Batches without end, epoch after epoch, across their borders.
 
     Args:
-      sources: non-empty sequence of Sources of one stage, concatenated.
+      sources: non-empty sequence of Sources that decode the same, concatenated.
       crop_size: (height, width) of the random crops.
       global_batch_size: B, examples a step, over all replicas.
       seed: int.
       start_step: begin with the batch of this step; skips undecoded records.
       flip: mirror half of the examples.
-      add: None or a function (example, seed) -> example, mapped last; seed is
-        [2] int32, its own for each example; shapes must be static.
+      example_fn: None or a function (example, seed) -> example, mapped last;
+        seed is [2] int32, its own for each example; shapes must be static.
       shuffle_buffer: records; None takes all, or as many as fit into 1 GiB.
 
     Returns:
       An infinite tf.data.Dataset of {'image': [B, h, w, 3] float32 in
       [-1, 1], 'label': [B, h, w] int32 train ids with 255 ignored, or [B]
       int32 classes, or absent, 'position': [B] int64, index into
-      `global_ids(sources)`}, and what `add` added.
+      `global_ids(sources)`}, and what
+      `example_fn` added.
 
     Raises:
-      UserError: no source, or sources of different stages.
+      UserError: no source, or sources that decode different labels.
     """
     sources = list(sources)
     _check_sources(sources)
@@ -51,7 +53,7 @@ def train_dataset(sources, *, crop_size, global_batch_size, seed,
     def prepare(index, record):
         seeds = _example_seed(seed, index)
         return _choose_source(sources, record, lambda source: _augment(
-            source, record, crop_size, seeds, flip, add))
+            source, record, crop_size, seeds, flip, example_fn))
 
     dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE,
                           deterministic=True)
@@ -59,7 +61,7 @@ def train_dataset(sources, *, crop_size, global_batch_size, seed,
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
 
 
-def eval_dataset(source, batch_size, crop_size=None, add=None):
+def eval_dataset(source, batch_size, crop_size=None, example_fn=None):
     """Every example once, in order.
 
     Args:
@@ -67,7 +69,7 @@ def eval_dataset(source, batch_size, crop_size=None, add=None):
       batch_size: of the batches; the last one may be smaller.
       crop_size: (height, width), cut out of the middle after the resize of
         the spec; None gives whole images one by one, unbatched.
-      add: as in `train_dataset`; its seed depends on the position alone.
+      example_fn: as in `train_dataset`; its seed depends on the position alone.
 
     Returns:
       A tf.data.Dataset of dicts. With a crop size as `train_dataset` gives
@@ -86,9 +88,10 @@ def eval_dataset(source, batch_size, crop_size=None, add=None):
                 _resized(source, decoded), crop_size)
         example = transforms.to_float(example)
         example['position'] = record['position']
-        if add is None:
+        if example_fn is None:
             return example
-        return add(example, _fold(_example_seed(0, record['position']), _ADD))
+        return example_fn(
+            example, _fold(_example_seed(0, record['position']), _EXAMPLE_FN))
 
     dataset = source.records().map(
         prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -105,10 +108,10 @@ def global_ids(sources):
 def _check_sources(sources):
     if not sources:
         raise errors.UserError('train_dataset: no data set is given')
-    stages = sorted({source.stage for source in sources})
-    if len(stages) > 1:
-        raise errors.UserError('train_dataset: the sources were opened for '
-                               f'different stages: {", ".join(stages)}')
+    decoded = sorted({source.decodes for source in sources})
+    if len(decoded) > 1:
+        raise errors.UserError('train_dataset: the sources decode different '
+                               f'labels: {", ".join(decoded)}')
 
 
 def _default_buffer(sources, count):
@@ -163,7 +166,7 @@ def _resized(source, example):
                              source.spec.short_side)
 
 
-def _augment(source, record, crop_size, seeds, flip, add):
+def _augment(source, record, crop_size, seeds, flip, example_fn):
     example = _resized(source, source.decode(record))
     low, high = source.spec.random_scale
     example = transforms.random_scale(example, low, high,
@@ -173,7 +176,9 @@ def _augment(source, record, crop_size, seeds, flip, add):
         example = transforms.random_flip(example, _fold(seeds, _FLIP))
     example = transforms.to_float(example)
     example['position'] = record['global_position']
-    return add(example, _fold(seeds, _ADD)) if add else example
+    if example_fn is None:
+        return example
+    return example_fn(example, _fold(seeds, _EXAMPLE_FN))
 
 
 def _choose_source(sources, record, prepare):

@@ -125,7 +125,7 @@ class Meter:
         """Mean over a split's images of the objective's own metrics."""
         dataset = pipelines.eval_dataset(
             source, self._run.evaluation.batch_size, self._run.crop_size,
-            add=build.noise_hook(self._run))
+            example_fn=build.noise_hook(self._run))
         totals, seen = {}, 0
         replicas = self._strategy.num_replicas_in_sync
         for batch in _bar(dataset, 'batch'):

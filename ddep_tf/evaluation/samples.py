@@ -78,7 +78,7 @@ def _samples(run, infer, source):
 
 def _denoised(run, infer, source):
     dataset = pipelines.eval_dataset(source, 1, run.crop_size,
-                                     add=build.noise_hook(run))
+                                     example_fn=build.noise_hook(run))
     for batch in itertools.islice(dataset, run.evaluation.samples):
         noisy, clean = infer(batch)
         yield int(batch['position'][0]), {

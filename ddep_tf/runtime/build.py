@@ -29,7 +29,7 @@ def train_dataset(run, train_sources, start_step=0):
     return pipelines.train_dataset(
         train_sources, crop_size=run.crop_size,
         global_batch_size=run.global_batch_size, seed=run.seed,
-        start_step=start_step, flip=run.flip, add=noise_hook(run))
+        start_step=start_step, flip=run.flip, example_fn=noise_hook(run))
 
 
 def build_network(run, weights_path=''):

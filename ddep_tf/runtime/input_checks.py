@@ -11,7 +11,7 @@ from ddep_tf.runtime import progress
 # would take hours. What is wrong there is looked for when a step meets it.
 READ_AT_MOST = 5000
 
-_known = set()  # Keys of what this process has read through.
+_known = set()  # Identities of what this process has read through.
 
 
 def check_inputs(inputs, data_dir):
@@ -25,7 +25,7 @@ def check_inputs(inputs, data_dir):
       UserError: naming the first example that cannot be used.
     """
     for source in itertools.chain.from_iterable(inputs.values()):
-        key = (str(data_dir), source.key)
+        key = (str(data_dir), source.identity)
         if source.num_examples <= READ_AT_MOST and key not in _known:
             source.check(_bar)
             _known.add(key)

@@ -6,6 +6,8 @@ from ddep_tf import errors
 from ddep_tf.data import subsets
 from ddep_tf.data.sources import factory
 
+_DECODES = {'classify': 'class', 'denoise': 'nothing', 'segment': 'mask'}
+
 
 def open_inputs(run, data_dir, splits=('train', 'val', 'test')):
     """Opens the splits of a run.
@@ -27,13 +29,14 @@ def open_inputs(run, data_dir, splits=('train', 'val', 'test')):
         name = getattr(run.data[0], f'{split}_split')
         if split in splits and name and not inputs.get(split):
             inputs[split] = [factory.open_source(
-                run.data[0], name, data_dir, run.stage)]
+                run.data[0], name, data_dir, _DECODES[run.stage])]
     return {split: inputs.get(split, []) for split in splits}
 
 
 def open_labelled(run, data_dir):
     """Returns a run's opened train sets, cut to their labelled subset."""
-    opened = [factory.open_source(spec, spec.train_split, data_dir, run.stage)
+    opened = [factory.open_source(spec, spec.train_split, data_dir,
+                                  _DECODES[run.stage])
               for spec in run.data]
     _check_same_classes(run)
     return take_labels(run, opened)

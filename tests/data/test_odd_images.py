@@ -53,7 +53,7 @@ def folder(root, name, picture, mask=None, **options):
     Image.fromarray(mask).save(root / 'masks' / f'{name[:-4]}.png')
     spec = specs.DatasetSpec(name='own', image_dir='images',
                              label_dir='masks', num_classes=3)
-    return lambda: factory.open_source(spec, 'train', root, 'segment')
+    return lambda: factory.open_source(spec, 'train', root, 'mask')
 
 
 def tfds(root, name, picture, **options):
@@ -74,7 +74,7 @@ def tfds(root, name, picture, **options):
             'label': io.BytesIO(buffer.getvalue())})]})
     spec = specs.DatasetSpec(name='own', source='tfds', path='own',
                              num_classes=3)
-    return lambda: factory.open_source(spec, 'train', root, 'segment')
+    return lambda: factory.open_source(spec, 'train', root, 'mask')
 
 
 @pytest.mark.parametrize('make', [folder, tfds])
@@ -112,7 +112,7 @@ def test_a_turned_photo_with_a_mask_is_refused(tmp_path, value):
     assert 'exif_transpose' in str(caught.value)
     # Without a mask there is nothing that it could not fit.
     spec = specs.DatasetSpec(name='own', image_dir='images')
-    factory.open_source(spec, 'train', tmp_path, 'denoise').check()
+    factory.open_source(spec, 'train', tmp_path, 'nothing').check()
 
 
 def test_a_turned_photo_in_records_is_refused(tmp_path):
@@ -162,7 +162,7 @@ def test_every_problem_is_named_not_only_the_first(tmp_path):
             tmp_path / f'masks/{name}.png')
     spec = specs.DatasetSpec(name='own', image_dir='images',
                              label_dir='masks', num_classes=3)
-    source = factory.open_source(spec, 'train', tmp_path, 'segment',
+    source = factory.open_source(spec, 'train', tmp_path, 'mask',
                                  strict=False)
     problems = list(source.problems())
     assert len(problems) == 3

@@ -15,10 +15,10 @@ SHAPES = specs.DatasetSpec(name='shapes', source='shapes', num_classes=6,
                            limit=10, random_scale=(0.8, 1.2))
 
 
-def shapes(stage='segment', split='train', **changes):
+def shapes(decodes='mask', split='train', **changes):
     values = {f: getattr(SHAPES, f) for f in SHAPES.__dataclass_fields__}
     spec = specs.DatasetSpec(**(values | changes))
-    return factory.open_source(spec, split, '', stage)
+    return factory.open_source(spec, split, '', decodes)
 
 
 def batches(count, opened=None, **changes):
@@ -90,8 +90,8 @@ def test_several_sources(tmp_path):
             tmp_path / f'grey{i}.png')
     folder = factory.open_source(
         specs.DatasetSpec(name='grey', image_dir='.'), 'train', tmp_path,
-        'denoise')
-    opened = [shapes('denoise'), folder]
+        'nothing')
+    opened = [shapes('nothing'), folder]
     ids = pipelines.global_ids(opened)
     assert len(ids) == 13 and ids[10:] == ['grey0', 'grey1', 'grey2']
     found = batches(13, opened)
@@ -104,18 +104,18 @@ def test_several_sources(tmp_path):
                     image, 50 * (position - 10) / 127.5 - 1, atol=1e-6)
 
 
-def test_the_hook_adds_tensors_of_its_own_seed():
-    def add(example, seed):
+def test_example_fn_adds_tensors_of_its_own_seed():
+    def example_fn(example, seed):
         return {**example, 'noise': tf.random.stateless_normal((2,), seed)}
 
-    found = batches(6, add=add)
+    found = batches(6, example_fn=example_fn)
     noise = np.concatenate([b['noise'] for b in found])
     assert noise.shape == (24, 2) and len(np.unique(noise)) == 48
-    assert_equal(found[3:], batches(3, add=add, start_step=3))
+    assert_equal(found[3:], batches(3, example_fn=example_fn, start_step=3))
 
 
 def test_the_classes_of_images():
-    batch = batches(1, [shapes('classify')])[0]
+    batch = batches(1, [shapes('class')])[0]
     assert batch['label'].shape == (4,) and batch['label'].dtype == np.int32
 
 
@@ -125,7 +125,7 @@ def test_a_small_buffer_still_gives_each_example_once():
 
 
 def test_evaluation_covers_each_example_once():
-    source = shapes('segment', split='val', scale=0.5)
+    source = shapes('mask', split='val', scale=0.5)
     found = list(pipelines.eval_dataset(source, 4).as_numpy_iterator())
     assert [int(e['position']) for e in found] == list(range(10))
     assert found[0]['image'].shape == (32, 32, 3)
@@ -139,12 +139,13 @@ def test_evaluation_covers_each_example_once():
 
 
 def test_evaluation_noise_is_fixed():
-    def add(example, seed):
+    def example_fn(example, seed):
         return {**example, 'noise': tf.random.stateless_normal((2,), seed)}
 
     first, second = (
         np.concatenate([b['noise'] for b in pipelines.eval_dataset(
-            shapes('denoise'), size, (16, 16), add).as_numpy_iterator()])
+            shapes('nothing'), size, (16, 16),
+            example_fn).as_numpy_iterator()])
         for size in (4, 5))
     np.testing.assert_array_equal(first, second)
     assert len(np.unique(first)) == 20
@@ -154,8 +155,8 @@ def test_refusals():
     with pytest.raises(errors.UserError, match='no data set'):
         pipelines.train_dataset([], crop_size=(16, 16), global_batch_size=1,
                                 seed=0)
-    with pytest.raises(errors.UserError, match='denoise, segment'):
-        batches(1, [shapes(), shapes('denoise')])
+    with pytest.raises(errors.UserError, match='mask, nothing'):
+        batches(1, [shapes(), shapes('nothing')])
 
 
 def test_real_photographs_and_streets_together(real_data):
@@ -164,7 +165,7 @@ def test_real_photographs_and_streets_together(real_data):
     imagenet = specs.DatasetSpec(
         name='imagenet2012', source='tfds', path='imagenet2012',
         short_side=96, limit=12)
-    opened = [factory.open_source(spec, 'train', real_data, 'denoise')
+    opened = [factory.open_source(spec, 'train', real_data, 'nothing')
               for spec in (camvid, imagenet)]
     found = batches(8, opened, crop_size=(96, 96))
     assert sorted(positions(found)) == list(range(32))

@@ -61,7 +61,7 @@ class _Random:
 
 def _evaluated(root):
     """Evaluates and saves predictions below results/; returns our summary."""
-    source = factory.open_source(SPEC, 'val', root, 'segment')
+    source = factory.open_source(SPEC, 'val', root, 'mask')
     write = predict.label_id_writer(labels.for_spec(SPEC), root / 'results')
     ids = source.ids
     matrix = predictor.evaluate(

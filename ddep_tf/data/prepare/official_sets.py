@@ -19,7 +19,7 @@ class Guide:
         {manual_dir} stand for the flags.
       counts: {split: numbers of examples that are whole}.
       size: (height, width) of every image; () is any.
-      stage: what it is checked for.
+      decodes: what labels it is read with: 'class' or 'mask'.
       builder: 'tfds' is TFDS' own, 'own' is the project's, '' needs none.
     """
     page: str
@@ -27,7 +27,7 @@ class Guide:
     steps: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
     size: tuple[int, ...] = ()
-    stage: str = 'segment'
+    decodes: str = 'mask'
     builder: str = ''
 
 
@@ -48,7 +48,7 @@ _VOC = ('VOCtrainval_03-May-2010.tar of http://host.robots.ox.ac.uk/pascal/'
 _IMAGENET = dict(
     page='https://image-net.org/download-images',
     licence='non-commercial research and education, after registration',
-    stage='classify')
+    decodes='class')
 
 GUIDES = {
     'cityscapes': Guide(

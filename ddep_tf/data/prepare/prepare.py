@@ -6,7 +6,12 @@ import pathlib
 import tqdm
 
 from ddep_tf import errors
-from ddep_tf.data.prepare import imagenet21k, masks, official_sets, pascal_context
+from ddep_tf.data.prepare import (
+    imagenet21k,
+    masks,
+    official_sets,
+    pascal_context,
+)
 from ddep_tf.data.sources import factory
 
 # About 100 MB a file.
@@ -32,7 +37,7 @@ def check(name, spec, data_dir, count_check=True, decode=True):
     guide = official_sets.guide(name)
     for split, counts in guide.counts.items():
         try:
-            source = factory.open_source(spec, split, data_dir, guide.stage,
+            source = factory.open_source(spec, split, data_dir, guide.decodes,
                                          strict=False)
         except errors.UserError as error:
             yield True, str(error)
@@ -46,7 +51,7 @@ def check(name, spec, data_dir, count_check=True, decode=True):
                 wrong.append(problem)
                 yield True, problem
         if not wrong:
-            what = 'images and masks' if guide.stage == 'segment' else 'images'
+            what = 'images and masks' if guide.decodes == 'mask' else 'images'
             yield False, f'{name} {split}: {source.num_examples:,} {what} ok'
 
 
@@ -91,7 +96,7 @@ def build(name, data_dir, manual_dir, count_check=True, shard_examples=None):
 
 def _count_problems(source, counts):
     if source.num_examples not in counts:
-        yield _other_count(source.where, 'examples', source.num_examples,
+        yield _other_count(source.title, 'examples', source.num_examples,
                            counts)
 
 
@@ -109,7 +114,7 @@ def _content_problems(source, size):
         inspect)
     twice = [i for i, n in collections.Counter(source.ids).items() if n > 1]
     for name in twice:
-        yield f'{source.where}: the id {name!r} occurs twice: build it again'
+        yield f'{source.title}: the id {name!r} occurs twice: build it again'
 
 
 def _masks(name, data_dir):

@@ -9,9 +9,11 @@ import numpy as np
 import PIL.Image
 import tensorflow as tf
 
-from ddep_tf import errors, specs
+from ddep_tf import errors
 from ddep_tf.data import decoding, image_files, labels
 
+# What a source decodes beside the image.
+NOTHING, CLASS, MASK = DECODES = ('nothing', 'class', 'mask')
 _IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.bmp', '.gif')
 
 
@@ -26,36 +28,37 @@ class Source(abc.ABC):
     """Examples of one split, as records that are cheap to shuffle and skip.
 
     A record holds nothing decoded and looks the same for every source:
-    `position` int64 (index in `ids`), `key` int64 (class of the image, or
-    index), `image` and `label` string (paths or encoded bytes; may be '').
+    `position` int64 (index in `ids`), `class_or_index` int64 (class of the
+    image, or index), `image` and `label` string (paths or encoded bytes; may
+    be '').
 
     Attributes:
       spec: the DatasetSpec.
       split: its name.
-      stage: 'denoise' reads no labels, 'classify' int classes, 'segment'
-        masks.
+      decodes: what labels it reads: 'nothing', the 'class' of an image, or
+        its 'mask'.
       record_bytes: about how much memory one record takes.
     """
 
     record_bytes = 200
 
-    def __init__(self, spec, split, stage):
-        if stage not in specs.STAGES:
-            raise errors.UserError(f'stage must be one of '
-                                   f'{", ".join(specs.STAGES)}, got {stage!r}')
+    def __init__(self, spec, split, decodes):
+        if decodes not in DECODES:
+            raise errors.UserError(f'decodes must be one of '
+                                   f'{", ".join(DECODES)}, got {decodes!r}')
         self.spec = spec
         self.split = split
-        self.stage = stage
+        self.decodes = decodes
         self._ids = None
         self._kept = None  # [n] int64, of the whole split; None is all of it.
-        self._table = (labels.for_spec(spec).table if stage == 'segment'
+        self._table = (labels.for_spec(spec).table if decodes == MASK
                        else None)
-        if stage == 'classify' and spec.num_classes < 1:
-            raise errors.UserError(f'{self.where}: DatasetSpec.num_classes is '
+        if decodes == CLASS and spec.num_classes < 1:
+            raise errors.UserError(f'{self.title}: DatasetSpec.num_classes is '
                                    'not set: set it to the number of classes')
 
     @property
-    def where(self):
+    def title(self):
         """The data set and split, for messages."""
         return f'data set {self.spec.name or self.spec.path!r}, ' \
                f'split {self.split!r}'
@@ -75,10 +78,10 @@ class Source(abc.ABC):
         return self._count() if self._kept is None else len(self._kept)
 
     @property
-    def key(self):
+    def identity(self):
         """What tells this source from others below one data_dir: hashable."""
         kept = None if self._kept is None else self._kept.tobytes()
-        return self.spec, self.split, self.stage, kept
+        return self.spec, self.split, self.decodes, kept
 
     def subset(self, ids):
         """Returns a Source of these examples only, in this source's order.
@@ -94,7 +97,7 @@ class Source(abc.ABC):
         unknown = sorted(wanted.difference(own))
         if unknown or not wanted:
             what = f'no example {unknown[0]!r}' if unknown else 'no id given'
-            raise errors.UserError(f'{self.where}: subset: {what}')
+            raise errors.UserError(f'{self.title}: subset: {what}')
         base = range(len(own)) if self._kept is None else self._kept
         result = copy.copy(self)
         result._kept = np.array(
@@ -111,7 +114,7 @@ class Source(abc.ABC):
         """Decodes one record, by TensorFlow ops, for use in a map.
 
         Returns:
-          {'image': [H, W, 3] uint8} and, but for 'denoise', 'label': [H, W]
+          {'image': [H, W, 3] uint8} and, but for 'nothing', 'label': [H, W]
           uint8 train ids with 255 ignored, or a scalar int32 class.
         """
 
@@ -151,7 +154,7 @@ class Source(abc.ABC):
                 self._check_upright(record, position)
                 found = inspect(example) if inspect else ''
                 if found:
-                    yield f'{self._title(record, position)}{found}'
+                    yield f'{self._example_title(record, position)}{found}'
             except tf.errors.OpError as error:
                 yield self._unusable(record, position, error)
             except errors.UserError as error:
@@ -166,7 +169,7 @@ class Source(abc.ABC):
 
     def _check_upright(self, record, position):
         """UserError where a mask may not fit its image's stored pixels."""
-        if self.stage != 'segment':
+        if self.decodes != MASK:
             return
         # The name is looked up for what is refused alone: `ids` is a pass
         # over the records, and a copy each time.
@@ -175,20 +178,20 @@ class Source(abc.ABC):
                 turn = image_files.orientation(image)
         except image_files.BROKEN as error:
             raise image_files.unreadable(
-                f'{self._name(position)}({self.where})', error) from None
+                f'{self._name(position)}({self.title})', error) from None
         if turn != 1:
             raise image_files.turned(
-                f'{self._name(position)}({self.where})', turn)
+                f'{self._name(position)}({self.title})', turn)
 
-    def _title(self, record, position):
+    def _example_title(self, record, position):
         """What a message on an example begins with."""
         del record
-        return f'{self.where}: example {position} {self._name(position)}'
+        return f'{self.title}: example {position} {self._name(position)}'
 
     def _unusable(self, record, position, error):
         """The message of a record that cannot be decoded; None: or read."""
         del record
-        return (f'{self.where}: cannot use example {position} '
+        return (f'{self.title}: cannot use example {position} '
                 f'{self._name(position)}({_first_line(error)}): replace or '
                 'remove it')
 
@@ -214,9 +217,10 @@ class Source(abc.ABC):
         """Decodes a record that holds an image's and a PNG mask's bytes."""
         name = tf.strings.join(['number ', tf.as_string(record['position'])])
         example = {'image': decoding.decode_image(record['image'], name)}
-        if self.stage == 'classify':
-            example['label'] = self._check_class(record['key'], name)
-        elif self.stage == 'segment':
+        if self.decodes == CLASS:
+            example['label'] = self._check_class(
+                record['class_or_index'], name)
+        elif self.decodes == MASK:
             example['label'] = self._map_mask(
                 decoding.decode_grey(record['label'], name), name)
             decoding.check_same_size(example, name)
@@ -233,7 +237,7 @@ class Source(abc.ABC):
           [H, W] uint8, 255 ignored. An id without a class fails the op.
         """
         mapped = tf.gather(tf.constant(self._table), tf.cast(mask, tf.int32))
-        mapped = decoding.only_if(tf.reduce_all(mapped >= 0), mapped,
+        mapped = decoding.checked(tf.reduce_all(mapped >= 0), mapped,
                                   'mask with an id outside the classes:', name)
         return tf.cast(mapped, tf.uint8)
 
@@ -241,22 +245,22 @@ class Source(abc.ABC):
         """Returns `label` as int32; fails the op if it is no class."""
         label = tf.cast(label, tf.int32)
         within = (label >= 0) & (label < self.spec.num_classes)
-        return decoding.only_if(within, label, 'label outside the classes:',
+        return decoding.checked(within, label, 'label outside the classes:',
                                 name, label)
 
 
-def make_records(image, label, key):
+def make_records(image, label, class_or_index):
     """Returns records held in memory.
 
     Args:
       image: n str or bytes.
       label: n str or bytes.
-      key: [n] int64.
+      class_or_index: [n] int64.
     """
-    count = len(key)
+    count = len(class_or_index)
     return tf.data.Dataset.from_tensor_slices({
         'position': np.arange(count, dtype=np.int64),
-        'key': np.asarray(key, np.int64),
+        'class_or_index': np.asarray(class_or_index, np.int64),
         'image': tf.constant(list(image), tf.string, (count,)),
         'label': tf.constant(list(label), tf.string, (count,)),
     })

@@ -14,14 +14,14 @@ from ddep_tf.data.sources import (
 Source = base.Source
 
 
-def open_source(spec, split, data_dir, stage, strict=True):
+def open_source(spec, split, data_dir, decodes, strict=True):
     """Opens one split of a data set, as far as listing it.
 
     Args:
       spec: DatasetSpec.
       split: name of the split, such as `spec.train_split`.
       data_dir: folder below which `spec.path` lies. 'shapes' needs none.
-      stage: 'classify', 'denoise' or 'segment': what labels are read.
+      decodes: 'nothing', 'class' or 'mask': what labels are read.
       strict: False leaves out of a folder the images that cannot be used, for
         `problems` to name them all.
 
@@ -38,12 +38,13 @@ def open_source(spec, split, data_dir, stage, strict=True):
             f'data set {spec.name or spec.path!r}: no split is given: set '
             'train_split, val_split or test_split of its DatasetSpec')
     if spec.source == 'shapes':
-        return shapes_source.ShapesSource(spec, split, stage)
+        return shapes_source.ShapesSource(spec, split, decodes)
     if not pathlib.Path(data_dir).is_dir():
         raise errors.UserError(f'there is no folder {data_dir}: set '
                                '--data_dir to where the data lies')
     if spec.source == 'folder':
-        return folder_source.FolderSource(spec, split, stage, data_dir, strict)
+        return folder_source.FolderSource(spec, split, decodes, data_dir,
+                                          strict)
     kinds = {'tfds': tfds_source.TfdsSource,
              'tfrecord': tfrecord_source.TfrecordSource}
-    return kinds[spec.source](spec, split, stage, data_dir)
+    return kinds[spec.source](spec, split, decodes, data_dir)

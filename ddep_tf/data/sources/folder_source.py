@@ -25,14 +25,14 @@ class FolderSource(base.Source):
         and named by `problems`.
     """
 
-    def __init__(self, spec, split, stage, data_dir, strict=True):
-        super().__init__(spec, split, stage)
+    def __init__(self, spec, split, decodes, data_dir, strict=True):
+        super().__init__(spec, split, decodes)
         self._strict, self._faults = strict, []
         self._root = pathlib.Path(data_dir, spec.path)
         self._image_dir = self._folder(spec.image_dir)
-        # Where there are masks, other stages must not take them for images.
+        # Masks must not be taken for images where none are decoded either.
         self._label_dir = None
-        if stage == 'segment':
+        if decodes == base.MASK:
             self._label_dir = self._folder(spec.label_dir)
         elif spec.label_dir:
             self._label_dir = self._path(spec.label_dir)
@@ -40,13 +40,13 @@ class FolderSource(base.Source):
         if spec.split_file:
             images = self._only_listed(images)
         self._stems = self._unique_ids(images)
-        self._classes = (self._read_classes(images) if stage == 'classify'
+        self._classes = (self._read_classes(images) if decodes == base.CLASS
                          else np.zeros(len(images), np.int64))
         limit = spec.limit or len(images)
         self._images, self._stems = images[:limit], self._stems[:limit]
         self._classes = self._classes[:limit]
         self._masks = [''] * len(self._images)
-        if stage == 'segment':
+        if decodes == base.MASK:
             self._masks, kept = self._find_masks()
             self._keep_only(kept)
         self._plain = True  # Every mask is 8 bit grey, which TF can read.
@@ -62,10 +62,10 @@ class FolderSource(base.Source):
     def decode(self, record):
         example = {'image': decoding.decode_image(
             tf.io.read_file(record['image']), record['image'])}
-        if self.stage == 'classify':
-            example['label'] = self._check_class(record['key'],
+        if self.decodes == base.CLASS:
+            example['label'] = self._check_class(record['class_or_index'],
                                                  record['image'])
-        elif self.stage == 'segment':
+        elif self.decodes == base.MASK:
             example['label'] = self._map_mask(
                 self._decode_mask(record['label']), record['label'])
         return example
@@ -84,11 +84,11 @@ class FolderSource(base.Source):
     def _folder(self, template):
         if not template:
             raise errors.UserError(
-                f'{self.where}: has no masks to segment by: set '
+                f'{self.title}: has no masks to segment by: set '
                 'DatasetSpec.label_dir')
         folder = self._path(template)
         if not folder.is_dir():
-            raise errors.UserError(f'{self.where}: there is no folder '
+            raise errors.UserError(f'{self.title}: there is no folder '
                                    f'{folder}: set --data_dir')
         return folder
 
@@ -97,7 +97,7 @@ class FolderSource(base.Source):
             return self._root / template.format(split=self.split)
         except (KeyError, IndexError, ValueError):
             raise errors.UserError(
-                f'{self.where}: {template!r} may hold {{split}} and no other '
+                f'{self.title}: {template!r} may hold {{split}} and no other '
                 'braces') from None
 
     def _list_images(self):
@@ -110,7 +110,7 @@ class FolderSource(base.Source):
             and not self._is_mask(path)]
         if not images:
             raise errors.UserError(
-                f'{self.where}: the folder {self._image_dir} holds no image '
+                f'{self.title}: the folder {self._image_dir} holds no image '
                 f'({", ".join(endings)})')
         return images
 
@@ -121,14 +121,14 @@ class FolderSource(base.Source):
             wanted = set(path.read_text(encoding='utf-8').split())
         except (OSError, ValueError) as error:
             raise errors.UserError(
-                f'{self.where}: cannot read the list of its ids, {path} '
+                f'{self.title}: cannot read the list of its ids, {path} '
                 f'({error}): set --data_dir or DatasetSpec.split_file'
             ) from None
         missing = sorted(wanted.difference(map(self._id, images)))
         if missing or not wanted:
             what = f'{missing[0]!r}, of which there is no image in ' \
                    f'{self._image_dir}' if missing else 'no id'
-            raise errors.UserError(f'{self.where}: {path} lists {what}: '
+            raise errors.UserError(f'{self.title}: {path} lists {what}: '
                                    'complete the folder, or mend the list')
         return [image for image in images if self._id(image) in wanted]
 
@@ -148,7 +148,7 @@ class FolderSource(base.Source):
             other = ids.setdefault(self._id(path), path)
             if other is not path:
                 raise errors.UserError(
-                    f'{self.where}: {other} and {path} have the same id: '
+                    f'{self.title}: {other} and {path} have the same id: '
                     'rename one of them')
         return list(ids)
 
@@ -165,7 +165,7 @@ class FolderSource(base.Source):
             if mask.is_file():
                 kept.append(index)
             else:
-                self._fault(f'{self.where}: the image {path} has no mask '
+                self._fault(f'{self.title}: the image {path} has no mask '
                             f'{mask}: add it, or take the image away')
         return masks, kept
 
@@ -174,12 +174,12 @@ class FolderSource(base.Source):
         loose = [path for path, p in zip(images, parts) if len(p) < 2]
         if loose:
             raise errors.UserError(
-                f'{self.where}: {loose[0]} lies in no subfolder: to classify, '
+                f'{self.title}: {loose[0]} lies in no subfolder: to classify, '
                 'each class has its own')
         names = sorted({p[0] for p in parts})
         if len(names) > self.spec.num_classes:
             raise errors.UserError(
-                f'{self.where}: {self._image_dir} has {len(names)} subfolders '
+                f'{self.title}: {self._image_dir} has {len(names)} subfolders '
                 f'for DatasetSpec.num_classes = {self.spec.num_classes}')
         ranks = {name: rank for rank, name in enumerate(names)}
         return np.array([ranks[p[0]] for p in parts], np.int64)
@@ -220,7 +220,7 @@ class FolderSource(base.Source):
             [path], tf.uint8, stateful=False)
         return tf.ensure_shape(mask, (None, None))
 
-    def _title(self, record, position):
+    def _example_title(self, record, position):
         return f'{record["image"].numpy().decode()}: '
 
     def _unusable(self, record, position, error):
@@ -231,7 +231,7 @@ class FolderSource(base.Source):
         """Done as the folder was listed."""
 
     def _check_record(self, record):
-        if self.stage != 'segment':
+        if self.decodes != base.MASK:
             return
         path = record['label'].numpy().decode()
         ids = np.unique(image_files.read_mask(path))

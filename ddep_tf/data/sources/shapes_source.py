@@ -11,15 +11,15 @@ from ddep_tf.data.sources import base
 class ShapesSource(base.Source):
     """See `shapes.py`. Unlabelled images are those of the segment view."""
 
-    def __init__(self, spec, split, stage):
-        super().__init__(spec, split, stage)
+    def __init__(self, spec, split, decodes):
+        super().__init__(spec, split, decodes)
         length = shapes.length(split)
         self._length = min(spec.limit or length, length)
-        self._view = 'classify' if stage == 'classify' else 'segment'
+        self._view = 'classify' if decodes == base.CLASS else 'segment'
         # One spec serves both views: masks have one class more.
-        if stage == 'classify' and spec.num_classes < len(shapes.SHAPES):
+        if decodes == base.CLASS and spec.num_classes < len(shapes.SHAPES):
             raise errors.UserError(
-                f'{self.where}: the classification view has '
+                f'{self.title}: the classification view has '
                 f'{len(shapes.SHAPES)} classes, DatasetSpec.num_classes is '
                 f'{spec.num_classes}')
 
@@ -30,15 +30,16 @@ class ShapesSource(base.Source):
 
     def decode(self, record):
         image, label = tf.numpy_function(
-            self._render, [record['key']], (tf.uint8, tf.uint8),
+            self._render, [record['class_or_index']], (tf.uint8, tf.uint8),
             stateful=False)
         size = (shapes.SIZE, shapes.SIZE)
         example = {'image': tf.ensure_shape(image, (*size, 3))}
-        if self.stage == 'classify':
+        if self.decodes == base.CLASS:
             example['label'] = tf.cast(tf.ensure_shape(label, ()), tf.int32)
-        elif self.stage == 'segment':
+        elif self.decodes == base.MASK:
             example['label'] = self._map_mask(
-                tf.ensure_shape(label, size), tf.as_string(record['key']))
+                tf.ensure_shape(label, size),
+                tf.as_string(record['class_or_index']))
         return example
 
     def problems(self, progress=iter, inspect=None):

@@ -23,11 +23,12 @@ class TfdsSource(base_lib.Source):
     `spec.id_key`; where there is no such feature, SPLIT_INDEX.
     """
 
-    def __init__(self, spec, split, stage, data_dir):
-        super().__init__(spec, split, stage)
-        if stage == 'segment' and re.match(r'scene_parse150\b', spec.path):
+    def __init__(self, spec, split, decodes, data_dir):
+        super().__init__(spec, split, decodes)
+        if decodes == base_lib.MASK and re.match(
+                r'scene_parse150\b', spec.path):
             raise errors.UserError(
-                f'{self.where}: TFDS scene_parse150 holds masks of 100 '
+                f'{self.title}: TFDS scene_parse150 holds masks of 100 '
                 "instance classes, none of ADE20K's 150 semantic ones: use "
                 'gin/data/ade20k.gin or ade20k_folder.gin')
         import tensorflow_datasets as tfds  # Slow, and seldom needed.
@@ -55,7 +56,7 @@ class TfdsSource(base_lib.Source):
             parts = list(self._stream_kept().as_numpy_iterator())
             self._held = base_lib.make_records(
                 [p['image'] for p in parts], [p['label'] for p in parts],
-                [p['key'] for p in parts])
+                [p['class_or_index'] for p in parts])
         return self._held
 
     def decode(self, record):
@@ -95,33 +96,33 @@ class TfdsSource(base_lib.Source):
             length = splits[self.split].num_examples
         except (KeyError, ValueError, AssertionError):
             raise errors.UserError(
-                f'{self.where}: there is no such split: choose one of '
+                f'{self.title}: there is no such split: choose one of '
                 f'{", ".join(splits)}') from None
         limit = self.spec.limit
         if not limit or limit >= length:
             return self.split
         if '[' in self.split or '+' in self.split:
-            raise errors.UserError(f'{self.where}: a slice and '
+            raise errors.UserError(f'{self.title}: a slice and '
                                    'DatasetSpec.limit exclude each other')
         return f'{self.split}[:{limit}]'
 
     def _check_features(self):
         keys = [self.spec.image_key]
-        if self.stage != 'denoise':
+        if self.decodes != base_lib.NOTHING:
             keys.append(self.spec.label_key)
         for key in keys:
             if key not in self._features:
                 raise errors.UserError(
-                    f'{self.where}: has no feature {key!r}: choose one of '
+                    f'{self.title}: has no feature {key!r}: choose one of '
                     f'{", ".join(self._features)}')
         classes = getattr(self._features[keys[-1]], 'num_classes', None)
-        if self.stage == 'classify' and classes != self.spec.num_classes:
+        if self.decodes == base_lib.CLASS and classes != self.spec.num_classes:
             raise errors.UserError(
-                f'{self.where}: has {classes} classes, '
+                f'{self.title}: has {classes} classes, '
                 f'DatasetSpec.num_classes is {self.spec.num_classes}')
-        if self.stage == 'segment' and not isinstance(
+        if self.decodes == base_lib.MASK and not isinstance(
                 self._features[keys[-1]], self._tfds.features.Image):
-            raise errors.UserError(f'{self.where}: the feature {keys[-1]!r} '
+            raise errors.UserError(f'{self.title}: the feature {keys[-1]!r} '
                                    'is no mask to segment by')
 
     def _read(self, keys):
@@ -140,16 +141,16 @@ class TfdsSource(base_lib.Source):
     def _stream(self):
         image_key, label_key = self.spec.image_key, self.spec.label_key
         keys = {image_key: True}
-        if self.stage != 'denoise':
+        if self.decodes != base_lib.NOTHING:
             keys[label_key] = True
         return self._read(keys).enumerate().map(
             lambda position, example: {
                 'position': position,
-                'key': tf.cast(example[label_key], tf.int64)
-                       if self.stage == 'classify' else tf.constant(
+                'class_or_index': tf.cast(example[label_key], tf.int64)
+                       if self.decodes == base_lib.CLASS else tf.constant(
                            0, tf.int64),
                 'image': example[image_key],
-                'label': example[label_key] if self.stage == 'segment'
+                'label': example[label_key] if self.decodes == base_lib.MASK
                          else tf.constant('')})
 
     def _stream_kept(self):

@@ -27,8 +27,8 @@ class TfrecordSource(base.Source):
     nothing is read but the first example; else all of them are, once.
     """
 
-    def __init__(self, spec, split, stage, data_dir):
-        super().__init__(spec, split, stage)
+    def __init__(self, spec, split, decodes, data_dir):
+        super().__init__(spec, split, decodes)
         folder = pathlib.Path(data_dir, spec.path)
         own = re.compile(rf'{re.escape(split)}([-.]|_\d)')
         self._files = sorted(
@@ -36,7 +36,7 @@ class TfrecordSource(base.Source):
             if own.match(path.name))
         if not split or not self._files:
             raise errors.UserError(
-                f'{self.where}: there is no file '
+                f'{self.title}: there is no file '
                 f'{folder / (split + "*.tfrecord*")}: set --data_dir')
         self._id_key = self._check_first()
         counts = record_index.read(folder, split, self._files)
@@ -79,19 +79,19 @@ class TfrecordSource(base.Source):
         """Returns the key of the ids, '' for none."""
         first = next(self._guarded(), None)
         if first is None:
-            raise errors.UserError(f'{self.where}: {self._files[0]} is empty')
+            raise errors.UserError(f'{self.title}: {self._files[0]} is empty')
         try:
             features = tf.train.Example.FromString(first).features.feature
         except Exception:  # protobuf's DecodeError, wherever it lives.
-            raise errors.UserError(f'{self.where}: {self._files[0]} holds no '
+            raise errors.UserError(f'{self.title}: {self._files[0]} holds no '
                                    'tf.Example') from None
         keys = [self.spec.image_key]
-        if self.stage != 'denoise':
+        if self.decodes != base.NOTHING:
             keys.append(self.spec.label_key)
         for key in keys:
             if key not in features:
                 raise errors.UserError(
-                    f'{self.where}: {self._files[0]} has no feature {key!r}: '
+                    f'{self.title}: {self._files[0]} has no feature {key!r}: '
                     f'choose one of {", ".join(sorted(features))}')
         return next((k for k in (self.spec.id_key, 'id') if k in features), '')
 
@@ -100,7 +100,7 @@ class TfrecordSource(base.Source):
             yield from self._examples().as_numpy_iterator()
         except tf.errors.DataLossError as error:
             raise errors.UserError(
-                f'{self.where}: a file of {self._files[0]} ... is truncated '
+                f'{self.title}: a file of {self._files[0]} ... is truncated '
                 f'or no TFRecord ({error.message})') from None
 
     def _iterate_ids(self):
@@ -114,14 +114,14 @@ class TfrecordSource(base.Source):
 
     def _parse(self, position, example):
         wanted = {self.spec.image_key: tf.io.FixedLenFeature((), tf.string)}
-        if self.stage != 'denoise':
+        if self.decodes != base.NOTHING:
             wanted[self.spec.label_key] = tf.io.FixedLenFeature(
-                (), tf.int64 if self.stage == 'classify' else tf.string)
+                (), tf.int64 if self.decodes == base.CLASS else tf.string)
         parsed = tf.io.parse_single_example(example, wanted)
         label = parsed.get(self.spec.label_key)
         return {
             'position': position,
-            'key': label if self.stage == 'classify' else tf.constant(
-                0, tf.int64),
+            'class_or_index': (label if self.decodes == base.CLASS
+                               else tf.constant(0, tf.int64)),
             'image': parsed[self.spec.image_key],
-            'label': label if self.stage == 'segment' else tf.constant('')}
+            'label': label if self.decodes == base.MASK else tf.constant('')}

@@ -18,9 +18,9 @@ def spec(name, **bindings):
     return run.data[0]
 
 
-def opened(root, name, split='test_split', stage='segment', **bindings):
+def opened(root, name, split='test_split', decodes='mask', **bindings):
     found = spec(name, **bindings)
-    return factory.open_source(found, getattr(found, split), root, stage)
+    return factory.open_source(found, getattr(found, split), root, decodes)
 
 
 def examples(source):

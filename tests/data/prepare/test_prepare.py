@@ -18,10 +18,11 @@ import raw_sets
 MAKERS = {'pascal_context': raw_sets.pascal_context,
           'ade20k': layouts.ade20k_folder,
           'imagenet21k': raw_sets.imagenet21k}
+STAGES = {'class': 'classify', 'mask': 'segment'}
 
 
 def spec(name):
-    run, _ = configure.load_run(official_sets.guide(name).stage,
+    run, _ = configure.load_run(STAGES[official_sets.guide(name).decodes],
                                 [f'data/{name}.gin'])
     return run.data[0]
 
@@ -34,7 +35,7 @@ def build(name, root, **options):
 def opened(name, root, split='test_split'):
     found = spec(name)
     return factory.open_source(found, getattr(found, split), root,
-                               official_sets.guide(name).stage)
+                               official_sets.guide(name).decodes)
 
 
 def decoded(source):
@@ -311,7 +312,7 @@ def test_a_check_names_every_problem(tmp_path):
 def test_every_guide_fits_its_gin_file(name):
     found, guide = spec(name), official_sets.guide(name)
     assert found.name == name and found.train_split in guide.counts
-    if guide.stage == 'segment':
+    if guide.decodes == 'mask':
         assert found.test_split in guide.counts
     shown = '\n'.join(official_sets.text(name, 'DATA', 'DATA/manual'))
     assert guide.page in shown and 'licence' in shown and '{' not in shown

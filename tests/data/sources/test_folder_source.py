@@ -47,7 +47,7 @@ def decoded(source):
 
 
 def test_reads_images_and_masks(own):
-    source = factory.open_source(spec(), 'train', own, 'segment')
+    source = factory.open_source(spec(), 'train', own, 'mask')
     source.check()
     assert source.ids == ['a', 'b', 'c', 'd'] and source.num_examples == 4
     for name, example in zip('abcd', decoded(source)):
@@ -65,7 +65,7 @@ def test_palette_masks_are_read_as_indices(own):
     picture.putpalette([200, 10, 30] * 256)
     picture.putdata(truth.ravel())
     picture.save(mask_path(own, 'b'))
-    source = factory.open_source(spec(), 'train', own, 'segment')
+    source = factory.open_source(spec(), 'train', own, 'mask')
     source.check()
     np.testing.assert_array_equal(decoded(source)[1]['label'], truth)
 
@@ -75,13 +75,13 @@ def test_label_set_maps_the_ids(own):
     for name in 'abcd':
         Image.fromarray(mask).save(mask_path(own, name))
     camvid = spec(label_set='camvid', num_classes=11)
-    source = factory.open_source(camvid, 'train', own, 'segment')
+    source = factory.open_source(camvid, 'train', own, 'mask')
     source.check()
     assert (decoded(source)[0]['label'] == 255).all()
 
 
 def test_subset_and_limit(own):
-    source = factory.open_source(spec(), 'train', own, 'segment')
+    source = factory.open_source(spec(), 'train', own, 'mask')
     part = source.subset(['d', 'b'])
     assert part.ids == ['b', 'd'] and part.num_examples == 2
     assert part.subset(['d']).ids == ['d']
@@ -89,7 +89,7 @@ def test_subset_and_limit(own):
                                   decoded(source)[3]['image'])
     positions = [int(r['position']) for r in part.records()]
     assert positions == [0, 1]
-    few = factory.open_source(spec(limit=3), 'train', own, 'segment')
+    few = factory.open_source(spec(limit=3), 'train', own, 'mask')
     assert few.ids == ['a', 'b', 'c']
     for wrong in (['x'], []):
         with pytest.raises(errors.UserError, match="'x'|no id"):
@@ -112,7 +112,7 @@ def test_cityscapes_layout(tmp_path):
         label_dir='gtFine/{split}', image_suffix='_leftImg8bit.png',
         label_suffix='_gtFine_labelIds.png', label_set='cityscapes',
         num_classes=19)
-    source = factory.open_source(city, 'train', tmp_path, 'segment')
+    source = factory.open_source(city, 'train', tmp_path, 'mask')
     source.check()
     assert source.ids == [name]
     example = decoded(source)[0]
@@ -126,7 +126,7 @@ def test_classes_are_subfolders(tmp_path):
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(
             tmp_path / 'train' / name / f'{name}1.png')
     pets = specs.DatasetSpec(name='pets', num_classes=2)
-    source = factory.open_source(pets, 'train', tmp_path, 'classify')
+    source = factory.open_source(pets, 'train', tmp_path, 'class')
     examples = decoded(source)
     assert [int(e['label']) for e in examples] == [0, 1]
     assert examples[0]['image'].shape == (4, 4, 3)  # Grey becomes RGB.
@@ -134,11 +134,11 @@ def test_classes_are_subfolders(tmp_path):
 
 def test_denoising_needs_no_masks(own):
     plain = spec(label_dir='')
-    source = factory.open_source(plain, 'train', own, 'denoise')
+    source = factory.open_source(plain, 'train', own, 'nothing')
     source.check()
     assert all(set(e) == {'image'} for e in decoded(source))
     with pytest.raises(errors.UserError, match='label_dir'):
-        factory.open_source(plain, 'train', own, 'segment')
+        factory.open_source(plain, 'train', own, 'mask')
 
 
 def _no_mask(root):
@@ -184,13 +184,13 @@ def _same_id(root):
 def test_bad_files_are_named(own, spoil, named):
     spoil(own)
     with pytest.raises(errors.UserError, match=named) as caught:
-        factory.open_source(spec(), 'train', own, 'segment').check()
+        factory.open_source(spec(), 'train', own, 'mask').check()
     assert '\n' not in str(caught.value)
 
 
 def test_bad_mask_id_stops_the_pipeline_too(own):
     _wrong_id(own)
-    source = factory.open_source(spec(), 'train', own, 'segment')
+    source = factory.open_source(spec(), 'train', own, 'mask')
     with pytest.raises(Exception, match='outside the classes'):
         decoded(source)
 
@@ -202,11 +202,11 @@ def test_bad_folders(own, tmp_path):
             ('valid', own, 'images/valid'), ('empty', own, 'holds no image'),
             ('train', tmp_path / 'none', 'none'), ('', own, 'no split')]:
         with pytest.raises(errors.UserError, match=named):
-            factory.open_source(spec(), split, data_dir, 'segment')
+            factory.open_source(spec(), split, data_dir, 'mask')
     with pytest.raises(errors.UserError, match='num_classes'):
-        factory.open_source(spec(num_classes=0), 'train', own, 'segment')
+        factory.open_source(spec(num_classes=0), 'train', own, 'mask')
     with pytest.raises(errors.UserError, match='no subfolder'):
-        factory.open_source(spec(), 'train', own, 'classify')
+        factory.open_source(spec(), 'train', own, 'class')
     with pytest.raises(errors.UserError, match='paint'):
         factory.open_source(spec(), 'train', own, 'paint')
 
@@ -215,7 +215,7 @@ def test_camvid_pixel_counts(real_data):
     camvid = specs.DatasetSpec(
         name='camvid', path='camvid', label_dir='{split}annot',
         label_set='camvid', num_classes=11)
-    source = factory.open_source(camvid, 'val', real_data, 'segment')
+    source = factory.open_source(camvid, 'val', real_data, 'mask')
     assert source.num_examples == 101
     records = source.records().map(source.decode)
     counts = np.zeros(256, np.int64)
@@ -228,8 +228,8 @@ def test_camvid_pixel_counts(real_data):
 
 @pytest.mark.parametrize('label_dir, label_suffix', [
     ('images/{split}', '_mask.png'), ('images/{split}/masks', '.png')])
-@pytest.mark.parametrize('stage', ['denoise', 'segment'])
-def test_masks_among_the_images_are_no_photos(own, stage, label_dir,
+@pytest.mark.parametrize('decodes', ['nothing', 'mask'])
+def test_masks_among_the_images_are_no_photos(own, decodes, label_dir,
                                               label_suffix):
     for name in 'abcd':
         target = (own / 'own' / label_dir.format(split='train')
@@ -237,6 +237,6 @@ def test_masks_among_the_images_are_no_photos(own, stage, label_dir,
         target.parent.mkdir(exist_ok=True)
         mask_path(own, name).rename(target)
     among = spec(label_dir=label_dir, label_suffix=label_suffix)
-    source = factory.open_source(among, 'train', own, stage)
+    source = factory.open_source(among, 'train', own, decodes)
     source.check()
     assert source.ids == ['a', 'b', 'c', 'd']

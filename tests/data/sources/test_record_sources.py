@@ -18,9 +18,9 @@ CIFAR = dict(name='cifar10', source='tfds', path='cifar10:3.0.2',
              num_classes=10, id_key='id')
 
 
-def open_source(values, split, folder, stage='classify', **changes):
+def open_source(values, split, folder, decodes='class', **changes):
     spec = specs.DatasetSpec(**(values | changes))
-    return factory.open_source(spec, split, folder, stage)
+    return factory.open_source(spec, split, folder, decodes)
 
 
 def examples(source):
@@ -58,7 +58,7 @@ def test_ids_are_numbers_where_no_feature_holds_them(real_data):
 
 
 def test_unlabelled_images_of_a_labelled_set(real_data):
-    source = open_source(IMAGENET, 'validation[:2]', real_data, 'denoise')
+    source = open_source(IMAGENET, 'validation[:2]', real_data, 'nothing')
     assert [set(e) for e in examples(source)] == [{'image'}] * 2
 
 
@@ -74,7 +74,7 @@ def test_tfds_refusals(real_data, changes, split, named):
 
 def test_tfds_labels_are_no_masks(real_data):
     with pytest.raises(errors.UserError, match='no mask'):
-        open_source(IMAGENET, 'train', real_data, 'segment',
+        open_source(IMAGENET, 'train', real_data, 'mask',
                     num_classes=100)
 
 
@@ -114,14 +114,14 @@ def test_tfrecord_masks(tmp_path):
     write(tmp_path / 'train-0.tfrecord', data[:4])
     write(tmp_path / 'train-1.tfrecord', data[4:])
     values = dict(name='own', source='tfrecord', num_classes=3)
-    source = open_source(values, 'train', tmp_path, 'segment')
+    source = open_source(values, 'train', tmp_path, 'mask')
     assert source.ids == [f'x{i}' for i in range(6)]
     source.check()
     part = source.subset(['x4', 'x1'])
     found = examples(part)
     assert [e['image'][0, 0, 0] for e in found] == [1, 4]
     assert [e['label'][0, 0] for e in found] == [1, 2]
-    few = open_source(values, 'train', tmp_path, 'segment', num_classes=2)
+    few = open_source(values, 'train', tmp_path, 'mask', num_classes=2)
     with pytest.raises(errors.UserError, match='x2'):
         few.check()
 
@@ -164,7 +164,7 @@ def test_a_mask_of_another_form_is_named(tmp_path, mask, named):
     write(tmp_path / 'train.tfrecord',
           rows(lambda i: mask if i == 3 else good))
     values = dict(name='own', source='tfrecord', num_classes=3)
-    source = open_source(values, 'train', tmp_path, 'segment')
+    source = open_source(values, 'train', tmp_path, 'mask')
     with pytest.raises(errors.UserError, match=f"(?s)'x3'.*{named}"):
         source.check()
 
