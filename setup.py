@@ -35,12 +35,13 @@ setuptools.setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    python_requires='>=3.11,<3.12',
+    python_requires='>=3.11,<3.14',
     packages=[*PACKAGES, *MAPPED],
     package_dir=MAPPED,
     package_data={'ddep_tf.gin_files': ['*.gin', '*/*.gin']},
     install_requires=[
-        'absl-py>=2.1',                   # Flags and entry points of launch/.
+        'absl-py>=1.4',                   # Flags and entry points of launch/.
+        'etils[epath]>=1.9.1',            # Paths of TFDS.
         'gin-config==0.5.*',              # Configuration.
         'importlib_resources>=6.0',       # Needed, not declared, by tfds.
         'keras==3.15.*',
@@ -49,12 +50,19 @@ setuptools.setup(
         'pillow>=10.0',                   # Masks and pictures on the host.
         'pyyaml>=6.0',                    # Jobs for Kubernetes.
         'scipy>=1.15',                    # Bootstrap of a report; .mat masks.
+        'tensorboard>=2.20',              # tf.summary's writers.
         'tensorflow==2.20.*',
         'tensorflow-datasets>=4.9.7,<5',
         'tf-models-official==2.20.*',     # orbit, the training loop.
         'tqdm>=4.66',                     # Progress bars.
     ],
     extras_require={
+        'gpu': ['tensorflow[and-cuda]==2.20.*'],
+        'lint': [
+            'mypy>=1.15',
+            'pre-commit>=4.0',
+            'ruff>=0.12',
+        ],
         'test': [
             'jsonschema>=4.23',           # Shape of a JobSet.
             'kubernetes-validate>=1.33',  # Shape of a Kubernetes Job.
