@@ -38,7 +38,10 @@ setuptools.setup(
     python_requires='>=3.11,<3.14',
     packages=[*PACKAGES, *MAPPED],
     package_dir=MAPPED,
-    package_data={'ddep_tf.gin_files': ['*.gin', '*/*.gin']},
+    package_data={
+        'ddep_tf.data': ['packaged/*/*', 'packaged/*/*/*'],
+        'ddep_tf.gin_files': ['*.gin', '*/*.gin'],
+    },
     install_requires=[
         'absl-py>=1.4',                   # Flags and entry points of launch/.
         'etils[epath]>=1.9.1',            # Paths of TFDS.

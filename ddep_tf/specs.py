@@ -12,7 +12,7 @@ import numbers
 from ddep_tf import errors, spec_base
 
 STAGES = ('classify', 'denoise', 'segment')
-SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes')
+SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes', 'packaged')
 ENCODERS = ('r50_vit_b16', 'tiny', 'efficientnet_lite0')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
@@ -68,7 +68,8 @@ class DatasetSpec(spec_base.Spec):
       name: shown in tables.
       source: one of SOURCES.
       path: TFDS builder (with version), or a folder below `--data_dir`
-        ('' is `--data_dir` itself).
+        ('' is `--data_dir` itself); of 'packaged', one of those shipped in
+        `ddep_tf/data/packaged/`.
       label_set: id map in `data/labels.py`; '' keeps ids as they are.
       num_classes: classes of the masks, or of the image labels. Unlabelled
         sets may leave 0.

@@ -245,6 +245,7 @@ MAKERS = {'camvid': (camvid,), 'cifar10': (cifar10,), 'folder': (folder,),
           'imagenet21k': (imagenet21k,), 'tfds': (oxford_iiit_pet,),
           'camvid_small': (camvid, imagenet2012, lite_weights),
           'chain_small': (camvid, cifar10), 'demo_shapes': (),
+          'nuclei': (), 'demo_nuclei': (),
           'imagenet21k_encoder': (imagenet21k,)}
 
 

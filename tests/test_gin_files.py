@@ -75,7 +75,7 @@ def test_every_data_set_is_dry_run(data, tmp_path):
     stage = 'classify' if data in CLASSIFIED else 'segment'
     run, _ = configure.load_run(
         stage, _gin(model='tiny', data=data, stage=stage), OWN.get(data, ()))
-    count = 2000 if data == 'shapes' else 3
+    count = {'shapes': 2000, 'nuclei': 60}.get(data, 3)
     assert f'images     {count} of {data}' in _dry_run(run, data_dir)
 
 

@@ -36,6 +36,8 @@ def test_a_wheel_holds_library_and_gin_files(tmp_path):
     held = set(zipfile.ZipFile(wheel).namelist())
     for path in (ROOT / 'ddep_tf').rglob('*.py'):
         assert str(path.relative_to(ROOT)) in held
+    for path in (ROOT / 'ddep_tf/data/packaged').rglob('*.*'):
+        assert str(path.relative_to(ROOT)) in held
     for path in (ROOT / 'gin').rglob('*.gin'):
         assert f'ddep_tf/gin_files/{path.relative_to(ROOT / "gin")}' in held
     for path in (ROOT / 'launch').glob('*.py'):

@@ -24,6 +24,9 @@ CITYSCAPES_NUM_LABEL_IDS = 34
 SHAPES_NAMES = ('background', 'disc', 'square', 'triangle', 'cross', 'ring')
 SHAPES_COLOURS = '303030 e6194b 3cb44b 4363d8 f58231 f0e442'
 
+NUCLEI_NAMES = ('background', 'nucleus', 'outline')
+NUCLEI_COLOURS = '20242c 3aa6dd f5b83d'
+
 # The 59 most frequent of the 459 classes, in the order of the official
 # 59_labels.txt, under their names in the official labels.txt (59_labels.txt
 # itself says diningtable, bedcloth and clothes for three of them).

@@ -109,7 +109,8 @@ def map_labels(label_ids, name):
         (labelIds 0..33; -1 is 255 in a file), cityscapes_train_ids (0..18),
         ade20k (0..150, 0 is other), pascal_context_59, pascal_context_60
         (0..59, 0 is background, then as in 59_labels.txt), the same with
-        _mmseg (alphabetical, as mmsegmentation writes them), shapes (0..5).
+        _mmseg (alphabetical, as mmsegmentation writes them), shapes (0..5),
+        nuclei (0..2).
 
     Returns:
       uint8 of the same shape: train ids, 255 ignored. 255 stays 255.
@@ -195,6 +196,11 @@ def _shapes():
             range(len(tables.SHAPES_NAMES)))
 
 
+def _nuclei():
+    return (tables.NUCLEI_NAMES, _colours(tables.NUCLEI_COLOURS),
+            range(len(tables.NUCLEI_NAMES)))
+
+
 _ALPHABETICAL = tuple(sorted(tables.PASCAL_CONTEXT_NAMES))
 _SETS = {
     'camvid': _camvid,
@@ -206,4 +212,5 @@ _SETS = {
     'pascal_context_59_mmseg': lambda: _pascal_context_59(_ALPHABETICAL),
     'pascal_context_60_mmseg': lambda: _pascal_context_60(_ALPHABETICAL),
     'shapes': _shapes,
+    'nuclei': _nuclei,
 }

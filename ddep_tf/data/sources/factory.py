@@ -12,6 +12,8 @@ from ddep_tf.data.sources import (
 )
 
 Source = base.Source
+# Data sets small and free enough to be shipped with the library.
+PACKAGED = pathlib.Path(__file__).resolve().parent.parent / 'packaged'
 
 
 def open_source(spec, split, data_dir, decodes, strict=True):
@@ -20,7 +22,8 @@ def open_source(spec, split, data_dir, decodes, strict=True):
     Args:
       spec: DatasetSpec.
       split: name of the split, such as `spec.train_split`.
-      data_dir: folder below which `spec.path` lies. 'shapes' needs none.
+      data_dir: folder below which `spec.path` lies. 'shapes' and 'packaged'
+        need none.
       decodes: 'nothing', 'class' or 'mask': what labels are read.
       strict: False leaves out of a folder the images that cannot be used, for
         `problems` to name them all.
@@ -39,6 +42,9 @@ def open_source(spec, split, data_dir, decodes, strict=True):
             'train_split, val_split or test_split of its DatasetSpec')
     if spec.source == 'shapes':
         return shapes_source.ShapesSource(spec, split, decodes)
+    if spec.source == 'packaged':
+        return folder_source.FolderSource(spec, split, decodes, PACKAGED,
+                                          strict)
     if not pathlib.Path(data_dir).is_dir():
         raise errors.UserError(f'there is no folder {data_dir}: set '
                                '--data_dir to where the data lies')
