@@ -1,33 +1,39 @@
-# make demo, make test: each sets up .venv first where there is none.
-PYTHON ?= python3.11
+# Each target sets .venv up first where there is none.
+PYTHON ?=
+ARGS ?=
 BIN := .venv/bin
 
-.PHONY: help env demo test clean
+.PHONY: help env demo quick test test-full lint clean
 
 help:
-	@echo 'make env   the environment .venv, from setup.py'
-	@echo 'make demo  the whole method on embedded data, with a report'
-	@echo 'make test  all tests'
-	@echo 'make clean removes .venv and what demo wrote'
+	@echo 'make env        the environment .venv, from setup.py'
+	@echo 'make demo       the whole method on embedded data, with a report'
+	@echo 'make quick      the tests of what most often breaks, 2 minutes'
+	@echo 'make test       the tests that CI runs, 15 minutes'
+	@echo 'make test-full  all tests, every experiment run in small'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make clean      removes .venv, caches, and what demo wrote'
+	@echo 'PYTHON=...      the Python of .venv; else the newest of 3.11 to 3.13'
+	@echo "ARGS=...        more arguments of demo and tests: ARGS='-k weights'"
 
-env: .venv/.done
-
-# uv installs in seconds what pip takes minutes for.
-.venv/.done: setup.py
-	@command -v $(PYTHON) >/dev/null || { echo \
-	  '$(PYTHON) is not here: install Python 3.11, or name one by make PYTHON=...' >&2; exit 2; }
-	@echo 'Setting up .venv (about a minute) ...'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[test]'
-	@touch $@
-	@echo '.venv is ready'
+env:
+	@.ci/env '$(PYTHON)'
 
 demo: env
-	$(BIN)/python launch/experiment.py --gin_file=experiments/demo_shapes.gin
+	$(BIN)/python launch/experiment.py --gin_file=experiments/demo_shapes.gin $(ARGS)
+
+quick: env
+	$(BIN)/python -m pytest -m quick $(ARGS)
 
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not full' $(ARGS)
+
+test-full: env
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: env
+	$(BIN)/ruff check
+	$(BIN)/mypy
 
 clean:
-	rm -rf .venv runs/demo_shapes
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build runs/demo_*
