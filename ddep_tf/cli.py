@@ -87,6 +87,8 @@ def finished_run():
 
 def start_tensorflow():
     """Imports TensorFlow, quietly, and returns the strategy of the flags."""
+    from ddep_tf.runtime import tpu_install
+    tpu_install.check(FLAGS.strategy, FLAGS.tpu)
     import_tensorflow()
     from ddep_tf.runtime import strategy
     from ddep_tf.training import loop

@@ -33,12 +33,14 @@ FLAGS = flags.FLAGS
 
 def main():
     from ddep_tf import configure, errors
+    from ddep_tf.runtime import tpu_install
     spec, stages, operative = configure.load_experiment(
         FLAGS.gin_file, FLAGS.gin_param)
     shard = _shard()
     if FLAGS.dry_run:
         _describe(spec, stages)
         return
+    tpu_install.check(FLAGS.strategy, FLAGS.tpu)
     run_dir = FLAGS.run_dir or f'runs/{spec.name}'
     in_process = FLAGS.one_process or bool(FLAGS.only)
     # A TPU serves one process: this one leaves it to those that it starts.

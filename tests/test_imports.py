@@ -22,6 +22,7 @@ FLOORS = (
     {'experiments'},
     {'configure', 'jobs', 'reports'},
     {'cli'},
+    {'launch'},
 )
 # An objective builds the network that it trains.
 BESIDE = {('objectives', 'models')}
