@@ -15,6 +15,7 @@ import pathlib
 
 from ddep_tf import errors, specs
 from ddep_tf.experiments import plan
+from ddep_tf.experiments import spec as experiment_spec
 import gin
 
 GIN_ROOT = pathlib.Path(__file__).resolve().parent.parent / 'gin'
@@ -51,7 +52,8 @@ def _factory(cls):
 
 _FACTORIES = {cls: _factory(cls) for cls in (
     specs.DatasetSpec, specs.EncoderSpec, specs.DecoderSpec, specs.NoiseSpec,
-    specs.OptimizerSpec, specs.EvalSpec, specs.RunSpec, specs.ExperimentSpec)}
+    specs.OptimizerSpec, specs.EvalSpec, specs.RunSpec,
+    experiment_spec.ExperimentSpec)}
 
 
 def load_run(stage, gin_files=(), gin_params=(), **overrides):
@@ -87,7 +89,7 @@ def load_experiment(gin_files=(), gin_params=()):
       UserError: as `load_run`.
     """
     _parse(gin_files, gin_params)
-    experiment = _build(specs.ExperimentSpec)
+    experiment = _build(experiment_spec.ExperimentSpec)
     names = plan.stages_of(experiment)
     stages = {variant: {name: _run_spec(name, {}, variant) for name in names}
               for variant in experiment.variants or ('',)}

@@ -11,36 +11,11 @@ import numbers
 
 from ddep_tf import errors, spec_base
 
-STAGES = ('classify', 'denoise', 'segment')
+CLASSIFY, DENOISE, SEGMENT = STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes', 'packaged')
 ENCODERS = ('r50_vit_b16', 'tiny', 'efficientnet_lite0')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-    """What a fine-tuning starts from.
-
-    Attributes:
-      supervised: from an encoder that was pretrained as a classifier.
-      denoised: from a decoder, and its encoder, that were pretrained to
-        denoise.
-      train_encoder: whether that changed the encoder too.
-    """
-    supervised: bool = False
-    denoised: bool = False
-    train_encoder: bool = False
-
-
-# No pretraining; a supervised encoder; DeP; DeP after it; DDeP [A].
-ARMS = {
-    'scratch': Arm(),
-    'supervised': Arm(supervised=True),
-    'dep': Arm(denoised=True, train_encoder=True),
-    'dep_supervised': Arm(supervised=True, denoised=True, train_encoder=True),
-    'ddep': Arm(supervised=True, denoised=True),
-}
 
 
 def check_size(size, name):
@@ -373,118 +348,3 @@ class RunSpec(spec_base.Spec):
                 getattr(self, name), f'RunSpec.{name}', zero=True)
         for name in ('log_every', 'keep'):
             spec_base.positive(getattr(self, name), f'RunSpec.{name}')
-
-
-@dataclasses.dataclass(frozen=True)
-class ExperimentSpec(spec_base.Spec):
-    """A plan: variants x arms x labels x seeds, after a sweep of rates.
-
-    Attributes:
-      name: of the experiment, and of its folder in results/.
-      title: one line for the report.
-      arms: of ARMS, in the order of the tables; () trains the encoder alone.
-      variants: gin scopes inside a stage's, `denoise/NAME/...`, in the order
-        of the tables; () is one variant without a name.
-      run_variants: those of `variants` that are run; () is all.
-      axis: the field in which the variants differ, `NoiseSpec.stddev`; where
-        its values are numbers, a figure is drawn over them.
-      label_counts: labelled images per setting, numbers of images.
-      label_fractions: or fractions; both may be given.
-      label_runs: how many runs each setting has, counts first, with the first
-        of `seeds`; () is one a seed.
-      seeds: each chooses a subset, and starts and orders the training.
-      pretraining_runs: denoising runs that the seeds share in turn; 0 is one
-        a seed.
-      learning_rates, weight_decays: the grid of the fine-tuning, the best
-        chosen per variant, arm and setting at the first seed; () takes the
-        optimizer's.
-      sweep_at: the setting at which alone the grid is run; 0 is at each.
-      holdout: part of the labelled training images on which the grid's runs
-        are compared, and which they do not train on; 0 compares on the val
-        split.
-      encoder_weights: .npz or run folder of a pretrained encoder, below
-        `--data_dir`; '' trains one by the classify stage.
-    """
-    name: str = ''
-    title: str = ''
-    arms: tuple[str, ...] = ('supervised', 'ddep')
-    variants: tuple[str, ...] = ()
-    run_variants: tuple[str, ...] = ()
-    axis: str = ''
-    label_counts: tuple[int, ...] = ()
-    label_fractions: tuple[float, ...] = ()
-    label_runs: tuple[int, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    pretraining_runs: int = 0
-    learning_rates: tuple[float, ...] = ()
-    weight_decays: tuple[float, ...] = ()
-    sweep_at: float = 0.0
-    holdout: float = 0.0
-    encoder_weights: str = ''
-
-    @property
-    def settings(self):
-        """The label settings: counts, then fractions; (None,) is all."""
-        return (*self.label_counts, *self.label_fractions) or (None,)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if not self.name:
-            raise errors.UserError('ExperimentSpec.name is empty: choose a '
-                                   'file of gin/experiments with --gin_file')
-        self._check_names()
-        self._check_values()
-        self._check_sweep()
-
-    def _check_names(self):
-        for arm in self.arms:
-            spec_base.require(arm, ARMS, 'ExperimentSpec.arms')
-        for variant in self.variants:
-            if not variant.isidentifier():
-                raise errors.UserError(
-                    'ExperimentSpec.variants must be names of letters, digits '
-                    f'and _, got {variant!r}')
-        for variant in self.run_variants:
-            spec_base.require(
-                variant, self.variants, 'ExperimentSpec.run_variants')
-        if not self.seeds:
-            raise errors.UserError('ExperimentSpec.seeds is empty')
-        if not self.arms and self.encoder_weights:
-            raise errors.UserError('ExperimentSpec has neither arms nor an '
-                                   'encoder to train: nothing to run')
-
-    def _check_values(self):
-        for name in ('arms', 'variants', 'seeds', 'label_counts',
-                     'label_fractions', 'learning_rates', 'weight_decays'):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise errors.UserError(f'ExperimentSpec.{name} names a value '
-                                       f'twice: {values}')
-        for name in ('seeds', 'weight_decays'):
-            for value in getattr(self, name):
-                spec_base.positive(value, f'ExperimentSpec.{name}', zero=True)
-        for name in ('label_counts', 'learning_rates', 'label_runs'):
-            for value in getattr(self, name):
-                spec_base.positive(value, f'ExperimentSpec.{name}')
-        for fraction in self.label_fractions:
-            if not 0 < fraction <= 1:
-                raise errors.UserError('ExperimentSpec.label_fractions must '
-                                       f'lie in (0, 1], got {fraction}')
-
-    def _check_sweep(self):
-        if self.label_runs and (
-                len(self.label_runs) != len(self.settings) or
-                max(self.label_runs) > len(self.seeds)):
-            raise errors.UserError(
-                'ExperimentSpec.label_runs must name a number of runs for '
-                f'each of the {len(self.settings)} label settings, each at '
-                f'most the {len(self.seeds)} seeds, got {self.label_runs}')
-        spec_base.positive(
-            self.pretraining_runs, 'ExperimentSpec.pretraining_runs', zero=True)
-        if self.sweep_at and self.sweep_at not in self.settings:
-            raise errors.UserError(
-                f'ExperimentSpec.sweep_at is {self.sweep_at:g}, which is none '
-                'of the label settings')
-        if not 0 <= self.holdout < 1:
-            raise errors.UserError('ExperimentSpec.holdout must lie in [0, 1),'
-                                   f' got {self.holdout}')

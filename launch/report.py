@@ -39,14 +39,14 @@ def main():
 
 def _print_cost():
     from ddep_tf import configure
-    from ddep_tf.reports import tables
+    from ddep_tf.reports import formats
     _, stages, _ = configure.load_experiment(FLAGS.gin_file, FLAGS.gin_param)
     cli.import_tensorflow()
     from ddep_tf.experiments import cost
     runs = [(variant or 'all', run) for variant, templates in stages.items()
             for run in templates.values()]
     rows = cost.table(runs, FLAGS.chip, FLAGS.utilisation)
-    print(tables.markdown(rows))
+    print(formats.markdown(rows))
     print()
     for sentence in cost.sentences(FLAGS.chip, FLAGS.utilisation):
         print(f'- {sentence}')

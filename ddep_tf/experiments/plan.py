@@ -1,43 +1,49 @@
-"""An ExperimentSpec as a graph of runs. No TF: planning is quick."""
+"""An ExperimentSpec as a graph of runs. No TF: planning takes no time."""
 
+from collections.abc import Mapping
 import dataclasses
 import itertools
 import os
+from typing import Any
 
 from ddep_tf import errors, specs
+from ddep_tf.experiments import spec as spec_lib
 
-# Runs of a level need runs of lower levels alone.
+# A run needs runs of lower levels only.
 CLASSIFY, DENOISE, SWEEP, FINAL = range(4)
 LEVELS = ('classify', 'denoise', 'sweep', 'final')
 _PARTS = {'NoiseSpec': 'noise', 'DecoderSpec': 'decoder',
           'EncoderSpec': 'encoder', 'OptimizerSpec': 'optimizer'}
 
+Templates = Mapping[str, Mapping[str, specs.RunSpec]]
 
-def stages_of(spec):
-    """Returns the stages that an experiment's arms run, in their order."""
-    starts = [specs.ARMS[arm] for arm in spec.arms]
-    encoded = not starts or any(start.supervised for start in starts)
-    stages = ['classify'] if encoded and not spec.encoder_weights else []
-    stages += ['denoise'] if any(start.denoised for start in starts) else []
-    return stages + ['segment'] if starts else stages
+
+def stages_of(spec: spec_lib.ExperimentSpec) -> list[str]:
+    """Returns the stages that an experiment runs, in order."""
+    if not spec.arms:
+        return [specs.CLASSIFY]
+    needed = {stage for arm in spec.arms
+              for stage in spec_lib.ARMS[arm].stages}
+    if spec.encoder_weights:
+        needed.discard(specs.CLASSIFY)
+    return [stage for stage in specs.STAGES if stage in needed]
 
 
 @dataclasses.dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """One run of an experiment.
 
     Attributes:
-      name: of its folder in `runs/`.
-      run: RunSpec; of a run with a `sweep`, at rates yet to be chosen.
+      name: the name of its folder in `runs/`.
+      run: RunSpec; if `sweep` is not empty, its rates are yet to be chosen.
       level: index into LEVELS.
-      needs: names of the runs that must be finished before.
-      variant, arm: '' where all variants or arms share the run.
-      setting: its label setting, an int (count) or a float (fraction); None
-        is all labels, or a run without any.
-      sweep: names of the runs whose best gives the learning rate and weight
-        decay; () where they are set.
-      reuses: the best of the sweep is itself this run: it is tested, and
-        nothing else is trained.
+      needs: names of the runs that must be finished first.
+      variant, arm: '' if all variants or arms share the run.
+      setting: label setting, an int (count) or a float (fraction); None for
+        all labels, or for a run that uses none.
+      sweep: names of the runs whose best provides the learning rate and
+        weight decay; () if they are fixed.
+      reuses: the best run of the sweep is this run: it only has to be tested.
     """
     name: str
     run: specs.RunSpec
@@ -49,91 +55,99 @@ class Planned:
     sweep: tuple[str, ...] = ()
     reuses: bool = False
 
+    @property
+    def is_finetuning(self) -> bool:
+        """Whether it trains on the labelled subset of a setting."""
+        return self.level in (SWEEP, FINAL)
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A place in the tables, which one run fills; a run may fill several."""
+    """A row of the tables. Variants that share a run have a row each."""
     variant: str
     name: str
 
 
 class Plan:
-    """Names the runs of an experiment, and what each starts from.
+    """The runs of an experiment by name, and what each starts from.
 
     Args:
       spec: ExperimentSpec.
-      stages: {variant: {stage: RunSpec}}, the template of each stage.
-      run_dir: folder of the experiment.
+      templates: {variant: {stage: RunSpec}}.
+      exp_dir: folder of the experiment.
       data_dir: root folder of the data.
 
     Attributes:
-      runs: {name: Planned}, each after what it needs.
-      cells: list of Cell, in the order of the tables.
+      runs: {name: PlannedRun}, each after the runs that it needs.
+      cells: list of Cell, in table order.
     """
 
-    def __init__(self, spec, stages, run_dir, data_dir):
+    def __init__(self, spec: spec_lib.ExperimentSpec, templates: Templates,
+                 exp_dir: str, data_dir: str):
         self.spec = spec
-        self._stages = {name: stages[name]
-                        for name in spec.run_variants or stages}
-        self._run_dir = run_dir
+        self._templates = {variant: templates[variant]
+                           for variant in spec.run_variants or templates}
+        self._exp_dir = exp_dir
         self._data_dir = data_dir
-        self.runs, self.cells = {}, []
-        for variant in self._stages:
+        self.runs: dict[str, PlannedRun] = {}
+        self.cells: list[Cell] = []
+        for variant in self._templates:
             self._add_pretraining(variant)
-        cells = list(itertools.product(spec.settings, self._stages, spec.arms))
-        for setting, variant, arm in cells:
+        groups = list(itertools.product(
+            spec.settings, self._templates, spec.arms))
+        for setting, variant, arm in groups:
             if self._sweeps_at(setting):
                 self._add_sweep(variant, arm, setting)
-        # One seed before the next: what is cut off can still be compared.
+        # Seed by seed, so that an experiment cut short can be compared.
         for seed in spec.seeds:
-            for setting, variant, arm in cells:
+            for setting, variant, arm in groups:
                 if seed in self._seeds_of(setting):
                     self._add_final(variant, arm, setting, seed)
 
-    def folder(self, name):
-        """Returns the run folder of a name."""
-        return os.path.join(self._run_dir, 'runs', name)
+    def run_dir(self, name: str) -> str:
+        """Returns the run folder of a run."""
+        return os.path.join(self._exp_dir, 'runs', name)
 
-    def find(self, name):
-        """Returns the Planned of that name. UserError where there is none."""
+    def find(self, name: str) -> PlannedRun:
+        """Returns the run of that name. UserError if there is none."""
         if name not in self.runs:
             raise errors.UserError(f'{self.spec.name} has no run {name!r}: '
                                    '--dry_run lists them')
         return self.runs[name]
 
-    def count(self):
-        """Returns how many runs are trained."""
+    def count(self) -> int:
+        """Returns the number of runs that are trained."""
         return sum(not planned.reuses for planned in self.runs.values())
 
-    def shard(self, index, count):
-        """Returns the names of the runs of shard `index`, 1 to `count`.
+    def shard(self, index: int, count: int) -> set[str]:
+        """Returns the names of the runs in shard `index`, from 1 to `count`.
 
         Each level is dealt out in turn, so that all shards work at once.
         """
         return {planned.name for level in range(len(LEVELS))
-                for planned in self.level(level)[index - 1::count]}
+                for planned in self.at_level(level)[index - 1::count]}
 
-    def level(self, level):
-        """Returns the Planned of a level, in order."""
+    def at_level(self, level: int) -> list[PlannedRun]:
+        """Returns the runs of a level, in order."""
         return [p for p in self.runs.values() if p.level == level]
 
-    def axis_values(self):
-        """Returns {variant: value of the field ExperimentSpec.axis}, or None
-        where no axis is named.
+    def finetuning(self) -> list[PlannedRun]:
+        """Returns the runs that fine-tune: the sweep's, then the final."""
+        return self.at_level(SWEEP) + self.at_level(FINAL)
+
+    def axis_values(self) -> dict[str, int | float | str | None]:
+        """Returns {variant: its value of the field ExperimentSpec.axis}.
+
+        The values are None if no axis is named.
 
         Raises:
-          UserError: no such field.
+          UserError: there is no such field.
         """
         return {variant: _field(stages, self.spec.axis)
-                for variant, stages in self._stages.items()}
+                for variant, stages in self._templates.items()}
 
-    def chosen(self, planned, best):
-        """Returns `planned` as it runs, once the best of its sweep is known.
-
-        Args:
-          planned: Planned with a sweep.
-          best: Planned, of its sweep.
-        """
+    def chosen(self, planned: PlannedRun, best: PlannedRun) -> PlannedRun:
+        """Returns `planned` with the rates of `best`, a run of its sweep."""
         if planned.reuses:
             return dataclasses.replace(planned, name=best.name, run=best.run)
         return dataclasses.replace(planned, run=dataclasses.replace(
@@ -144,57 +158,56 @@ class Plan:
         self.cells.append(Cell(variant, planned.name))
 
     def _add_pretraining(self, variant):
-        stages = self._stages[variant]
-        if 'classify' in stages:
-            run = dataclasses.replace(stages['classify'],
-                                      seed=self.spec.seeds[0])
-            own = self._own('classify', variant)
-            self._add(Planned(own + 'classify', run, CLASSIFY,
-                              variant=own and variant), variant)
+        template = self._templates[variant].get(specs.CLASSIFY)
+        if template:
+            run = dataclasses.replace(template, seed=self.spec.seeds[0])
+            prefix = self._prefix((specs.CLASSIFY,), variant)
+            self._add(PlannedRun(prefix + 'classify', run, CLASSIFY,
+                                 variant=prefix and variant), variant)
         for seed, arm in itertools.product(self._pretraining_seeds(),
                                            self.spec.arms):
-            if specs.ARMS[arm].denoised:
+            if spec_lib.ARMS[arm].denoised:
                 self._add_denoising(variant, arm, seed)
 
     def _add_denoising(self, variant, arm, seed):
-        start = specs.ARMS[arm]
+        start = spec_lib.ARMS[arm]
         encoder = self._encoder(variant) if start.supervised else ''
         run = dataclasses.replace(
-            self._stages[variant]['denoise'], seed=seed,
+            self._templates[variant][specs.DENOISE], seed=seed,
             train_encoder=start.train_encoder, init_encoder=encoder)
-        own = self._own('denoise', variant, arm)
-        self._add(Planned(
-            f'{own}denoise-{arm}-s{seed}', run, DENOISE,
-            self._needs(encoder), own and variant, arm), variant)
+        prefix = self._denoising_prefix(variant, arm)
+        self._add(PlannedRun(
+            f'{prefix}denoise-{arm}-s{seed}', run, DENOISE,
+            self._needs(encoder), prefix and variant, arm), variant)
 
     def _add_sweep(self, variant, arm, setting):
+        prefix = self._finetuning_prefix(variant, arm)
         for rate, decay in self._grid(variant):
-            run = self._finetuning(variant, arm, setting, self.spec.seeds[0],
-                                   rate, decay)
+            run = self._finetuning_run(variant, arm, setting,
+                                       self.spec.seeds[0], rate, decay)
             run = dataclasses.replace(run, holdout=self.spec.holdout)
-            own = self._own('segment', variant, arm)
-            self._add(Planned(
+            self._add(PlannedRun(
                 self._sweep_name(variant, arm, setting, rate, decay), run,
-                SWEEP, self._needs(run.init_encoder), own and variant, arm,
+                SWEEP, self._needs(run.init_encoder), prefix and variant, arm,
                 setting), variant)
 
     def _add_final(self, variant, arm, setting, seed):
         (rate, decay), *_ = self._grid(variant)
-        run = self._finetuning(variant, arm, setting, seed, rate, decay)
+        run = self._finetuning_run(variant, arm, setting, seed, rate, decay)
         sweep = ()
         if self._sweeps():
-            at = next(other for other in self.spec.settings if other == (
+            swept = next(other for other in self.spec.settings if other == (
                 self.spec.sweep_at or setting))
-            sweep = tuple(self._sweep_name(variant, arm, at, *cell)
-                          for cell in self._grid(variant))
-        own = self._own('segment', variant, arm)
-        self._add(Planned(
-            f'{own}segment-{_labels(arm, setting, seed)}', run, FINAL,
-            self._needs(run.init_encoder) + sweep, own and variant, arm,
+            sweep = tuple(self._sweep_name(variant, arm, swept, *rates)
+                          for rates in self._grid(variant))
+        prefix = self._finetuning_prefix(variant, arm)
+        self._add(PlannedRun(
+            f'{prefix}segment-{_suffix(arm, setting, seed)}', run, FINAL,
+            self._needs(run.init_encoder) + sweep, prefix and variant, arm,
             setting, sweep, self._reuses(setting, seed)), variant)
 
-    def _finetuning(self, variant, arm, setting, seed, rate, decay):
-        template = self._stages[variant]['segment']
+    def _finetuning_run(self, variant, arm, setting, seed, rate, decay):
+        template = self._templates[variant][specs.SEGMENT]
         encoder, decoder = self._starts_from(variant, arm, seed)
         return dataclasses.replace(
             template, seed=seed, init_encoder=encoder, init_decoder=decoder,
@@ -204,41 +217,51 @@ class Plan:
                 template.optimizer, learning_rate=rate, weight_decay=decay))
 
     def _starts_from(self, variant, arm, seed):
-        start = specs.ARMS[arm]
+        """Returns the paths (init_encoder, init_decoder) of a fine-tuning."""
+        start = spec_lib.ARMS[arm]
         if not start.denoised:
             return self._encoder(variant) if start.supervised else '', ''
         seeds = self._pretraining_seeds()
         seed = seeds[self.spec.seeds.index(seed) % len(seeds)]
-        own = self._own('denoise', variant, arm)
-        denoised = self.folder(f'{own}denoise-{arm}-s{seed}')
+        prefix = self._denoising_prefix(variant, arm)
+        denoised = self.run_dir(f'{prefix}denoise-{arm}-s{seed}')
         return denoised, denoised
 
     def _encoder(self, variant):
+        """Returns the path of the encoder pretrained as a classifier."""
         if self.spec.encoder_weights:
             return os.path.join(self._data_dir, self.spec.encoder_weights)
-        return self.folder(self._own('classify', variant) + 'classify')
+        return self.run_dir(
+            self._prefix((specs.CLASSIFY,), variant) + 'classify')
 
     def _needs(self, path):
-        """The run that a path of initial weights is the folder of, if any."""
+        """Returns (name,) of the run that writes initial weights, or ()."""
         name = os.path.basename(path)
-        return (name,) if name and path == self.folder(name) else ()
+        return (name,) if name and path == self.run_dir(name) else ()
 
-    def _own(self, stage, variant, arm=''):
-        """What a variant's runs of a stage are named before, '' where all
-        variants share them."""
-        if len(self._stages) < 2 or not self._varies(stage, arm):
-            return ''
-        return f'{variant}-'
+    def _denoising_prefix(self, variant, arm):
+        return self._prefix(spec_lib.ARMS[arm].stages[:-1], variant)
 
-    def _varies(self, stage, arm):
-        """Whether a stage differs between variants, or one that it needs."""
-        templates = {stages.get(stage) for stages in self._stages.values()}
-        before = _stage_before(stage, arm)
-        return len(templates) > 1 or (
-            bool(before) and self._varies(before, arm))
+    def _finetuning_prefix(self, variant, arm):
+        return self._prefix(spec_lib.ARMS[arm].stages, variant)
+
+    def _prefix(self, stages, variant):
+        """Returns what the name of a run starts with.
+
+        It is '' if all variants share the run, since neither its stage nor
+        one before it differs between them.
+
+        Args:
+          stages: the stage of the run after those that lead to it.
+          variant: the run's.
+        """
+        varies = any(
+            len({templates.get(stage) for templates in
+                 self._templates.values()}) > 1 for stage in stages)
+        return f'{variant}-' if varies else ''
 
     def _grid(self, variant):
-        optimizer = self._stages[variant]['segment'].optimizer
+        optimizer = self._templates[variant][specs.SEGMENT].optimizer
         return list(itertools.product(
             self.spec.learning_rates or (optimizer.learning_rate,),
             self.spec.weight_decays or (optimizer.weight_decay,)))
@@ -256,10 +279,10 @@ class Plan:
                 seed == self.spec.seeds[0])
 
     def _sweep_name(self, variant, arm, setting, rate, decay):
-        own = self._own('segment', variant, arm)
-        labels = _labels(arm, setting, self.spec.seeds[0])
-        suffix = f'-wd{decay:g}' if self.spec.weight_decays else ''
-        return f'{own}sweep-{labels}-lr{rate:g}{suffix}'
+        prefix = self._finetuning_prefix(variant, arm)
+        suffix = _suffix(arm, setting, self.spec.seeds[0])
+        decays = f'-wd{decay:g}' if self.spec.weight_decays else ''
+        return f'{prefix}sweep-{suffix}-lr{rate:g}{decays}'
 
     def _pretraining_seeds(self):
         return self.spec.seeds[:self.spec.pretraining_runs or None]
@@ -271,35 +294,28 @@ class Plan:
         return self.spec.seeds[:self.spec.label_runs[index]]
 
 
-def _stage_before(stage, arm):
-    """The stage whose weights a stage of an arm starts from, '' is none."""
-    if stage == 'classify':
-        return ''
-    start = specs.ARMS[arm]
-    if stage == 'segment' and start.denoised:
-        return 'denoise'
-    return 'classify' if start.supervised else ''
-
-
-def _labels(arm, setting, seed):
+def _suffix(arm, setting, seed):
+    """Returns the end of a fine-tuning run's name, such as 'ddep-n20-s0'."""
     labels = 'all' if setting is None else f'{setting:g}'
     if isinstance(setting, float):  # 1.0 is all of them, 1 is one image.
         labels = f'{float(labels)}'
     return f'{arm}-n{labels}-s{seed}'
 
 
-def _field(stages, axis):
-    """The value of a field in the first stage of a variant that has it."""
+def _field(templates: Mapping[str, specs.RunSpec], axis: str) -> Any:
+    """Returns the value of a field in one variant's templates."""
     if not axis:
         return None
-    cls, _, name = axis.rpartition('.')
-    # What varies before the fine-tuning is what the variants are about.
-    run = stages.get('denoise') or stages.get('segment') or stages['classify']
-    part = getattr(run, _PARTS[cls]) if cls in _PARTS else run
-    if (cls not in _PARTS and cls != 'RunSpec') or not hasattr(part, name):
+    spec_name, _, field = axis.rpartition('.')
+    # A variant that differs in its pretraining is about the pretraining.
+    run = next(templates[stage] for stage in (
+        specs.DENOISE, specs.SEGMENT, specs.CLASSIFY) if stage in templates)
+    part = getattr(run, _PARTS[spec_name]) if spec_name in _PARTS else run
+    if (spec_name not in _PARTS and spec_name != 'RunSpec') or (
+            not hasattr(part, field)):
         raise errors.UserError(f'ExperimentSpec.axis is {axis!r}, which is no '
                                'field of a spec, such as NoiseSpec.stddev')
-    value = getattr(part, name)
-    if name == 'data':
+    value = getattr(part, field)
+    if field == 'data':
         value = ' + '.join(spec.name for spec in value)
     return value if isinstance(value, (int, float, str)) else str(value)

@@ -9,8 +9,10 @@ import subprocess
 import time
 
 from ddep_tf import errors, files, spec_base, specs
-from ddep_tf.evaluation import samples
+from ddep_tf.data import labels
+from ddep_tf.experiments import ledger as ledger_lib
 from ddep_tf.experiments import plan, tables
+from ddep_tf.experiments import spec as spec_lib
 from ddep_tf.runtime import inputs, run_folder
 from ddep_tf.training import train
 
@@ -39,13 +41,13 @@ class Experiment:
     def __init__(self, spec, stages, operative, run_dir, data_dir, runner):
         self.spec, self.operative = spec, operative
         self._data_dir = data_dir
-        self.where = pathlib.Path(run_dir)
+        self.exp_dir = pathlib.Path(run_dir)
         self.plan = plan.Plan(spec, stages, run_dir, data_dir)
-        self.ledger = tables.Ledger(self.plan)
+        self.ledger = ledger_lib.Ledger(self.plan)
         self._runner = runner
-        template = next(iter(stages.values())).get('segment')
-        self.labels = template and samples.label_set(template)
-        if self.plan.level(plan.SWEEP) and not (
+        template = next(iter(stages.values())).get(specs.SEGMENT)
+        self.label_set = template and labels.for_spec(template.data[0])
+        if self.plan.at_level(plan.SWEEP) and not (
                 spec.holdout or template.data[0].val_split):
             raise errors.UserError(
                 'ExperimentSpec.learning_rates and weight_decays need images '
@@ -112,7 +114,7 @@ class Experiment:
 
     def write(self):
         """Writes the tables of all that is done, whoever did it."""
-        tables.write(self.ledger, self.where, self.labels)
+        tables.write(self.ledger, self.exp_dir, self.label_set)
 
     def _attempt(self, planned):
         """Does a run; notes its failure and goes on."""
@@ -139,7 +141,7 @@ class Experiment:
                 'its end')
         # A grid is compared on its validation: test is for what is chosen.
         test = planned.level != plan.SWEEP
-        self._runner(planned, actual, self.plan.folder(actual.name), test)
+        self._runner(planned, actual, self.plan.run_dir(actual.name), test)
         self.ledger.forget(actual.name)
 
     def _missing(self, planned):
@@ -176,7 +178,7 @@ class Experiment:
 
     def _check_settings(self):
         """Hours of pretraining go before the first labels are read."""
-        tuned = self.plan.level(plan.SWEEP) + self.plan.level(plan.FINAL)
+        tuned = self.plan.finetuning()
         if not tuned:
             return
         opened = inputs.open_labelled(
@@ -198,21 +200,21 @@ class Experiment:
                     'label_fractions')
 
     def _is_started(self):
-        return any(map(run_folder.is_started, self.where.glob('runs/*')))
+        return any(map(run_folder.is_started, self.exp_dir.glob('runs/*')))
 
     def _open(self, stages):
-        plan_file = self.where / 'plan.json'
+        plan_file = self.exp_dir / 'plan.json'
         if self._is_started() and _read_plan(plan_file) != (self.spec, stages):
             raise errors.UserError(
-                f'--run_dir {self.where} holds another experiment or another '
+                f'--run_dir {self.exp_dir} holds another experiment or another '
                 'version of this one: choose another folder')
         try:
-            (self.where / 'subsets').mkdir(parents=True, exist_ok=True)
+            (self.exp_dir / 'subsets').mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise errors.UserError(f'--run_dir {self.where} cannot be made: '
+            raise errors.UserError(f'--run_dir {self.exp_dir} cannot be made: '
                                    f'{error.strerror}') from error
         files.write_text(plan_file, _plan_text(self.spec, stages))
-        files.write_text(self.where / 'operative.gin', self.operative)
+        files.write_text(self.exp_dir / 'operative.gin', self.operative)
 
 
 def _plan_text(spec, stages):
@@ -229,7 +231,7 @@ def _read_plan(path):
     """
     found = files.read_json(path)
     try:
-        return (spec_base.from_dict(specs.ExperimentSpec, found['spec']),
+        return (spec_base.from_dict(spec_lib.ExperimentSpec, found['spec']),
                 {variant: {name: spec_base.from_dict(specs.RunSpec, run)
                            for name, run in templates.items()}
                  for variant, templates in found['stages'].items()})

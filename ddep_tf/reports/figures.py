@@ -1,34 +1,36 @@
-"""Curves of a report, drawn to PNG files.
+"""The curves of a report, as PNG files.
 
-Built on `Figure` alone: pyplot would look for a display and keep state.
+They are drawn on a `Figure`: pyplot would look for a display and keep state.
 """
 
+from collections.abc import Mapping, Sequence
 import os
 
 from matplotlib import figure, ticker
 import numpy as np
 
-from ddep_tf import errors
-from ddep_tf.reports import stats
+from ddep_tf.experiments import spec as spec_lib
+from ddep_tf.reports import output, read, stats
 
-# Okabe and Ito's colours; lines differ in dash and marker as well.
-LOOKS = {
-    'scratch': ('#595959', 's', ':'),
-    'supervised': ('#0072B2', 'o', '--'),
-    'ddep': ('#D55E00', '^', '-'),
-    'dep': ('#009E73', 'D', '-.'),
-    'dep_supervised': ('#CC79A7', 'P', (0, (5, 1, 1, 1))),
-}
-OTHER = ('#56B4E9', 'v', '-')
 OVER_LABELS = 'miou_over_labels.png'
 OVER_VARIANTS = 'miou_over_variants.png'
 ALONG = 'miou_along_finetuning.png'
 
 
-def draw_figures(experiment, folder):
-    """Writes what there are numbers for; returns the names written.
+def draw_figures(experiment: read.Experiment, folder: str) -> list[str]:
+    """Draws the figures that there are numbers for.
 
-    A figure that stood there before and has no numbers now is removed.
+    Earlier figures that there are no numbers for are removed.
+
+    Args:
+      experiment: read.Experiment.
+      folder: where the PNG files go.
+
+    Returns:
+      The names of the files written.
+
+    Raises:
+      UserError: a file cannot be written.
     """
     written = []
     for name, draw in ((OVER_LABELS, _over_labels),
@@ -44,24 +46,20 @@ def draw_figures(experiment, folder):
 
 
 def _save(drawn, path):
-    # No software version in the file: the same numbers, the same bytes.
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        drawn.savefig(path + '.part', format='png', dpi=150,
+    with output.replacing(path) as temporary:
+        # Without the version of matplotlib, the same numbers give the same
+        # bytes.
+        drawn.savefig(temporary, format='png', dpi=150,
                       metadata={'Software': None})
-        os.replace(path + '.part', path)
-    except OSError as error:
-        raise errors.UserError(f'{path} cannot be written: {error.strerror}'
-                               ) from None
 
 
 def _over_labels(experiment):
-    """Test mIoU over the labelled images: a panel a variant, a line an arm."""
+    """Draws test mIoU over labelled images: a panel per variant."""
     found = stats.scores(experiment)
     counts = stats.label_counts(experiment)
     variants = [variant for variant in experiment.variants
                 if any(score.variant == variant for score in found)]
-    # Over one number of labels, variants are compared, not labels.
+    # With a single label count, the figure over the variants says it all.
     if not found or (len(counts) == 1 and len(variants) > 1):
         return None
     drawn, panels = _panels(len(variants), sharey=True)
@@ -70,7 +68,7 @@ def _over_labels(experiment):
         arms = [arm for arm in experiment.arms
                 if any(score.arm == arm for score in own)]
         for position, arm in enumerate(arms):
-            # Moved apart by 3 %, so that error bars do not hide one another.
+            # 3 % apart, so that error bars do not cover each other.
             shift = 1.03 ** (position - (len(arms) - 1) / 2)
             points = [score for score in own if score.arm == arm]
             _draw_arm(axes, arm, [score.labels * shift for score in points],
@@ -79,7 +77,7 @@ def _over_labels(experiment):
                     if (run.arm, run.variant) == (arm, variant)]
             axes.plot([run.labels * shift for run in runs],
                       [100 * run.test for run in runs], '.',
-                      color=LOOKS.get(arm, OTHER)[0], alpha=0.4)
+                      color=spec_lib.find_arm(arm).color, alpha=0.4)
         _label_ticks(axes, own)
         axes.set_xlabel('labelled training images (log scale)')
         axes.set_ylabel('test mIoU (points, 0 to 100)')
@@ -92,7 +90,7 @@ def _over_labels(experiment):
 
 
 def _over_variants(experiment):
-    """Test mIoU over what the variants differ in: a panel a label count."""
+    """Draws test mIoU over the variants' axis: a panel per label count."""
     found = stats.scores(experiment)
     if len({score.variant for score in found}) < 2:
         return None
@@ -101,14 +99,14 @@ def _over_variants(experiment):
     values = experiment.axis_values
     numeric = all(isinstance(value, (int, float)) for value in values.values())
     for axes, labels in zip(panels, counts):
-        places = values if numeric else {
+        positions = values if numeric else {
             variant: i for i, variant in enumerate(experiment.variants)}
         for arm in experiment.arms:
             points = [score for score in found
                       if (score.arm, score.labels) == (arm, labels)]
-            _draw_arm(axes, arm, [places[score.variant] for score in points],
-                      points)
-        _variant_ticks(axes, places, values, numeric)
+            _draw_arm(axes, arm,
+                      [positions[score.variant] for score in points], points)
+        _variant_ticks(axes, positions, values, numeric)
         axes.set_xlabel(experiment.axis or 'variant')
         axes.set_ylabel('test mIoU (points, 0 to 100)')
         axes.set_title(f'{_count(labels, "labelled image")}\nMean over seeds; '
@@ -118,8 +116,8 @@ def _over_variants(experiment):
     return drawn
 
 
-def _panels(count, sharey):
-    """Returns a figure and its axes, at most three in a row."""
+def _panels(count: int, sharey: bool) -> tuple[figure.Figure, np.ndarray]:
+    """Returns a figure and its `count` axes, at most three in a row."""
     columns = min(count, 3)
     rows = -(-count // columns)
     drawn = figure.Figure(figsize=(max(6.6, 4.8 * columns), 4.2 * rows),
@@ -131,14 +129,15 @@ def _panels(count, sharey):
     return drawn, panels[:count]
 
 
-def _draw_arm(axes, arm, places, scores):
-    colour, marker, line = LOOKS.get(arm, OTHER)
+def _draw_arm(axes, arm: str, positions: Sequence[float],
+              scores: Sequence[stats.Score]) -> None:
+    look = spec_lib.find_arm(arm)
     if scores:
         axes.errorbar(
-            places, [score.mean for score in scores],
+            positions, [score.mean for score in scores],
             yerr=np.nan_to_num([score.std for score in scores]),
-            color=colour, marker=marker, linestyle=line, label=arm,
-            capsize=4, linewidth=1.8, markersize=7)
+            color=look.color, marker=look.marker, linestyle=look.line,
+            label=arm, capsize=4, linewidth=1.8, markersize=7)
 
 
 def _variant_title(experiment, variant):
@@ -149,25 +148,23 @@ def _variant_title(experiment, variant):
         experiment.axis) else f'{variant}\n'
 
 
-def _variant_ticks(axes, places, values, numeric):
+def _variant_ticks(axes, positions: Mapping[str, float],
+                   values: Mapping[str, object], numeric: bool) -> None:
     if numeric and min(values.values()) > 0 and (
             max(values.values()) > 4 * min(values.values())):
         axes.set_xscale('log')
         axes.xaxis.set_minor_locator(ticker.NullLocator())
     names = [f'{values[name]:g}' if numeric else str(values[name] or name)
-             for name in places]
-    axes.set_xticks(list(places.values()), names)
+             for name in positions]
+    axes.set_xticks(list(positions.values()), names)
     if not numeric:
         axes.margins(x=0.2)
 
 
 def _label_ticks(axes, scores):
-    """Numbers of images, below them the fractions that were asked for."""
-    names = {}
-    for score in scores:
-        share = (f'\n{100 * float(score.setting):.3g} %'
-                 if '.' in score.setting else '')
-        names[score.labels] = f'{score.labels}{share}'
+    """Labels the numbers of images, with fractions on a second line."""
+    names = {score.labels: spec_lib.label_text(
+        str(score.labels), score.setting, '{}\n{}') for score in scores}
     axes.set_xscale('log')
     axes.set_xticks(list(names), list(names.values()))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
@@ -175,9 +172,9 @@ def _label_ticks(axes, scores):
 
 
 def _along(experiment):
-    """Val mIoU over fine-tuning steps, a panel a number of labels."""
+    """Draws val mIoU over fine-tuning steps: a panel per label count."""
     if len(experiment.variants) > 1:
-        return None  # Too many curves to be read.
+        return None  # Too many curves to read.
     found = stats.curves(experiment, experiment.variants[0])
     if not found:
         return None
@@ -189,12 +186,13 @@ def _along(experiment):
 
 def _draw_panel(axes, labels, arms, order):
     for arm in (arm for arm in order if arm in arms):
-        colour, marker, line = LOOKS.get(arm, OTHER)
+        look = spec_lib.find_arm(arm)
         for steps, values in arms[arm].values():
-            axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.4)
+            axes.plot(steps, values, color=look.color, linewidth=0.8,
+                      alpha=0.4)
         steps, values = stats.mean_curve(arms[arm])
-        axes.plot(steps, values, color=colour, linestyle=line, marker=marker,
-                  linewidth=2, markersize=5,
+        axes.plot(steps, values, color=look.color, linestyle=look.line,
+                  marker=look.marker, linewidth=2, markersize=5,
                   label=f'{arm} ({_count(len(arms[arm]), "seed")})')
     axes.set_title(_count(labels, 'labelled image'), fontsize=10)
     axes.set_xlabel('fine-tuning (steps)')

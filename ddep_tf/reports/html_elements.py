@@ -1,5 +1,6 @@
-"""HTML in which what is not markup is escaped, whoever writes the page."""
+"""HTML elements: a text that is not markup is always escaped."""
 
+from collections.abc import Sequence
 import html
 
 _VOID = ('img', 'meta', 'br')
@@ -9,11 +10,11 @@ class Html(str):
     """Markup: a string that `element` does not escape."""
 
 
-def element(tag, *children, **attributes):
+def element(tag: str, *children: object, **attributes: object) -> Html:
     """Returns an element; children that are not Html are escaped.
 
-    An attribute's trailing underscore is cut off (`class_`), its others become
-    hyphens; None leaves the attribute out.
+    An attribute that is None is left out. The trailing underscore of its name
+    (`class_`) is dropped, other underscores become hyphens.
     """
     written = ''.join(
         f' {name.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
@@ -23,19 +24,20 @@ def element(tag, *children, **attributes):
     return Html(f'<{tag}{written}>{join(*children)}</{tag}>')
 
 
-def join(*children):
-    """Returns the children, escaped unless Html, one after another."""
+def join(*children: object) -> Html:
+    """Concatenates the children; those that are not Html are escaped."""
     return Html(''.join(child if isinstance(child, Html)
                         else html.escape(str(child)) for child in children))
 
 
-def table(rows, label, names=False):
+def table(rows: Sequence[Sequence[object]], label: str,
+          names: bool = False) -> Html:
     """Returns a table in a box that scrolls on narrow screens.
 
     Args:
-      rows: the first one is the head; the first cell of each names its row.
-      label: says what the table is, above it.
-      names: the second column holds names, not numbers.
+      rows: the head, then the body; the first cell of a row is its header.
+      label: caption, and name of the scrolling box for screen readers.
+      names: whether the second column holds names, not numbers.
     """
     head, *body = rows
     parts = [element('caption', label), element('thead', element('tr', *(
@@ -44,19 +46,19 @@ def table(rows, label, names=False):
         'tr', element('th', row[0], scope='row'),
         *(element('td', cell) for cell in row[1:])) for row in body)))
     box = element('table', *parts, class_='names' if names else None)
-    # Focusable, so that the keyboard can scroll it.
+    # Focusable, so that it can be scrolled from the keyboard.
     return element('div', box, class_='scroll', tabindex='0', role='region',
                    aria_label=label)
 
 
-def details(summary, *children, open_=False):
-    """Returns a part that folds."""
+def details(summary: object, *children: object, open_: bool = False) -> Html:
+    """Returns a section that folds."""
     return element('details', element('summary', summary), *children,
                    open='open' if open_ else None)
 
 
-def page(title, *body):
-    """Returns a whole HTML5 document that loads nothing."""
+def page(title: str, *body: object) -> str:
+    """Returns an HTML5 document that loads nothing from elsewhere."""
     head = element(
         'head', element('meta', charset='utf-8'),
         element('meta', name='viewport',

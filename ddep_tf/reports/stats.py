@@ -1,27 +1,39 @@
-"""Numbers of a report: means, paired differences, grids, curves.
+"""The numbers of a report: means, paired differences, grids, curves.
 
-All scores here are in points, that is mIoU times 100.
+All scores are in points, that is, times 100. `labels` is everywhere the
+number of labelled images.
 """
 
 import collections
+from collections.abc import Sequence
 import dataclasses
 import math
 
 import numpy as np
 
 from ddep_tf import errors
+from ddep_tf.experiments import records
+from ddep_tf.experiments import spec as spec_lib
+from ddep_tf.reports import read
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 
+# Steps [N] and values [N].
+Curve = tuple[list[int], list[float]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Test mIoU of a variant and arm, in points.
+    """Test mIoU of an arm at a label setting, in points.
 
-    `std` (ddof 1) is nan for one run; `single_scale` and `pixel_accuracy` are
-    nan where they were not measured. `setting` is as of read.Run;
-    `planned` is how many runs there are to be, None where that is not known.
+    Attributes:
+      setting: as in records.RunRow.
+      mean, std: over runs; `std` (ddof 1) is nan for a single run.
+      count: number of runs.
+      planned: number of runs that there will be, None if not known.
+      metrics: {column of records.metrics: mean}, nan if not measured.
+      learning_rates, weight_decays: of the runs, sorted.
     """
     variant: str
     labels: int
@@ -31,15 +43,19 @@ class Score:
     std: float
     count: int
     planned: int | None
-    single_scale: float
-    pixel_accuracy: float
+    metrics: dict[str, float]
     learning_rates: tuple[float, ...]
     weight_decays: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """`arm` minus `minus`, in points; `low`, `high` are nan for one pair."""
+    """Test mIoU of `arm` minus that of `minus`, in points.
+
+    Attributes:
+      low, high: ends of the confidence interval, nan for a single pair.
+      count: number of pairs.
+    """
     variant: str
     labels: int
     arm: str
@@ -50,35 +66,39 @@ class Difference:
     count: int
 
 
-def label_counts(experiment):
-    """Returns the numbers of labelled images that have a counted run."""
+def label_counts(experiment: read.Experiment) -> list[int]:
+    """Returns the numbers of labelled images that have a finished run."""
     return sorted({run.labels for run in experiment.finished()})
 
 
-def scores(experiment):
+def scores(experiment: read.Experiment) -> list[Score]:
     """Returns a Score per label count, variant and arm that has a run."""
     found = []
-    for variant, labels, arm in _settings(experiment):
-        runs = _runs(experiment, variant, labels, arm)
-        if runs:
-            found.append(_score(experiment, variant, labels, arm, runs))
+    for labels in label_counts(experiment):
+        for variant in experiment.variants:
+            for arm in experiment.arms:
+                runs = _runs(experiment, variant, labels, arm)
+                if runs:
+                    found.append(_score(experiment, runs))
     return found
 
 
-def _score(experiment, variant, labels, arm, runs):
+def _score(experiment, runs: Sequence[records.RunRow]) -> Score:
+    first = runs[0]
     values = np.array([100 * run.test for run in runs])
     return Score(
-        variant, labels, runs[0].setting, arm, values.mean(),
-        deviation(values), len(values), _planned(experiment, runs[0].setting),
-        _nanmean([100 * run.single_scale for run in runs]),
-        _nanmean([100 * run.pixel_accuracy for run in runs]),
+        first.variant, first.labels, first.setting, first.arm,
+        float(values.mean()), deviation(values), len(values),
+        _planned(experiment, first.setting),
+        {column: _nanmean([100 * getattr(run, column) for run in runs])
+         for column in records.metrics()},
         tuple(sorted({run.learning_rate for run in runs})),
         tuple(sorted({run.weight_decay for run in runs})))
 
 
 def _planned(experiment, setting):
-    """How many runs a label setting is to have, None if not known."""
-    spec = experiment.info.get('spec', {})
+    """Returns the number of runs planned for a setting, None if not known."""
+    spec = experiment.spec
     seeds, runs = spec.get('seeds'), spec.get('label_runs')
     if not runs:
         return len(seeds) if seeds else None
@@ -87,12 +107,12 @@ def _planned(experiment, setting):
     return dict(zip(map(str, settings), runs)).get(setting)
 
 
-def differences(experiment):
+def differences(experiment: read.Experiment) -> list[Difference]:
     """Returns a Difference per label count, variant and compared pair."""
     found = []
     for labels in label_counts(experiment):
         for variant in experiment.variants:
-            for arm, minus in compared(experiment.arms):
+            for arm, minus in spec_lib.comparisons(experiment.arms):
                 pairs = paired(experiment, variant, labels, arm, minus)
                 if len(pairs):
                     found.append(_difference(variant, labels, arm, minus,
@@ -100,67 +120,55 @@ def differences(experiment):
     return found
 
 
-def compared(arms):
-    """Returns the (arm, minus) to tell of: all against supervised, and ddep
-    against scratch."""
-    pairs = [(arm, 'supervised') for arm in arms if arm != 'supervised']
-    pairs = pairs if 'supervised' in arms else []
-    if 'ddep' in arms and 'scratch' in arms:
-        pairs.append(('ddep', 'scratch'))
-    return sorted(pairs, key=lambda pair: pair[0] != 'ddep')
+def paired(experiment: read.Experiment, variant: str, labels: int, arm: str,
+           minus: str) -> np.ndarray:
+    """Returns the differences in points, [N] float64, ordered by seed.
 
-
-def paired(experiment, variant, labels, arm, minus):
-    """Returns the differences in points [N] float64, a seed's after another.
-
-    Only runs of the same seed and on the same subset, by its sha256, pair.
+    A pair is two runs of the same seed and the same subset, by its sha256.
     """
-    ours = _by_seed(experiment, variant, labels, arm)
-    theirs = _by_seed(experiment, variant, labels, minus)
-    return np.array([100 * (ours[key] - theirs[key])
-                     for key in sorted(ours.keys() & theirs.keys())])
+    ours = _by_subset(experiment, variant, labels, arm)
+    theirs = _by_subset(experiment, variant, labels, minus)
+    return np.array([100 * (ours[subset] - theirs[subset])
+                     for subset in sorted(ours.keys() & theirs.keys())])
 
 
-def deviation(values):
+def deviation(values: np.ndarray) -> float:
     """Returns the standard deviation, ddof 1, of [N]; nan for N = 1."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def _settings(experiment):
-    return [(variant, labels, arm) for labels in label_counts(experiment)
-            for variant in experiment.variants for arm in experiment.arms]
-
-
-def _runs(experiment, variant, labels, arm):
+def _runs(experiment, variant, labels, arm) -> list[records.RunRow]:
     return [run for run in experiment.finished()
             if (run.variant, run.labels, run.arm) == (variant, labels, arm)]
 
 
-def _by_seed(experiment, variant, labels, arm):
-    by_seed = {}
+def _by_subset(experiment, variant, labels, arm):
+    """Returns {(seed, sha256 of the subset): test mIoU in [0, 1]}."""
+    found: dict[tuple[int, str], float] = {}
     for run in _runs(experiment, variant, labels, arm):
-        key = run.seed, run.subset_sha256
-        if key in by_seed:
+        subset = run.seed, run.subset_sha256
+        if subset in found:
             raise errors.UserError(
                 f'runs.csv has two chosen runs of arm {arm}, {labels} labels, '
-                f'seed {run.seed}: one learning rate is chosen per setting')
-        by_seed[key] = run.test
-    return by_seed
+                f'seed {run.seed}: only one learning rate is chosen per '
+                'setting')
+        found[subset] = run.test
+    return found
 
 
 def _difference(variant, labels, arm, minus, pairs):
     low = high = math.nan
     if len(pairs) > 1:
         low, high = interval(pairs)
-    return Difference(variant, labels, arm, minus, pairs.mean(), low, high,
-                      len(pairs))
+    return Difference(variant, labels, arm, minus, float(pairs.mean()), low,
+                      high, len(pairs))
 
 
-def interval(values):
+def interval(values: np.ndarray) -> tuple[float, float]:
     """Returns the bootstrap interval of the mean of [N], N above 1.
 
     Percentiles of the means of RESAMPLES draws with replacement, from a fixed
-    seed: the same numbers, the same interval.
+    seed: the same numbers give the same interval.
     """
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
@@ -168,14 +176,16 @@ def interval(values):
     found = stats.bootstrap(
         (values,), np.mean, confidence_level=CONFIDENCE, method='percentile',
         n_resamples=RESAMPLES, rng=np.random.default_rng(0))
-    return tuple(map(float, found.confidence_interval))
+    low, high = map(float, found.confidence_interval)
+    return low, high
 
 
-def grids(experiment):
-    """Returns {(variant, labels, arm): [Run, ...] by rates} of the sweeps."""
-    found = {}
+def grids(experiment: read.Experiment) -> dict[
+        tuple[str, int, str], list[records.RunRow]]:
+    """Returns {(variant, labels, arm): runs of the sweep, by their rates}."""
+    found: dict[tuple[str, int, str], list[records.RunRow]] = {}
     for run in experiment.runs:
-        if run.role == 'sweep':
+        if run.role == records.SWEEP:
             found.setdefault((run.variant, run.labels, run.arm),
                              []).append(run)
     for runs in found.values():
@@ -183,25 +193,33 @@ def grids(experiment):
     return found
 
 
-def class_means(experiment):
-    """Returns {(class, variant, labels, arm): mean IoU in points}, nan where
-    no run has the class."""
+def class_means(experiment: read.Experiment) -> dict[
+        tuple[str, str, int, str], float]:
+    """Returns {(class, variant, labels, arm): mean IoU in points}.
+
+    The mean is nan if the class occurs in no run.
+    """
     values = collections.defaultdict(list)
     for row in experiment.class_scores:
-        values[row.class_name, row.variant, row.labels, row.arm].append(100 * row.iou)
-    return {key: _nanmean(found) for key, found in values.items()}
+        if row.labels is None:
+            continue
+        values[row.class_name, row.variant, row.labels,
+               row.arm].append(100 * row.iou)
+    return {group: _nanmean(found) for group, found in values.items()}
 
 
-def _nanmean(values):
+def _nanmean(values: Sequence[float]) -> float:
     present = [value for value in values if not math.isnan(value)]
     return float(np.mean(present)) if present else math.nan
 
 
-def curves(experiment, variant):
+def curves(experiment: read.Experiment, variant: str) -> dict[
+        int, dict[str, dict[int, Curve]]]:
     """Returns {labels: {arm: {seed: (steps [N], val in points [N])}}}."""
-    found = {}
+    found: dict[int, dict[str, dict[int, Curve]]] = {}
     rows = [point for point in experiment.points
             if point.chosen and not math.isnan(point.val)
+            and None not in (point.labels, point.seed, point.step)
             and point.variant == variant]
     for row in sorted(rows, key=lambda row: (row.labels, row.seed, row.step)):
         seeds = found.setdefault(row.labels, {}).setdefault(row.arm, {})
@@ -211,20 +229,20 @@ def curves(experiment, variant):
     return found
 
 
-def mean_curve(seeds):
-    """Returns steps [N] and their means [N] over seeds.
+def mean_curve(seeds: dict[int, Curve]) -> Curve:
+    """Returns steps [N] and the means [N] of curves over seeds.
 
-    Only steps that every seed reached count: a mean over fewer seeds would
+    Only steps that all seeds have reached count: otherwise the mean would
     jump where one of them ends.
     """
     common = sorted(set.intersection(
         *(set(steps) for steps, _ in seeds.values())))
-    tables = [dict(zip(*curve)) for curve in seeds.values()]
-    return common, [float(np.mean([table[step] for table in tables]))
+    by_step = [dict(zip(*curve)) for curve in seeds.values()]
+    return common, [float(np.mean([values[step] for values in by_step]))
                     for step in common]
 
 
-def commits(experiment):
+def commits(experiment: read.Experiment) -> list[str]:
     """Returns the commits of the runs, in the order of their rows."""
     found = [run.commit for run in experiment.runs if run.commit]
     return list(dict.fromkeys(found)) or [

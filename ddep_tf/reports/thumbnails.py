@@ -1,6 +1,7 @@
-"""Pictures of a report's page: photographs and masks as data URIs."""
+"""The pictures of a report's page: photos and masks as data URIs."""
 
 import base64
+from collections.abc import Callable, Sequence
 import colorsys
 import io
 import os
@@ -10,24 +11,27 @@ import numpy as np
 from PIL import Image
 
 from ddep_tf import specs
-from ddep_tf.reports.html_elements import element
+from ddep_tf.reports.html_elements import Html, element
 
-# Wide enough for a tile at twice the pixels; larger files would only weigh.
+Palette = Sequence[Sequence[int]]  # RGB of the classes, 0 to 255.
+
+# A tile at two pixels per CSS pixel; more would only make the page heavier.
 WIDEST = 544
-# Below, blocks are shown as they are: a blurred 64-pixel mask misleads.
+# Up to this side, enlarged pixels stay sharp: a blurred 64-pixel mask misleads.
 SMALL = 160
 
 
-def samples(folder, run, kinds):
+def samples(exp_dir: str, run: str, kinds: Sequence[str]) -> dict[
+        str, dict[str, str]]:
     """Returns {example id: {kind: path}} of a run's sample pictures.
 
     Args:
-      folder: of the experiment.
-      run: its name, the folder below `runs`.
-      kinds: endings before .png, such as 'image'.
+      exp_dir: folder of the experiment.
+      run: name of the run.
+      kinds: endings of the names before .png, such as 'image'.
     """
-    samples_dir = os.path.join(folder, 'runs', run, 'samples')
-    found = {}
+    samples_dir = os.path.join(exp_dir, 'runs', run, 'samples')
+    found: dict[str, dict[str, str]] = {}
     if not os.path.isdir(samples_dir):
         return found
     pattern = re.compile(rf'(.+)_({"|".join(kinds)})\.png')
@@ -40,7 +44,7 @@ def samples(folder, run, kinds):
     return found
 
 
-def photo(path, alt, caption):
+def photo(path: str, alt: str, caption: str) -> Html:
     """Returns a figure of an RGB file."""
     def read():
         with Image.open(path) as image:
@@ -50,56 +54,56 @@ def photo(path, alt, caption):
     return _tile(path, read, alt, caption, None)
 
 
-def mask(path, palette, alt, caption):
-    """Returns a figure of a train-id file in the palette's colours.
+def mask(path: str, palette: Palette, alt: str, caption: str) -> Html:
+    """Returns a figure of a file of train ids, in the palette's colors.
 
-    Ignored pixels are transparent: a chequered ground shows through, which
-    no class can be mistaken for.
+    Ignored pixels are transparent, and show a checkered background that
+    cannot be mistaken for a class.
     """
     def read():
         with Image.open(path) as image:
             if image.mode not in ('L', 'P'):
                 raise ValueError('not a single-channel picture')
             train_ids = np.asarray(image, np.uint8)
-        return _coloured(train_ids, palette)
+        return _colored(train_ids, palette)
     return _tile(path, read, alt, caption, 'mask')
 
 
-def row(tiles):
-    """Returns tiles side by side; in twos or threes on narrow screens."""
+def row(tiles: Sequence[Html]) -> Html:
+    """Returns tiles side by side; two or three per row on narrow screens."""
     narrow = 3 if len(tiles) == 3 else 2
     return element('div', *tiles, class_='row',
                    style=f'--tiles: {len(tiles)}; --narrow: {narrow}')
 
 
-def legend(class_names, palette):
-    """Returns the list of classes with their colours."""
-    colours = full_palette(palette)
+def legend(class_names: Sequence[str], palette: Palette) -> Html:
+    """Returns the list of classes with their colors."""
+    colors = full_palette(palette)
     items = [element('li', element('span', style='background: rgb({}, {}, {})'
-                                   .format(*colours[index])), name)
+                                   .format(*colors[index])), name)
              for index, name in enumerate(class_names)]
     items.append(element('li', element('span', class_='ignored'),
                          'ignored: not counted'))
     return element('ul', *items, class_='legend')
 
 
-def file_uri(path):
+def file_uri(path: str) -> str:
     """Returns a PNG file as a data URI."""
     with open(path, 'rb') as file:
         return _uri(file.read(), 'png')
 
 
-def full_palette(palette):
-    """Returns [256, 3] uint8: the palette, and colours for ids beyond it."""
-    colours = [tuple(colour) for colour in palette]
-    for index in range(len(colours), 256):
-        # Steps of the golden ratio: neighbouring ids differ in hue.
+def full_palette(palette: Palette) -> np.ndarray:
+    """Returns [256, 3] uint8: the palette, and colors for ids beyond it."""
+    colors = [tuple(color) for color in palette]
+    for index in range(len(colors), 256):
+        # Steps of the golden ratio give neighboring ids different hues.
         shade = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.65, 0.9)
-        colours.append(tuple(round(255 * part) for part in shade))
-    return np.array(colours[:256], np.uint8)
+        colors.append(tuple(round(255 * part) for part in shade))
+    return np.array(colors[:256], np.uint8)
 
 
-def _coloured(train_ids, palette):
+def _colored(train_ids: np.ndarray, palette: Palette) -> Image.Image:
     """Returns [H, W] uint8 train ids as a palette picture, 255 transparent."""
     image = Image.fromarray(train_ids, 'L')
     if image.width > WIDEST:
@@ -110,11 +114,12 @@ def _coloured(train_ids, palette):
     return image
 
 
-def _tile(path, read, alt, caption, class_):
+def _tile(path: str, read: Callable[[], Image.Image], alt: str, caption: str,
+          class_: str | None) -> Html:
     try:
         image = read()
     except (OSError, ValueError) as error:
-        # A run that is writing just now must not take the page with it.
+        # The run may be writing the file right now.
         shown = element('div', f'{os.path.basename(path)} cannot be read: '
                         f'{type(error).__name__}', class_='lost')
     else:
@@ -129,7 +134,7 @@ def _tile(path, read, alt, caption, class_):
 
 def _encoded(image):
     data = io.BytesIO()
-    # JPEG would smooth the noise of small crops and the edges of masks.
+    # JPEG would smooth the noise in small crops and the edges of masks.
     if image.mode == 'P' or max(image.size) <= 256:
         image.save(data, 'PNG', optimize=True)
         return _uri(data.getvalue(), 'png')

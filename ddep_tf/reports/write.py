@@ -1,21 +1,22 @@
-"""Reports of an experiment: its page, its tables, and its results folder."""
+"""Writes the report of an experiment: page, tables, and results folder."""
 
 import math
 import os
+import pathlib
 
 from ddep_tf import errors
-from ddep_tf.reports import read, stats
-from ddep_tf.reports import tables as tables_lib
+from ddep_tf.reports import formats, output, read, sentences, stats, tables
 
-# Files of a results folder; sample pictures are left out on purpose, since
-# photographs of the data sets may not be handed on.
-RESULTS = read.COPIED
+# What is copied to a results folder. Sample pictures are left out on purpose:
+# the data sets' licenses may not allow passing photos on.
+COPIED = ('experiment.json', 'runs.csv', 'curves.csv', 'per_class.csv',
+          'operative.gin')
 
 
-def write_report(exp_dir):
+def write_report(exp_dir: str | os.PathLike) -> str:
     """Writes report.html, table.{md,tex,csv} and figures/ into `exp_dir`.
 
-    The experiment may be incomplete: what there is gets reported.
+    An experiment that is not finished is reported as far as it is.
 
     Args:
       exp_dir: folder of an experiment.
@@ -24,7 +25,8 @@ def write_report(exp_dir):
       The path of report.html.
 
     Raises:
-      UserError: the folder holds no experiment, or a malformed file.
+      UserError: the folder holds no experiment, a file is malformed, or one
+        cannot be written.
     """
     from ddep_tf.reports import figures as figures_lib
     from ddep_tf.reports import page
@@ -32,20 +34,21 @@ def write_report(exp_dir):
     experiment = read.read_experiment(exp_dir)
     figures = os.path.join(exp_dir, 'figures')
     figures_lib.draw_figures(experiment, figures)
-    _write(os.path.join(exp_dir, 'table.md'),
-           '\n\n'.join(_result_parts(experiment)) + '\n')
+    output.write_text(os.path.join(exp_dir, 'table.md'),
+                      '\n\n'.join(_result_parts(experiment)) + '\n')
     _write_tables(exp_dir, experiment)
     path = os.path.join(exp_dir, 'report.html')
-    _write(path, page.build_page(experiment, figures))
+    output.write_text(path, page.build_page(experiment, figures))
     return path
 
 
-def write_results(exp_dir, results_dir):
-    """Writes what was measured into `results_dir`, a folder of its own.
+def write_results(exp_dir: str | os.PathLike,
+                  results_dir: str | os.PathLike) -> str:
+    """Writes what was measured into a folder of results/.
 
-    Tables, config and subsets are copied, figures drawn and README.md
-    generated from them. Files of these names that are there and no longer in
-    the experiment are removed, so that nothing of two experiments mixes.
+    Tables, config and subsets are copied; figures and README.md are generated
+    from the copies. Files of an earlier version that the experiment no longer
+    has are removed, so that the folder never mixes two versions.
 
     Args:
       exp_dir: folder of an experiment.
@@ -55,8 +58,8 @@ def write_results(exp_dir, results_dir):
       The path of README.md.
 
     Raises:
-      UserError: there are no runs yet, or `results_dir` is of another
-        experiment.
+      UserError: no run is finished, or `results_dir` holds the results of
+        another experiment.
     """
     from ddep_tf.reports import figures as figures_lib
     exp_dir, results_dir = os.fspath(exp_dir), os.fspath(results_dir)
@@ -65,37 +68,36 @@ def write_results(exp_dir, results_dir):
         raise errors.UserError(f'{exp_dir} has no finished run: nothing to '
                                'write to results')
     _check_results_dir(experiment, results_dir)
-    for name in RESULTS:
+    for name in COPIED:
         _copy(os.path.join(exp_dir, name), os.path.join(results_dir, name))
     subsets = {os.path.basename(path) for folder in (exp_dir, results_dir)
                for path in read.subset_files(folder)}
     for name in subsets:
         _copy(os.path.join(exp_dir, 'subsets', name),
               os.path.join(results_dir, 'subsets', name))
-    figures_lib.draw_figures(read.read_experiment(results_dir),
-                                os.path.join(results_dir, 'figures'))
-    _write_tables(results_dir, read.read_experiment(results_dir))
+    copied = read.read_experiment(results_dir)
+    figures_lib.draw_figures(copied, os.path.join(results_dir, 'figures'))
+    _write_tables(results_dir, copied)
     path = os.path.join(results_dir, 'README.md')
-    _write(path, results_readme(results_dir))
+    output.write_text(path, results_readme(results_dir))
     return path
 
 
-def _write_tables(folder, experiment):
-    """Writes the numbers for other programs: CSV, and LaTeX with booktabs."""
-    _write(os.path.join(folder, 'table.csv'),
-           tables_lib.scores_csv(experiment))
-    tables = [(tables_lib.score_rows(experiment), tables_lib.SCORES),
-              (tables_lib.difference_rows(experiment),
-               tables_lib.INTERVAL)]
-    _write(os.path.join(folder, 'table.tex'), '\n'.join(
-        tables_lib.latex(rows, f'{experiment.title}. {caption}')
-        for rows, caption in tables if len(rows) > 1))
+def _write_tables(folder: str, experiment: read.Experiment) -> None:
+    """Writes the numbers for other programs: table.csv and table.tex."""
+    output.write_text(os.path.join(folder, 'table.csv'),
+                      tables.scores_csv(experiment))
+    found = [(tables.score_rows(experiment), sentences.SCORES),
+             (tables.difference_rows(experiment), sentences.INTERVAL)]
+    output.write_text(os.path.join(folder, 'table.tex'), '\n'.join(
+        formats.latex(rows, f'{experiment.title}. {caption}')
+        for rows, caption in found if len(rows) > 1))
 
 
-def results_readme(results_dir):
+def results_readme(results_dir: str) -> str:
     """Returns the text of README.md, from the other files of the folder."""
     experiment = read.read_experiment(results_dir)
-    parts = [f'# {tables_lib.plain(experiment.title)}',
+    parts = [f'# {formats.plain(experiment.title)}',
              '<!-- Generated from the files beside it: do not edit. -->',
              f'{experiment.status}. {_time(experiment)}',
              *_arm_parts(experiment), *_result_parts(experiment),
@@ -106,23 +108,21 @@ def results_readme(results_dir):
 
 
 def _arm_parts(experiment):
-    arms = tables_lib.arm_sentences(experiment)
-    return ['\n'.join(f'- `{arm}`: {tables_lib.plain(arms.get(arm, ""))}'
-                      for arm in experiment.arms)]
+    return ['\n'.join(f'- `{arm}`: {formats.plain(sentence)}' for arm, sentence
+                      in sentences.arms(experiment).items())]
 
 
 def _result_parts(experiment):
     if not experiment.finished():
         return [f'{experiment.status}. No fine-tuned run has been tested yet.',
-                tables_lib.markdown(tables_lib.run_rows(experiment))]
-    parts = ['## Test mIoU', tables_lib.SCORES,
-             tables_lib.markdown(tables_lib.score_rows(experiment))]
-    rows = tables_lib.difference_rows(experiment)
+                formats.markdown(tables.run_rows(experiment))]
+    parts = ['## Test mIoU', sentences.SCORES,
+             formats.markdown(tables.score_rows(experiment))]
+    rows = tables.difference_rows(experiment)
     if len(rows) > 1:
-        parts += ['## Differences', *map(tables_lib.plain,
-                                         tables_lib.headlines(experiment)),
-                  tables_lib.markdown(rows),
-                  tables_lib.plain(tables_lib.INTERVAL)]
+        parts += ['## Differences',
+                  *map(formats.plain, sentences.headlines(experiment)),
+                  formats.markdown(rows), formats.plain(sentences.INTERVAL)]
     return parts
 
 
@@ -140,14 +140,13 @@ def _class_parts(experiment):
         return []
     return ['## IoU per class', 'Mean over runs on test, in points; columns: '
             'arm, labelled images.',
-            tables_lib.markdown(tables_lib.class_rows(experiment))]
+            formats.markdown(tables.class_rows(experiment))]
 
 
 def _grid_parts(experiment):
-    parts = ['## Learning rate and weight decay',
-             tables_lib.grid_sentence(experiment)]
-    rows = tables_lib.grid_rows(experiment)
-    return parts + [tables_lib.markdown(rows)] if len(rows) > 1 else parts
+    parts = ['## Learning rate and weight decay', sentences.grid(experiment)]
+    rows = tables.grid_rows(experiment)
+    return parts + [formats.markdown(rows)] if len(rows) > 1 else parts
 
 
 def _failed_parts(experiment):
@@ -155,9 +154,9 @@ def _failed_parts(experiment):
         return []
     first = next(iter(experiment.failed))
     return ['## Runs that failed',
-            tables_lib.markdown(tables_lib.failed_rows(experiment)),
-            f'One of them again:\n\n```\n'
-            f'{tables_lib.rerun_command(experiment, first)}\n```']
+            formats.markdown(tables.failed_rows(experiment)),
+            f'To run one of them again:\n\n```\n'
+            f'{sentences.rerun_command(experiment, first)}\n```']
 
 
 def _rerun(experiment):
@@ -173,38 +172,28 @@ def _rerun(experiment):
 
 
 def _time(experiment):
-    # A run that several variants share has a row in each.
-    of_run = {run.run: run.seconds for run in experiment.runs
+    # A run that several variants share has a row for each of them.
+    by_run = {run.run: run.seconds for run in experiment.runs
               if not math.isnan(run.seconds)}
-    seconds = math.fsum(of_run.values())
-    return f'Computing time of all runs: {seconds / 60:.0f} minutes.'
+    minutes = math.fsum(by_run.values()) / 60
+    return f'Computing time of all runs: {minutes:.0f} minutes.'
 
 
 def _check_results_dir(experiment, results_dir):
     if not os.path.isfile(os.path.join(results_dir, 'experiment.json')):
         return
-    there = read.read_experiment(results_dir).name
-    if there != experiment.name:
+    other = read.read_experiment(results_dir).name
+    if other != experiment.name:
         raise errors.UserError(
-            f'{results_dir} holds the results of {there!r}, not of '
+            f'{results_dir} holds the results of {other!r}, not of '
             f'{experiment.name!r}: choose another folder')
 
 
-def _copy(source, target):
-    """Copies a text file, or removes the target where there is no source."""
+def _copy(source: str, target: str) -> None:
+    """Copies a file, or removes the target if there is no source."""
     if os.path.isfile(source):
-        with open(source, encoding='utf-8', newline='') as file:
-            _write(target, file.read())
+        data = pathlib.Path(source).read_bytes()
+        with output.replacing(target) as temporary:
+            temporary.write_bytes(data)
     elif os.path.isfile(target):
         os.remove(target)
-
-
-def _write(path, text):
-    try:
-        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-        with open(path + '.part', 'w', encoding='utf-8', newline='') as file:
-            file.write(text)
-        os.replace(path + '.part', path)
-    except OSError as error:
-        raise errors.UserError(f'{path} cannot be written: {error.strerror}'
-                               ) from None

@@ -179,9 +179,9 @@ def test_the_main_comparisons_have_the_papers_numbers_of_runs(leaf, finals):
     graph = plan.Plan(spec, stages, 'runs', 'data')
     counts = collections.Counter(
         (p.arm, p.run.decoder.width_multiplier)
-        for p in graph.level(plan.FINAL))
+        for p in graph.at_level(plan.FINAL))
     assert counts == {(arm, width): finals for width in (1, 2, 3)
                       for arm in ('scratch', 'supervised', 'ddep')}
     rates = {p.run.decoder.width_multiplier: p.run.optimizer.learning_rate
-             for p in graph.level(plan.DENOISE)}
+             for p in graph.at_level(plan.DENOISE)}
     assert rates == {1: 6e-5, 2: 1e-4, 3: 6e-5}

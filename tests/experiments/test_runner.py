@@ -176,7 +176,7 @@ def test_shards_are_all_runs_once_and_share_each_level():
     assert sorted(name for shard in shards for name in shard) == sorted(
         graph.runs)
     for level in range(4):
-        sizes = [sum(p.name in shard for p in graph.level(level))
+        sizes = [sum(p.name in shard for p in graph.at_level(level))
                  for shard in shards]
         assert max(sizes) - min(sizes) <= 1
 

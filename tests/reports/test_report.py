@@ -371,9 +371,9 @@ def test_unreadable_picture_is_named(exp_dir):
 
 @pytest.mark.parametrize('name, text, message', [
     ('experiment.json', None, 'experiment.json is missing'),
-    ('experiment.json', '{', 'is not JSON'),
+    ('experiment.json', '{', 'cannot be read'),
     ('experiment.json', '{}', 'no "name"'),
-    ('runs.csv', 'run,stage\n', 'no column'),
+    ('runs.csv', 'stage,labels\nsegment,10\n', "without a 'run'"),
     ('curves.csv', 'run,variant,arm,labels,seed,learning_rate,chosen,step,'
      'val\n'
      'r,,ddep,ten,0,0.1,1,5,0.5\n', 'line 2: labels must be a number')])

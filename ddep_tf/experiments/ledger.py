@@ -1,0 +1,122 @@
+"""What is done of a plan, and what failed. No TF."""
+
+import math
+import pathlib
+from typing import Any
+
+from ddep_tf import files
+from ddep_tf.experiments import plan as plan_lib
+from ddep_tf.runtime import run_folder
+
+FAILED = 'failed.json'
+
+
+class Ledger:
+    """Reads the state of a plan from its run folders, and nowhere else.
+
+    So any number of processes and machines can share a plan.
+
+    Args:
+      plan: plan.Plan.
+    """
+
+    def __init__(self, plan: plan_lib.Plan):
+        self.plan = plan
+        self._results: dict[str, dict[str, Any]] = {}
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        """Returns the result of a run as a dict, None if unfinished."""
+        if name not in self._results:
+            found = run_folder.read_result(self.plan.run_dir(name))
+            if found is None:
+                return None
+            self._results[name] = found
+        return self._results[name]
+
+    def forget(self, name: str) -> None:
+        """Makes the next `result` of a run read its file again."""
+        self._results.pop(name, None)
+
+    def failure(self, name: str) -> dict[str, Any] | None:
+        """Returns {'reason', 'stopped'} of a failed run, else None."""
+        path = self._failed_path(name)
+        return files.read_json(path) if path.exists() else None
+
+    def is_stopped(self, name: str) -> bool:
+        """Whether a run's loss became non-finite, as it would again."""
+        failure = self.failure(name)
+        return bool(failure) and failure['stopped']
+
+    def note_failure(self, name: str, reason: object, stopped: bool) -> None:
+        """Records that a run failed; `stopped`: its loss was not finite."""
+        path = self._failed_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_json(path, {'reason': ' '.join(str(reason).split()),
+                                'stopped': stopped})
+
+    def clear_failure(self, name: str) -> None:
+        """Removes the record of a failure before another attempt."""
+        self._failed_path(name).unlink(missing_ok=True)
+
+    def best(self, planned: plan_lib.PlannedRun) -> (
+            plan_lib.PlannedRun | None):
+        """Returns the run of a sweep with the best validation value.
+
+        A run whose loss became non-finite counts as the worst. None if a run
+        is neither finished nor stopped, or if no run was finished.
+
+        Args:
+          planned: a run that has a sweep.
+        """
+        scores = {}
+        for name in planned.sweep:
+            result = self.result(name)
+            if result is None and not self.is_stopped(name):
+                return None
+            scores[name] = _score(result)
+        name = max(scores, key=scores.__getitem__)
+        return None if scores[name] == -math.inf else self.plan.find(name)
+
+    def is_settled(self, name: str) -> bool:
+        """Whether the runs that need this one need not wait for it.
+
+        It is finished, or it is a run of a sweep that stopped.
+        """
+        planned = self.plan.find(name)
+        return self.is_done(planned) or (
+            planned.level == plan_lib.SWEEP and self.is_stopped(name))
+
+    def missing(self, planned: plan_lib.PlannedRun) -> list[str]:
+        """Returns the names of the runs that a run has to wait for."""
+        return [name for name in planned.needs if not self.is_settled(name)]
+
+    def as_run(self, planned: plan_lib.PlannedRun) -> (
+            plan_lib.PlannedRun | None):
+        """Returns a run with its chosen rates, None if none are chosen."""
+        if not planned.sweep:
+            return planned
+        best = self.best(planned)
+        return best and self.plan.chosen(planned, best)
+
+    def is_done(self, planned: plan_lib.PlannedRun) -> bool:
+        """Whether a run is finished, and tested if it has to be."""
+        actual = self.as_run(planned)
+        result = actual and self.result(actual.name)
+        if not result:
+            return False
+        return not (planned.reuses and planned.run.data[0].test_split
+                    and result['test'] is None)
+
+    def is_to_do(self, planned: plan_lib.PlannedRun) -> bool:
+        """Whether a run is not finished, nor stopped by its loss."""
+        return not self.is_done(planned) and not self.is_stopped(planned.name)
+
+    def _failed_path(self, name):
+        return pathlib.Path(self.plan.run_dir(name), FAILED)
+
+
+def _score(result):
+    """Returns the validation value, -inf if there is none."""
+    if result is None or result['val'] is None or math.isnan(result['val']):
+        return -math.inf
+    return result['val']

@@ -1,0 +1,73 @@
+"""The sentences of a report, as plain text for page and Markdown."""
+
+from ddep_tf.experiments import spec as spec_lib
+from ddep_tf.reports import read, stats, tables
+
+INTERVAL = (
+    'A difference is paired: for each seed, the test mIoU of the one arm '
+    'minus that of the other on the same labelled subset (same sha256), in '
+    'points. '
+    'The 95 % interval is a bootstrap: the 2.5 and 97.5 percentiles of the '
+    'means of 10,000 draws, with replacement, from the differences. With '
+    'fewer than about 8 pairs it is too narrow. It covers what varies with '
+    'the seed (subset, initial weights, order, and the denoising where each '
+    'seed has its own), not the choice of test images, and is not corrected '
+    'for several comparisons.')
+SCORES = (
+    'Test mIoU in points (times 100): mean and standard deviation (ddof 1) '
+    'over runs that differ in their seed alone, at the learning rate and '
+    'weight decay of the arm.')
+
+
+def arms(experiment: read.Experiment) -> dict[str, str]:
+    """Returns {arm: what is pretrained in it}; '' for an unknown arm."""
+    weights = experiment.spec.get('encoder_weights')
+    encoder = (f'encoder from {weights}' if weights else
+               'encoder pretrained by classification')
+    return {arm: spec_lib.find_arm(arm).sentence.format(encoder=encoder)
+            for arm in experiment.arms}
+
+
+def headlines(experiment: read.Experiment) -> list[str]:
+    """Returns a sentence per label count and variant on the leading arm."""
+    pair = spec_lib.headline(experiment.arms)
+    several = len(experiment.variants) > 1
+    return [_headline(found, f', {found.variant},' if several else '')
+            for found in stats.differences(experiment)
+            if (found.arm, found.minus) == pair]
+
+
+def _headline(found: stats.Difference, variant: str) -> str:
+    line = (f'With {found.labels} labelled images{variant} {found.arm} - '
+            f'{found.minus} is {tables.signed(found.mean)} points of test '
+            'mIoU')
+    if found.count == 1:
+        return f'{line} (one pair, so no interval).'
+    verb = 'excludes' if found.low > 0 or found.high < 0 else 'includes'
+    return (f'{line} (95 % interval {tables.interval(found)}, {found.count} '
+            f'pairs), which {verb} zero.')
+
+
+def grid(experiment: read.Experiment) -> str:
+    """Returns how the learning rates and weight decays were chosen."""
+    if not stats.grids(experiment):
+        return ('Fine-tuning ran at one learning rate and weight decay: '
+                'nothing was chosen.')
+    holdout = experiment.spec.get('holdout')
+    swept = experiment.spec.get('sweep_at')
+    images = (f'{100 * holdout:g} % of the labelled training images, which '
+              "the grid's runs did not train on" if holdout else
+              'the val split')
+    settings = (f'at the label setting {swept:g} alone, and kept for all '
+                'others' if swept else 'for each number of labels')
+    return ('For each arm (and variant), the learning rate and weight decay '
+            f'of the fine-tuning with the best mIoU on {images}, at the '
+            f'first seed, were chosen from the same grid, {settings}, and '
+            'kept for all seeds. The test split took no part in it. The table '
+            'has the mIoU on the images that were chosen on, in points.')
+
+
+def rerun_command(experiment: read.Experiment, name: str) -> str:
+    """Returns the command that does one run again."""
+    return (f'python launch/experiment.py --gin_file=experiments/'
+            f'{experiment.name}.gin --only={name}')
