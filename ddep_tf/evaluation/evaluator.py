@@ -1,69 +1,90 @@
-"""Measures a network on a split, by its stage's own numbers."""
+"""Measures a network on a split, as its objective asks to be judged."""
 
 import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
 from ddep_tf.data import pipelines
+from ddep_tf.data.sources import factory
 from ddep_tf.evaluation import predictor as predictor_lib
-from ddep_tf.runtime import build, input_checks, progress
-from ddep_tf.runtime import inputs as inputs_lib
+from ddep_tf.objectives import base
+from ddep_tf.runtime import build, input_checks, inputs, progress
+
+Save = Callable[[str, np.ndarray], None]
 
 
-def measure_run(run, run_dir, data_dir, split, strategy, save=None):
-    """Measures a finished run, by the weights that it left.
+def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
+                data_dir: str | os.PathLike, split: str,
+                strategy: tf.distribute.Strategy,
+                save: Save | None = None) -> dict[str, Any]:
+    """Measures a finished run by the weights that it left.
 
     Args:
       run: its RunSpec.
       run_dir: the run folder.
       data_dir: root folder of the data.
-      split: 'val' or 'test' of the run's first set.
+      split: 'val' or 'test' of the run's first data set.
       strategy: tf.distribute.Strategy.
-      save: of a segment run: called with each image's id and its predicted
-        train ids, [h, w] uint8; None saves nothing.
+      save: of a run that segments: called with each image's id and its
+        predicted train ids, [h, w] uint8; None saves nothing.
 
     Returns:
-      dict as of `Meter.measure`.
+      dict as of `Evaluator.measure`.
 
     Raises:
-      UserError: the run has no weights yet, its set no such split, or an
+      UserError: the run has no weights yet, its data set no such split, or an
         example cannot be used.
     """
-    inputs = inputs_lib.open_inputs(run, data_dir, (split,))
-    if not inputs[split]:
+    opened = inputs.open_inputs(run, data_dir, (split,))
+    if not opened[split]:
         raise errors.UserError(f'{run.data[0].name} names no {split} split: '
                                f'set DatasetSpec.{split}_split of the run')
-    input_checks.check_inputs(inputs, data_dir)
+    input_checks.InputChecks().check(opened, data_dir)
     network = build.load_network(run, run_dir, strategy)
     with strategy.scope():
         objective = build.build_objective(run, network)
-    with input_checks.explained(inputs):
-        return Meter(run, objective, strategy).measure(inputs[split][0], save)
+    with input_checks.explained(opened):
+        return Evaluator(run, objective, strategy).measure(
+            opened[split][0], save)
 
 
-class Meter:
-    """What training, evaluation and pictures share, so traced only once.
+class Evaluator:
+    """Traces a network once for training, evaluation and samples.
 
     Attributes:
-      infer: segment: predictor_lib.Predictor; denoise: batch -> (noisy, clean),
-        [B, H, W, 3] float32 each; classify: None.
+      objective: the Objective that is measured.
+      predictor: Predictor of an objective that is judged on whole images,
+        else None.
 
     Args:
-      run: RunSpec; its `evaluation` says how images are segmented.
+      run: RunSpec; its `evaluation` says how whole images are predicted.
       objective: Objective around the network.
       strategy: tf.distribute.Strategy.
     """
 
-    def __init__(self, run, objective, strategy):
+    def __init__(self, run: specs.RunSpec, objective: base.Objective,
+                 strategy: tf.distribute.Strategy):
         self._run = run
+        self.objective = objective
         self._strategy = strategy
         self._eval_step = tf.function(objective.eval_step,
                                       reduce_retracing=True)
-        self.infer = self._inference(objective)
-        self._single = self._single_scale(objective)
+        self._sample_images = tf.function(objective.sample_images)
+        self.predictor = self._plain_predictor = None
+        if objective.whole_images:
+            spec = run.evaluation
+            plain = dataclasses.replace(spec, scales=(1.0,), flip=False)
+            self.predictor = self._predictor(spec)
+            if spec.single_scale and plain != spec:
+                self._plain_predictor = self._predictor(plain)
 
-    def measure(self, source, save=None, single_scale=True):
+    def measure(self, source: factory.Source, save: Save | None = None,
+                single_scale: bool = True) -> dict[str, Any]:
         """Measures every image of a source once.
 
         Args:
@@ -72,46 +93,38 @@ class Meter:
           single_scale: False leaves out what EvalSpec.single_scale adds.
 
         Returns:
-          dict of 'value', the number that stands for all (mean IoU, accuracy,
-          or denoising loss), 'images', and what else the stage measures; by
-          EvalSpec.single_scale also 'single_scale', a dict of 'mean_iou',
-          'pixel_accuracy', 'iou' and 'confusion_matrix'.
+          dict of 'value', the objective's headline number (mean IoU, accuracy
+          or denoising loss), 'images', and whatever else the stage measures;
+          with EvalSpec.single_scale also 'single_scale', a dict of
+          'mean_iou', 'pixel_accuracy', 'iou' and 'confusion_matrix'.
 
         Raises:
           RuntimeError: the source gave another number of images than it has.
         """
-        if self._run.stage == 'segment':
-            return self._measure_pixels(source, save, single_scale)
-        return self._measure_batches(source)
+        if self.predictor is None:
+            return self._measure_batches(source)
+        return self._measure_pixels(source, save, single_scale)
 
-    def _inference(self, objective):
-        if self._run.stage == 'segment':
-            return predictor_lib.Predictor(objective.network, self._run.evaluation,
-                                      self._strategy)
-        if self._run.stage == 'classify':
-            return None
-        restore = tf.function(objective.restore)
-        return lambda batch: self._strategy.experimental_local_results(
-            self._strategy.run(restore, args=(batch,)))[0]
+    def sample_images(self, batch: Mapping[str, tf.Tensor]
+                      ) -> dict[str, tf.Tensor]:
+        """Returns the objective's pictures of a batch of center crops."""
+        return self._strategy.experimental_local_results(
+            self._strategy.run(self._sample_images, args=(batch,)))[0]
 
-    def _single_scale(self, objective):
-        """Returns the Predictor of one plain view, None if not wanted."""
-        spec = self._run.evaluation
-        plain = dataclasses.replace(spec, scales=(1.0,), flip=False)
-        if (self._run.stage != 'segment' or not spec.single_scale
-                or plain == spec):
-            return None
-        return predictor_lib.Predictor(objective.network, plain, self._strategy)
+    def _predictor(self, spec):
+        return predictor_lib.Predictor(self.objective.network, spec,
+                                       self._strategy)
 
     def _measure_pixels(self, source, save, single_scale):
         ids = source.ids if save else []
         summary = self._summary(
-            self.infer, source,
-            save and (lambda place, guess: save(ids[place], guess)))
-        result = {'value': summary['mean_iou'], **summary,
+            self.predictor, source,
+            save and (lambda place, predicted: save(ids[place], predicted)))
+        result = {'value': summary[self.objective.headline], **summary,
                   'images': source.num_examples}
-        if self._single and single_scale:
-            result['single_scale'] = self._summary(self._single, source)
+        if self._plain_predictor and single_scale:
+            result['single_scale'] = self._summary(self._plain_predictor,
+                                                   source)
         return result
 
     def _summary(self, predictor, source, save=None):
@@ -122,10 +135,9 @@ class Meter:
                 'confusion_matrix': matrix.tolist()}
 
     def _measure_batches(self, source):
-        """Mean over a split's images of the objective's own metrics."""
-        dataset = pipelines.eval_dataset(
-            source, self._run.evaluation.batch_size, self._run.crop_size,
-            example_fn=build.noise_hook(self._run))
+        """Means over a split's images of the objective's own metrics."""
+        dataset = inputs.crop_dataset(self._run, source,
+                                      self._run.evaluation.batch_size)
         totals, seen = {}, 0
         replicas = self._strategy.num_replicas_in_sync
         for batch in _bar(dataset, 'batch'):
@@ -138,8 +150,8 @@ class Meter:
             seen += count
         predictor_lib.check_seen(seen, source.num_examples)
         means = {name: total / seen for name, total in totals.items()}
-        value = means['accuracy' if 'accuracy' in means else 'loss']
-        return {'value': value, **means, 'images': seen}
+        return {'value': means[self.objective.headline], **means,
+                'images': seen}
 
 
 def _bar(iterable, unit='image'):

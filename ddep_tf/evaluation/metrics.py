@@ -1,12 +1,14 @@
-"""The confusion matrix and what is read off it. numpy only, int64 counts."""
+"""The confusion matrix and the scores derived from it. NumPy only."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ddep_tf import errors, spec_base, specs
 
 
-def confusion_matrix(labels, predictions, num_classes,
-                     ignore_label=specs.IGNORE_LABEL):
+def confusion_matrix(labels: ArrayLike, predictions: ArrayLike,
+                     num_classes: int,
+                     ignore_label: int = specs.IGNORE_LABEL) -> np.ndarray:
     """Counts pixels by true and predicted class.
 
     Args:
@@ -21,8 +23,8 @@ def confusion_matrix(labels, predictions, num_classes,
       [C, C] int64; rows are the truth, columns the prediction.
 
     Raises:
-      ValueError: other shapes, a type that is not integer, or an id outside
-        the classes.
+      ValueError: the shapes differ, a type is not an integer type, or an id
+        lies outside the classes.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if not spec_base.is_count(num_classes):
@@ -45,13 +47,13 @@ def confusion_matrix(labels, predictions, num_classes,
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
-def iou_per_class(matrix):
-    """Returns IoU a class, [C] float64 in [0, 1].
+def iou_per_class(matrix: ArrayLike) -> np.ndarray:
+    """Returns the IoU of each class, [C] float64 in [0, 1].
+
+    NaN marks a class that neither the truth nor the prediction contains.
 
     Args:
       matrix: [C, C] counts, rows are the truth.
-
-    NaN marks a class that stands in neither the truth nor the prediction.
     """
     matrix = _square(matrix)
     hits = np.diag(matrix).astype(np.float64)
@@ -60,14 +62,15 @@ def iou_per_class(matrix):
         return np.where(union > 0, hits / union, np.nan)
 
 
-def mean_iou(matrix):
-    """Returns the mean IoU over the classes that stand anywhere, a float."""
+def mean_iou(matrix: ArrayLike) -> float:
+    """Returns the mean IoU over the classes with pixels in truth or
+    prediction; NaN if there are none."""
     iou = iou_per_class(matrix)
     return float(np.nanmean(iou)) if np.isfinite(iou).any() else float('nan')
 
 
-def pixel_accuracy(matrix):
-    """Returns the part of the counted pixels that is right, a float."""
+def pixel_accuracy(matrix: ArrayLike) -> float:
+    """Returns the fraction of the counted pixels that is right."""
     matrix = _square(matrix)
     total = matrix.sum()
     return float(np.trace(matrix) / total) if total else float('nan')

@@ -1,25 +1,29 @@
 """Uses a finished run: segments files, evaluates a split."""
 
 import dataclasses
-import json
+import os
 import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 import tensorflow as tf
 import tqdm
 
-from ddep_tf import errors, files
-from ddep_tf.data import image_files, transforms
+from ddep_tf import errors, files, specs
+from ddep_tf.data import image_files, labels, transforms
 from ddep_tf.evaluation import evaluator, samples
 from ddep_tf.evaluation import predictor as predictor_lib
+from ddep_tf.objectives import registry
 from ddep_tf.runtime import build
 
-SUFFIXES = ('.jpg', '.jpeg', '.png')
 
-
-def predict_files(run_dir, run, inputs, output_dir, strategy):
-    """Writes a mask of train ids, and a coloured one, for every image.
+def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
+                  inputs: Iterable[str | os.PathLike],
+                  output_dir: str | os.PathLike,
+                  strategy: tf.distribute.Strategy) -> None:
+    """Writes a mask of train ids, and a colored one, for every image.
 
     Args:
       run_dir: finished segment run.
@@ -29,10 +33,10 @@ def predict_files(run_dir, run, inputs, output_dir, strategy):
       strategy: tf.distribute.Strategy.
 
     Raises:
-      UserError: the run is of another stage, there is no image, one cannot be
+      UserError: the run does not segment, there is no image, one cannot be
         read, or a mask would replace an image or another mask.
     """
-    if run.stage != 'segment':
+    if not _segments(run):
         raise errors.UserError(f'{run_dir} is a {run.stage} run: prediction '
                                'needs one of the stage segment')
     paths = find_images(inputs)
@@ -46,18 +50,19 @@ def predict_files(run_dir, run, inputs, output_dir, strategy):
             unit='image'):
         ids = predict_image(predictor, read_image(path), run.data[0])
         Image.fromarray(ids).save(mask)
-        Image.fromarray(samples.colour(ids, palette)).save(picture)
+        Image.fromarray(samples.paint(ids, palette)).save(picture)
     print(f'{len(paths)} masks in {output_dir}')
 
 
-def predict_image(predictor, image, dataset_spec):
+def predict_image(predictor: predictor_lib.Predictor, image: np.ndarray,
+                  dataset_spec: specs.DatasetSpec) -> np.ndarray:
     """Segments one image at its own size.
 
     Args:
       predictor: predictor_lib.Predictor.
       image: [H, W, 3] uint8.
-      dataset_spec: DatasetSpec that the run was trained on: the image is
-        resized as its images were.
+      dataset_spec: DatasetSpec that the run was trained on; the image is
+        resized in the same way.
 
     Returns:
       [H, W] uint8 train ids.
@@ -69,9 +74,12 @@ def predict_image(predictor, image, dataset_spec):
                               image.shape[:2])[0]
 
 
-def evaluate_run(run_dir, run, data_dir, split, strategy, output='',
-                 save_label_ids=''):
-    """Evaluates a finished run on a split, and prints its table.
+def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
+                 data_dir: str | os.PathLike, split: str,
+                 strategy: tf.distribute.Strategy,
+                 output: str | os.PathLike = '',
+                 save_label_ids: str | os.PathLike = '') -> dict[str, Any]:
+    """Evaluates a finished run on a split and prints its table.
 
     Args:
       run_dir: the run folder.
@@ -91,7 +99,7 @@ def evaluate_run(run_dir, run, data_dir, split, strategy, output='',
     """
     save = None
     if save_label_ids:
-        if run.stage != 'segment':
+        if not _segments(run):
             raise errors.UserError(f'--save_label_ids: {run_dir} is a '
                                    f'{run.stage} run, which predicts no masks')
         save = label_id_writer(samples.label_set(run), save_label_ids)
@@ -100,12 +108,13 @@ def evaluate_run(run_dir, run, data_dir, split, strategy, output='',
     result = {'split': split, **result,
               'evaluation': dataclasses.asdict(run.evaluation)}
     if output:
-        files.write_text(output, json.dumps(result, indent=2))
+        files.write_json(output, result)
     return result
 
 
-def label_id_writer(label_set, output_dir):
-    """Makes what writes predictions under the ids of the masks' files.
+def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
+                    ) -> Callable[[str, np.ndarray], None]:
+    """Returns a function that writes predictions with the ids of mask files.
 
     The official script of Cityscapes finds the prediction of
     CITY_SEQUENCE_FRAME_gtFine_labelIds.png by CITY_SEQUENCE_FRAME*.png and
@@ -113,15 +122,15 @@ def label_id_writer(label_set, output_dir):
 
     Args:
       label_set: labels.LabelSet.
-      output_dir: folder; made. What lies in it could be taken for a
-        prediction, or be the truth: it must be empty.
+      output_dir: folder; created. It must be empty: other files in it could
+        be taken for predictions, or be the truth.
 
     Returns:
       Function of an example's id and its train ids, [h, w] uint8, that writes
       ID.png, 8-bit grey, of that size.
 
     Raises:
-      UserError: the folder is not empty, or two ids make one name.
+      UserError: the folder is not empty, or two ids give one file name.
     """
     target = pathlib.Path(output_dir)
     target.mkdir(parents=True, exist_ok=True)
@@ -139,16 +148,16 @@ def label_id_writer(label_set, output_dir):
     return write
 
 
-def find_images(inputs):
+def find_images(inputs: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     """Returns the image files among `inputs` and in its folders."""
     paths = []
     for name in map(pathlib.Path, inputs):
         if name.is_dir():
             found = sorted(p for p in name.iterdir()
-                           if p.suffix.lower() in SUFFIXES)
+                           if p.suffix.lower() in image_files.SUFFIXES)
             if not found:
                 raise errors.UserError(f'--input {name} holds no image '
-                                       f'({", ".join(SUFFIXES)})')
+                                       f'({", ".join(image_files.SUFFIXES)})')
             paths += found
         elif name.is_file():
             paths.append(name)
@@ -157,7 +166,7 @@ def find_images(inputs):
     return paths
 
 
-def read_image(path):
+def read_image(path: str | os.PathLike) -> np.ndarray:
     """Returns [H, W, 3] uint8, upright as its EXIF orientation says.
 
     Raises:
@@ -168,12 +177,12 @@ def read_image(path):
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except (OSError, SyntaxError, ValueError) as error:
-        raise errors.UserError(f'{path} is no whole image ({error}): replace '
+        raise errors.UserError(f'{path} is not a whole image ({error}): replace '
                                'or remove it') from error
 
 
-def _targets(paths, output_dir):
-    """Returns (mask, picture) paths, none of which is an input or twice."""
+def _targets(paths: Sequence[pathlib.Path], output_dir: pathlib.Path):
+    """Returns (mask, picture) paths, all distinct and none an input."""
     targets, taken = [], {path.resolve(): path for path in paths}
     for path in paths:
         pair = (output_dir / f'{path.stem}.png',
@@ -182,26 +191,22 @@ def _targets(paths, output_dir):
             other = taken.setdefault(target.resolve(), path)
             if other is not path or target.resolve() == path.resolve():
                 raise errors.UserError(
-                    f'--input {path}: its {target} would replace what is of '
+                    f'--input {path}: its {target} would replace that of '
                     f'{other}: choose another --output_dir')
         targets.append(pair)
     return targets
 
 
-def _table(run, result):
-    """Yields the lines of a measured split, points for what is a ratio."""
-    if run.stage == 'segment':
-        names = samples.label_set(run).class_names
-        rows = [*zip(names, result['iou']), ('mean IoU', result['mean_iou']),
-                ('pixel accuracy', result['pixel_accuracy'])]
-        if 'single_scale' in result:
-            rows.append(('mean IoU, single scale',
-                         result['single_scale']['mean_iou']))
-    elif run.stage == 'classify':
-        rows = [('accuracy', result['accuracy'])]
-    else:
-        rows = []
-        yield f'{"denoising loss":24s} {result["loss"]:.4f}'
-    for name, value in rows:
-        yield f'{name:24s} {100 * value:6.2f}'
+def _segments(run):
+    """Returns whether a run predicts masks."""
+    return registry.objective_of(run.stage).whole_images
+
+
+def _table(run: specs.RunSpec, result: dict[str, Any]) -> Iterator[str]:
+    """Yields the lines of a measured split; ratios in points."""
+    names = samples.label_set(run).class_names if _segments(run) else ()
+    objective = registry.objective_of(run.stage)
+    for name, value, is_ratio in objective.result_rows(result, names):
+        yield (f'{name:24s} {100 * value:6.2f}' if is_ratio
+               else f'{name:24s} {value:.4f}')
     yield f'{"images":24s} {result["images"]:6d}'

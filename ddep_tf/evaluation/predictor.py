@@ -1,5 +1,9 @@
-"""Segments whole images: tiles, flips and scales; counts on the host."""
+"""Segments whole images by tiles, flips and scales; counts on the host."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,10 +18,12 @@ class Predictor:
       network: images [B, h, w, 3] -> logits [B, h, w, C], for any h, w that
         are multiples of 16.
       spec: EvalSpec.
-      strategy: every replica computes the same; the first one's answer counts.
+      strategy: every replica computes the same; the first one's result is
+        used.
     """
 
-    def __init__(self, network, spec, strategy=None):
+    def __init__(self, network: keras.Model, spec: specs.EvalSpec,
+                 strategy: tf.distribute.Strategy | None = None):
         self.batch_size = spec.batch_size
         self._network = network
         self._spec = spec
@@ -27,12 +33,12 @@ class Predictor:
         self._forward = tf.function(self._probabilities, input_signature=[
             tf.TensorSpec([None, height, width, 3], tf.float32)])
 
-    def __call__(self, images, size):
-        """Averages all views of `images`.
+    def __call__(self, images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
+        """Averages over all views of `images`.
 
         Args:
           images: [B, H, W, 3] float32 in [-1, 1].
-          size: (height, width) of the answer.
+          size: (height, width) of the result.
 
         Returns:
           Probabilities, [B, height, width, C] float32.
@@ -43,7 +49,7 @@ class Predictor:
         return total / count
 
     def _views(self, images, size):
-        """Yields one at a time: 12 views of 150 classes fill a memory."""
+        """Yields one at a time: 12 views of 150 classes would fill the memory."""
         for scale in self._spec.scales:
             scaled = _rescale(images, scale)
             yield _resize(self._view(scaled), size)
@@ -52,7 +58,7 @@ class Predictor:
                 yield _resize(tf.reverse(mirrored, [2]), size)
 
     def _view(self, images):
-        """Probabilities of one view at its own size: whole, or by tiles."""
+        """Returns probabilities at the view's size: whole or by tiles."""
         height, width = images.shape[1:3]
         tile = self._spec.tile
         padded = _pad(images, *(tile or (0, 0)))
@@ -78,11 +84,11 @@ class Predictor:
         return self._strategy.experimental_local_results(result)[0]
 
 
-def tile_starts(length, tile, overlap):
-    """Returns where tiles start so that they cover `length`, evenly spread.
+def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
+    """Returns where tiles start that cover `length`, evenly spaced.
 
-    The fewest tiles that share at least `overlap` of their length; the last
-    one ends at `length`.
+    They are the fewest whose neighbors share at least the fraction `overlap`
+    of a tile; the last one ends at `length`.
     """
     if length <= tile:
         return [0]
@@ -91,8 +97,10 @@ def tile_starts(length, tile, overlap):
     return [round(i * (length - tile) / gaps) for i in range(gaps + 1)]
 
 
-def evaluate(predictor, dataset, num_classes, num_examples, progress=iter,
-             save=None):
+def evaluate(predictor: Predictor, dataset: tf.data.Dataset, num_classes: int,
+             num_examples: int, progress: Callable[[Iterable], Iterable] = iter,
+             save: Callable[[int, np.ndarray], None] | None = None
+             ) -> np.ndarray:
     """Counts a whole split into one confusion matrix.
 
     Args:
@@ -100,10 +108,10 @@ def evaluate(predictor, dataset, num_classes, num_examples, progress=iter,
       dataset: examples one by one, image [H, W, 3] float32 in [-1, 1] and
         label [h, w] int32: predictions are compared at the label's size.
       num_classes: C.
-      num_examples: of the split; each must come once.
+      num_examples: of the split; each must appear once.
       progress: wraps the iterable, to show a bar.
       save: called with each image's place in the split and its predicted
-        train ids, [h, w] uint8, as they come; None saves nothing.
+        train ids, [h, w] uint8, one by one; None saves nothing.
 
     Returns:
       [C, C] int64, rows are the truth.
@@ -124,15 +132,16 @@ def evaluate(predictor, dataset, num_classes, num_examples, progress=iter,
     return matrix
 
 
-def check_seen(seen, num_examples):
+def check_seen(seen: int, num_examples: int) -> None:
     """Raises RuntimeError unless every image of a split was evaluated."""
     if seen != num_examples:
         raise RuntimeError(f'{seen} images were evaluated, the split has '
                            f'{num_examples}')
 
 
-def batches(dataset, predictor):
-    """Yields (images, labels) of up to batch_size neighbours of one shape."""
+def batches(dataset: tf.data.Dataset, predictor: Predictor
+            ) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
+    """Yields (images, labels) of up to batch_size neighbors of one shape."""
     waiting = []
     for example in dataset:
         shapes = example['image'].shape, example['label'].shape
@@ -145,19 +154,20 @@ def batches(dataset, predictor):
         yield _stack(waiting)
 
 
-def label_ids(predictor, images, size):
+def label_ids(predictor: Predictor, images: tf.Tensor,
+              size: Sequence[int]) -> np.ndarray:
     """Returns the most probable class of each pixel, [B, h, w] uint8."""
     if not np.isfinite(images).all():
         raise errors.UserError('the image holds values that are not finite')
     probabilities = predictor(tf.convert_to_tensor(images), size)
     if not tf.math.is_finite(tf.reduce_sum(probabilities)):
         raise errors.UserError('the network gives values that are not finite: '
-                               'its weights are of no use, train again')
+                               'its weights are useless, train again')
     return tf.argmax(probabilities, -1).numpy().astype(np.uint8)
 
 
-def summary(matrix):
-    """Returns {'mean_iou', 'pixel_accuracy', 'iou': list a class}."""
+def summary(matrix: np.ndarray) -> dict[str, Any]:
+    """Returns {'mean_iou', 'pixel_accuracy', 'iou': list of each class's}."""
     return {'mean_iou': metrics.mean_iou(matrix),
             'pixel_accuracy': metrics.pixel_accuracy(matrix),
             'iou': metrics.iou_per_class(matrix).tolist()}
@@ -182,7 +192,7 @@ def _resize(probabilities, size):
 
 
 def _pad(images, least_height, least_width):
-    """Pads below and to the right, by mid grey, to multiples of the stride."""
+    """Pads below and to the right, with mid gray, to multiples of the stride."""
     def missing(side, least):
         return max(least, -(-side // specs.STRIDE) * specs.STRIDE) - side
     height, width = images.shape[1:3]

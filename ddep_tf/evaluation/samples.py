@@ -1,97 +1,102 @@
-"""Pictures of a run: samples as PNG, and the same in TensorBoard."""
+"""Sample pictures of a run: as PNG files, and in TensorBoard."""
 
 import itertools
+import os
+import pathlib
 import re
+from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image
 import tensorflow as tf
+from PIL import Image
 
+from ddep_tf import specs
 from ddep_tf.data import labels, pipelines
-from ddep_tf.evaluation import predictor
-from ddep_tf.runtime import build
+from ddep_tf.data.sources import factory
+from ddep_tf.evaluation import evaluator as evaluator_lib
+from ddep_tf.evaluation import predictor as predictor_lib
+from ddep_tf.runtime import inputs
 
 
-def label_set(run):
-    """Returns the LabelSet of a segment run's first set."""
+def label_set(run: specs.RunSpec) -> labels.LabelSet:
+    """Returns the LabelSet of the masks of a run's first data set."""
     return labels.for_spec(run.data[0])
 
 
-def colour(ids, palette):
+def paint(ids: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Paints train ids [H, W] uint8 as [H, W, 3] uint8; ignored is black."""
     table = np.zeros((256, 3), np.uint8)
     table[:len(palette)] = palette
     return table[ids]
 
 
-def file_name(example_id):
-    """Returns an example's id as a file may be called, without ending."""
+def file_name(example_id: str) -> str:
+    """Returns an example's id as a valid file name, without an ending."""
     return re.sub(r'[^\w.-]', '_', example_id)
 
 
-def to_bytes(image):
-    """Turns an image in [-1, 1] into [H, W, 3] uint8."""
+def to_bytes(image: tf.Tensor) -> np.ndarray:
+    """Turns an image [H, W, 3] in [-1, 1] into uint8."""
     image = np.clip((np.asarray(image) + 1.0) * 127.5, 0, 255)
     return image.round().astype(np.uint8)
 
 
-def write_samples(run, infer, source, where):
-    """Writes pictures of the first examples of `source` to samples/.
+def write(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,
+          source: factory.Source, run_dir: str | os.PathLike) -> None:
+    """Writes pictures of the first examples of a source to samples/.
 
     Args:
       run: RunSpec.
-      infer: of evaluator.Meter.
+      evaluator: Evaluator.
       source: data source.
-      where: the run folder, a Path.
+      run_dir: the run folder.
     """
-    if run.stage == 'classify':
-        return
-    folder = where / 'samples'
-    folder.mkdir(exist_ok=True)
+    folder = pathlib.Path(run_dir) / 'samples'
     ids = source.first_ids(run.evaluation.samples)
-    for position, kinds in _samples(run, infer, source):
+    for position, pictures in _samples(run, evaluator, source):
+        folder.mkdir(exist_ok=True)
         name = file_name(ids[position])
-        for kind, pixels in kinds.items():
+        for kind, pixels in pictures.items():
             Image.fromarray(pixels).save(folder / f'{name}_{kind}.png')
 
 
-def summarise(run, infer, source):
+def summarize(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,
+              source: factory.Source) -> None:
     """Writes the same pictures to the default TensorBoard writer."""
-    palette = label_set(run).palette if run.stage == 'segment' else None
-    rows = {}
-    for _, kinds in _samples(run, infer, source):
-        for kind, pixels in kinds.items():
-            painted = colour(pixels, palette) if pixels.ndim == 2 else pixels
-            rows.setdefault(kind, []).append(painted)
-    for kind, images in rows.items():
+    by_kind = {}
+    for _, pictures in _samples(run, evaluator, source):
+        for kind, pixels in pictures.items():
+            if pixels.ndim == 2:
+                pixels = paint(pixels, label_set(run).palette)
+            by_kind.setdefault(kind, []).append(pixels)
+    for kind, images in by_kind.items():
         for i, image in enumerate(images):
             tf.summary.image(f'{kind}/{i}', image[None])
 
 
-def _samples(run, infer, source):
+def _samples(run, evaluator, source
+             ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """Yields (position, {kind: uint8 pixels}) of the first few examples."""
-    if run.stage == 'denoise':
-        yield from _denoised(run, infer, source)
-    elif run.stage == 'segment':
-        yield from _segmented(run, infer, source)
+    if evaluator.predictor is not None:
+        yield from _of_whole_images(run, evaluator.predictor, source)
+    elif evaluator.objective.sample_kinds:
+        yield from _of_crops(run, evaluator, source)
 
 
-def _denoised(run, infer, source):
-    dataset = pipelines.eval_dataset(source, 1, run.crop_size,
-                                     example_fn=build.noise_hook(run))
+def _of_crops(run, evaluator, source):
+    dataset = inputs.crop_dataset(run, source, 1)
     for batch in itertools.islice(dataset, run.evaluation.samples):
-        noisy, clean = infer(batch)
+        pictures = evaluator.sample_images(batch)
         yield int(batch['position'][0]), {
-            'clean': to_bytes(batch['image'][0]),
-            'noisy': to_bytes(noisy[0]), 'denoised': to_bytes(clean[0])}
+            kind: to_bytes(images[0]) for kind, images in pictures.items()}
 
 
-def _segmented(run, infer, source):
+def _of_whole_images(run, predictor, source):
     dataset = pipelines.eval_dataset(source, 1)
     for example in itertools.islice(dataset, run.evaluation.samples):
         truth = example['label'].numpy().astype(np.uint8)
-        prediction = predictor.label_ids(
-            infer, example['image'][None], truth.shape)[0]
+        prediction = predictor_lib.label_ids(
+            predictor, example['image'][None], truth.shape)[0]
         image = tf.image.resize(example['image'], truth.shape)
         yield int(example['position']), {
             'image': to_bytes(image), 'truth': truth,

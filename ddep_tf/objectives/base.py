@@ -1,21 +1,54 @@
-"""What the three objectives share: one step of training on one replica."""
+"""What the objectives share: a stage of the method, and its training step."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from ddep_tf import errors, specs
+from ddep_tf.models import segmenter
+
+Shares = tuple[tf.Tensor, dict[str, tf.Tensor]]
+Row = tuple[str, float, bool]
+
 
 class Objective(keras.Model):
-    """A network with a loss of its own.
+    """A stage: its network, its batches, its loss and how it is judged.
 
-    A subclass names the variables it trains, and gives the sum of its loss
-    over this replica's share of the batch divided by a number that all
-    replicas agree on. So the gradients that the optimizer adds up over the
-    replicas are those of one replica with the whole batch.
+    A subclass is all that the rest of the package knows of a stage. It names
+    the variables it trains, and returns the sum of its loss over this
+    replica's share of the batch, divided by a number on which all replicas
+    agree: summed over the replicas, the gradients are those of one replica
+    that holds the whole batch.
+
+    Attributes:
+      stage: name of the stage, one of specs.STAGES.
+      decodes: what a source has to decode for it: 'nothing' beside the image,
+        its 'class' or its 'mask'.
+      has_decoder: whether the network has a decoder, which then denoises or
+        segments; without one it classifies.
+      whole_images: judged by the confusion matrix of whole images; otherwise
+        by `eval_step` on center crops.
+      headline: the measured number that stands for all others.
+      higher_is_better: the direction of `headline`.
+      metric_names: what `train_step` reports.
+      sample_kinds: the pictures that `sample_images` makes.
+
+    Args:
+      network: keras.Model with an attribute `encoder`.
     """
 
-    metric_names = ('loss',)  # What `train_step` reports.
+    stage = ''
+    decodes = 'nothing'
+    has_decoder = True
+    whole_images = False
+    headline = 'loss'
+    higher_is_better = False
+    metric_names: tuple[str, ...] = ('loss',)
+    sample_kinds: tuple[str, ...] = ()
 
-    def __init__(self, network, **kwargs):
+    def __init__(self, network: keras.Model, **kwargs):
         super().__init__(**kwargs)
         self.network = network
         # First step with a non-finite loss or gradient, -1 if there is none.
@@ -23,15 +56,85 @@ class Objective(keras.Model):
             name='first_bad_step', shape=(), dtype='int64', trainable=False,
             initializer=keras.initializers.Constant(-1))
 
+    @classmethod
+    def from_run(cls, run: specs.RunSpec, network: keras.Model) -> 'Objective':
+        """Returns the objective of a run, built, without an optimizer."""
+        del run
+        objective = cls(network)
+        objective.build(None)
+        return objective
+
+    @classmethod
+    def num_outputs(cls, run: specs.RunSpec) -> int:
+        """Returns the channels of the network's output.
+
+        Raises:
+          UserError: the run's first data set does not say.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def build_network(cls, run: specs.RunSpec,
+                      position_grid: tuple[int, int]) -> keras.Model:
+        """Builds the network, randomly initialized.
+
+        Args:
+          run: RunSpec.
+          position_grid: (rows, columns) of the position embedding.
+
+        Returns:
+          A Network of encoder, decoder and head, for images of any size.
+        """
+        return segmenter.build_network(
+            run.encoder, run.decoder, cls.num_outputs(run), (None, None),
+            position_grid=position_grid)
+
+    @classmethod
+    def describe(cls, run: specs.RunSpec) -> str:
+        """Returns the stage, and how this run trains it, for a table."""
+        del run
+        return cls.stage
+
+    @classmethod
+    def example_fn(cls, run: specs.RunSpec) -> Callable | None:
+        """Returns what completes an example, (example, seed) -> example.
+
+        It runs in tf.data, after the augmentation; None adds nothing.
+        """
+        del run
+        return None
+
+    @classmethod
+    def batch_signature(cls, run: specs.RunSpec,
+                        batch_size: int) -> dict[str, tf.TensorSpec]:
+        """Returns the specs of the tensors that `train_step` takes."""
+        raise NotImplementedError
+
+    @classmethod
+    def result_rows(cls, result: Mapping[str, Any],
+                    class_names: tuple[str, ...]) -> list[Row]:
+        """Returns what was measured as rows (name, value, is a ratio)."""
+        raise NotImplementedError
+
     @property
-    def trained(self):
+    def trained_variables(self) -> list[keras.Variable]:
         """The variables that the optimizer changes."""
         return self.network.trainable_variables
 
-    def batch_loss(self, batch, training):
+    def batch_loss(self, batch: Mapping[str, tf.Tensor],
+                   training: bool) -> Shares:
         """Returns (this replica's share of the loss, dict of metric shares).
 
-        Shares add up over the replicas. Both float32 scalars.
+        Shares add up over the replicas. All are float32 scalars.
+        """
+        raise NotImplementedError
+
+    def sample_images(self, batch: Mapping[str, tf.Tensor]
+                      ) -> dict[str, tf.Tensor]:
+        """Returns pictures of a batch, {kind: [B, H, W, 3] in [-1, 1]}.
+
+        For objectives with `sample_kinds`. The pictures of one that is judged
+        on whole images are its predictions.
         """
         raise NotImplementedError
 
@@ -41,16 +144,18 @@ class Objective(keras.Model):
     def build(self, input_shape):
         self.built = True
 
-    def train_step(self, batch):
-        """One optimizer step.
+    def train_step(self, batch: Mapping[str, tf.Tensor]
+                   ) -> dict[str, tf.Tensor]:
+        """Takes one optimizer step.
 
         Args:
-          batch: dict of this replica's part of the global batch.
+          batch: this replica's part of the global batch, see
+            `batch_signature`.
 
         Returns:
           dict of float32 scalars, each this replica's share: sum them.
         """
-        variables = self.trained
+        variables = self.trained_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in variables])
             loss, metrics = self.batch_loss(batch, training=True)
@@ -59,7 +164,8 @@ class Objective(keras.Model):
         self.optimizer.apply(gradients, variables)
         return {'loss': loss, **metrics}
 
-    def eval_step(self, batch):
+    def eval_step(self, batch: Mapping[str, tf.Tensor]
+                  ) -> dict[str, tf.Tensor]:
         """Returns the metric shares of `train_step`, and changes nothing."""
         loss, metrics = self.batch_loss(batch, training=False)
         return {'loss': loss, **metrics}
@@ -74,19 +180,33 @@ class Objective(keras.Model):
             tf.where(bad & (known < 0), step, known))
 
 
-def replica_sum(value):
-    """Returns the sum of a scalar over all replicas, as every one sees it."""
+def num_classes(run: specs.RunSpec) -> int:
+    """Returns the classes of a run's first data set. UserError if none."""
+    data = run.data[0]
+    if data.num_classes < 1:
+        raise errors.UserError(
+            f'DatasetSpec.num_classes of {data.name!r} must be above 0')
+    return data.num_classes
+
+
+def image_signature(run: specs.RunSpec, batch_size: int) -> tf.TensorSpec:
+    """Returns the spec of a batch of crops, [B, h, w, 3] float32."""
+    return tf.TensorSpec((batch_size, *run.crop_size, 3), tf.float32)
+
+
+def replica_sum(value: tf.Tensor) -> tf.Tensor:
+    """Returns the sum of a scalar over all replicas, the same on each."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
-def num_replicas():
-    """Returns the number of replicas that train in step, an int."""
+def num_replicas() -> int:
+    """Returns the number of replicas that train in step."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def global_mean(values):
+def global_mean(values: tf.Tensor) -> tf.Tensor:
     """Returns this replica's share of the mean of `values` over the batch."""
     return tf.reduce_mean(values) / num_replicas()

@@ -6,28 +6,72 @@ from ddep_tf.objectives import base, noise
 
 
 class Denoise(base.Objective):
-    """Predicts noise, or the clean image, from noisy images.
+    """Predicts the noise, or the clean image, from noisy images.
 
     With `train_encoder=False` (DDeP) the encoder runs as at inference and
-    outside the tape: neither its weights nor its statistics can move. With
+    outside the tape: neither its weights nor its statistics can change. With
     True it is trained too (DeP).
+
+    Args:
+      network: Network with three output channels.
+      spec: NoiseSpec.
+      train_encoder: see above.
     """
 
-    metric_names = ('loss',)
+    stage = 'denoise'
+    sample_kinds = ('clean', 'noisy', 'denoised')
 
     def __init__(self, network, spec, train_encoder=False, **kwargs):
         super().__init__(network, **kwargs)
         self.spec = spec
         self.train_encoder = train_encoder
 
+    @classmethod
+    def from_run(cls, run, network):
+        objective = cls(network, run.noise, run.train_encoder)
+        objective.build(None)
+        return objective
+
+    @classmethod
+    def num_outputs(cls, run):
+        del run
+        return 3
+
+    @classmethod
+    def describe(cls, run):
+        trained = 'trained' if run.train_encoder else 'frozen'
+        return f'{cls.stage}, encoder {trained}'
+
+    @classmethod
+    def example_fn(cls, run):
+        """Adds noise [h, w, 3] and noise_stddev, a scalar, to an example.
+
+        Both are drawn in tf.data from the example's own stateless seed, so
+        that they do not depend on the replicas.
+        """
+        def add_noise(example, seed):
+            drawn, stddev = noise.draw((*run.crop_size, 3), seed, run.noise)
+            return {**example, 'noise': drawn, 'noise_stddev': stddev}
+        return add_noise
+
+    @classmethod
+    def batch_signature(cls, run, batch_size):
+        image = base.image_signature(run, batch_size)
+        return {'image': image, 'noise': image,
+                'noise_stddev': tf.TensorSpec((batch_size,), tf.float32)}
+
+    @classmethod
+    def result_rows(cls, result, class_names):
+        return [('denoising loss', result['loss'], False)]
+
     @property
-    def trained(self):
+    def trained_variables(self):
         if self.train_encoder:
             return self.network.trainable_variables
         return (self.network.decoder.trainable_variables +
                 self.network.head.trainable_variables)
 
-    def predict_target(self, x_noisy, training):
+    def predict_target(self, x_noisy: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the network's prediction, [B, H, W, 3] float32."""
         encoding = training and self.train_encoder
         features = self.network.encoder(x_noisy, training=encoding)
@@ -37,18 +81,24 @@ class Denoise(base.Objective):
 
     def batch_loss(self, batch, training):
         """See base. `batch`: image and noise [B, H, W, 3], noise_stddev [B]."""
-        x_noisy, target = noise.corrupt(
-            batch['image'], batch['noise'], batch['noise_stddev'],
-            self.spec.kind, self.spec.target)
+        x_noisy, target = self._corrupt(batch)
         prediction = self.predict_target(x_noisy, training)
         return base.global_mean(tf.square(prediction - target)), {}
 
-    def restore(self, batch):
+    def reconstruct(self, batch) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns (x_noisy, clean estimate), [B, H, W, 3] float32 each."""
-        x_noisy, _ = noise.corrupt(
-            batch['image'], batch['noise'], batch['noise_stddev'],
-            self.spec.kind, self.spec.target)
+        x_noisy, _ = self._corrupt(batch)
         prediction = self.predict_target(x_noisy, training=False)
         return x_noisy, noise.clean_from(
             x_noisy, prediction, batch['noise_stddev'], self.spec.kind,
             self.spec.target)
+
+    def sample_images(self, batch):
+        x_noisy, estimate = self.reconstruct(batch)
+        return {'clean': batch['image'], 'noisy': x_noisy,
+                'denoised': estimate}
+
+    def _corrupt(self, batch):
+        return noise.corrupt(
+            batch['image'], batch['noise'], batch['noise_stddev'],
+            self.spec.kind, self.spec.target)

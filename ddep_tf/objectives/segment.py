@@ -7,9 +7,33 @@ from ddep_tf.objectives import base
 
 
 class Segment(base.Objective):
-    """Cross-entropy over the labelled pixels of the global batch."""
+    """Cross-entropy over the labeled pixels of the global batch."""
 
+    stage = 'segment'
+    decodes = 'mask'
+    whole_images = True
+    headline = 'mean_iou'
+    higher_is_better = True
     metric_names = ('loss', 'pixel_accuracy')
+
+    @classmethod
+    def num_outputs(cls, run):
+        return base.num_classes(run)
+
+    @classmethod
+    def batch_signature(cls, run, batch_size):
+        return {'image': base.image_signature(run, batch_size),
+                'label': tf.TensorSpec((batch_size, *run.crop_size), tf.int32)}
+
+    @classmethod
+    def result_rows(cls, result, class_names):
+        rows = [*zip(class_names, result['iou'], strict=True),
+                ('mean IoU', result['mean_iou']),
+                ('pixel accuracy', result['pixel_accuracy'])]
+        if 'single_scale' in result:
+            rows.append(('mean IoU, single scale',
+                         result['single_scale']['mean_iou']))
+        return [(name, value, True) for name, value in rows]
 
     def batch_loss(self, batch, training):
         """See base. `batch`: image, label [B, H, W] int32, 255 ignored."""

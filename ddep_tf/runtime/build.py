@@ -1,71 +1,45 @@
-"""From a RunSpec to the objects of its stage."""
+"""From a RunSpec to its network and objective."""
 
+import os
 import pathlib
 
-from ddep_tf import errors, specs
-from ddep_tf.data import pipelines
-from ddep_tf.models import encoder, segmenter, weights
-from ddep_tf.objectives import classify, denoise, noise, segment
+import keras
+import tensorflow as tf
+
+from ddep_tf import specs
+from ddep_tf.models import weights
+from ddep_tf.objectives import base, registry
 from ddep_tf.runtime import run_folder
 
-
-def noise_hook(run):
-    """Returns what adds noise to an example, None for other stages.
-
-    The noise is drawn in tf.data from the example's own stateless seed, so
-    that replicas do not matter.
-    """
-    if run.stage != 'denoise':
-        return None
-
-    def add(example, seed):
-        drawn, stddev = noise.draw((*run.crop_size, 3), seed, run.noise)
-        return {**example, 'noise': drawn, 'noise_stddev': stddev}
-    return add
+Row = tuple[str, tuple[int, ...], str]
 
 
-def train_dataset(run, train_sources, start_step=0):
-    """Returns the infinite tf.data of a run's global batches."""
-    return pipelines.train_dataset(
-        train_sources, crop_size=run.crop_size,
-        global_batch_size=run.global_batch_size, seed=run.seed,
-        start_step=start_step, flip=run.flip, example_fn=noise_hook(run))
-
-
-def build_network(run, weights_path=''):
-    """Builds the network of a run's stage, for any input size.
+def build_network(run: specs.RunSpec,
+                  weights_path: str | os.PathLike = '') -> keras.Model:
+    """Builds the network of a run's stage, randomly initialized.
 
     Args:
       run: RunSpec.
-      weights_path: run folder or .npz that will be loaded whole; its position
-        grid holds. '' takes that of the run's spec, of its initial encoder,
-        or of its crop.
+      weights_path: run folder or .npz that will be loaded as a whole; its
+        position grid is used. '' takes that of the run's spec, of its initial
+        encoder, or of its crop, whichever comes first.
 
     Returns:
       Classifier or Network.
     """
-    grid = _position_grid(run, weights_path)
-    if run.stage == 'classify':
-        return encoder.build_classifier(
-            run.encoder.name, run.data[0].num_classes,
-            run.encoder.representation_size or None,
-            image_size=run.crop_size, position_grid=grid,
-            dropout=run.encoder.dropout)
-    outputs = 3 if run.stage == 'denoise' else run.data[0].num_classes
-    if outputs < 1:
-        raise errors.UserError(
-            f'DatasetSpec.num_classes of {run.data[0].name!r} must be above 0')
-    return segmenter.build_network(run.encoder, run.decoder, outputs,
-                                   (None, None), position_grid=grid)
+    return registry.objective_of(run.stage).build_network(
+        run, _position_grid(run, weights_path))
 
 
-def load_network(run, run_dir, strategy):
+def build_objective(run: specs.RunSpec,
+                    network: keras.Model) -> base.Objective:
+    """Wraps the network in its stage's objective, without an optimizer."""
+    return registry.objective_of(run.stage).from_run(run, network)
+
+
+def load_network(run: specs.RunSpec, run_dir: str | os.PathLike,
+                 strategy: tf.distribute.Strategy) -> keras.Model:
     """Returns the network of a finished run, its weights loaded.
-
-    Args:
-      run: its RunSpec.
-      run_dir: the run folder.
-      strategy: tf.distribute.Strategy.
 
     Raises:
       UserError: the run has no weights yet, or they do not fit.
@@ -78,33 +52,13 @@ def load_network(run, run_dir, strategy):
     return network
 
 
-def _position_grid(run, weights_path):
-    if run.encoder.position_grid:
-        return tuple(run.encoder.position_grid)
-    path = weights_path or run.init_encoder
-    of_file = weights.position_grid_of(path) if path else None
-    return of_file or tuple(side // specs.STRIDE for side in run.crop_size)
-
-
-def build_objective(run, network):
-    """Wraps the network in its stage's objective, without an optimizer."""
-    if run.stage == 'classify':
-        objective = classify.Classify(network)
-    elif run.stage == 'denoise':
-        objective = denoise.Denoise(network, run.noise, run.train_encoder)
-    else:
-        objective = segment.Segment(network)
-    objective.build(None)
-    return objective
-
-
-def graft(run, network):
+def graft(run: specs.RunSpec, network: keras.Model) -> list[Row]:
     """Loads what earlier stages hand over.
 
     Returns:
       rows (key, shape, state): every variable of the network, 'loaded' or
-      'new', then what was loaded from none of the files, 'left'. A head that
-      is not handed over stands in both.
+      'new', then every array that was loaded from none of the files, 'left'.
+      A head that is not handed over appears as both.
     """
     parts = (('encoder', run.init_encoder), ('decoder', run.init_decoder))
     rows = [row for part, path in parts if path
@@ -118,3 +72,11 @@ def graft(run, network):
              'loaded' if key in loaded else 'new')
             for key, variable in weights.named_variables(network).items()
             ] + list(left.values())
+
+
+def _position_grid(run, weights_path):
+    if run.encoder.position_grid:
+        return tuple(run.encoder.position_grid)
+    path = weights_path or run.init_encoder
+    of_file = weights.position_grid_of(path) if path else None
+    return of_file or tuple(side // specs.STRIDE for side in run.crop_size)

@@ -1,6 +1,8 @@
 """Exports the weights of a finished run under their published names. No TF."""
 
+import os
 import pathlib
+from typing import Any
 
 from ddep_tf import errors, files
 from ddep_tf.models import npz
@@ -10,19 +12,20 @@ PARTS = ('encoder', 'all')
 _OURS = ('decoder/', 'head/')
 
 
-def export(run_dir, output, part='encoder'):
+def export(run_dir: str | os.PathLike, output: str | os.PathLike,
+           part: str = 'encoder') -> list[str]:
     """Writes a run's weights as a published file, and a .json beside it.
 
     Args:
       run_dir: finished run.
       output: .npz file to write; must not exist.
-      part: 'encoder' writes what a published file has: of a classify run the
-        encoder, pre_logits and head, of other runs the encoder alone, since
-        their `head/kernel` is a 3x3 convolution. 'all' writes every array,
-        `decoder/...` too.
+      part: 'encoder' writes what a published file has: of a classifier the
+        encoder, pre_logits and head; of other networks the encoder alone,
+        since their `head/kernel` is a 3x3 convolution. 'all' writes every
+        array, `decoder/...` too.
 
     Returns:
-      list of the keys written.
+      The keys written.
 
     Raises:
       UserError: a bad argument, the run is not finished, its files are
@@ -40,15 +43,17 @@ def export(run_dir, output, part='encoder'):
             raise errors.UserError(f'--output: {path} exists: choose another '
                                    'name')
     facts = _facts(run_dir, source)
-    keys = [key for key in npz.read_keys(source) if part == 'all'
-            or facts['stage'] == 'classify' or not key.startswith(_OURS)]
+    keys = npz.read_keys(source)
+    # A network with a decoder is no classifier: its head is not published.
+    if part == 'encoder' and any(key.startswith('decoder/') for key in keys):
+        keys = [key for key in keys if not key.startswith(_OURS)]
     handover.write(target, npz.read_npz(source, keys),
                    {**facts, 'part': part})
     return keys
 
 
-def _facts(run_dir, source):
-    """Returns what stands beside a run's weights, written last of both."""
+def _facts(run_dir, source) -> dict[str, Any]:
+    """Returns the facts beside a run's weights, which are written last."""
     run_folder.read_run(run_dir)  # Says so where it is no run folder.
     path = source.with_suffix('.json')
     if not path.exists():

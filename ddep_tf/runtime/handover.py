@@ -1,24 +1,26 @@
-"""What leaves a run: weights by name, and facts beside them, written last.
-
-No TF.
-"""
+"""What leaves a run: weights by name and, written last, facts on them. No TF."""
 
 import hashlib
-import json
+import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from ddep_tf import files
 from ddep_tf.models import npz
 
 
-def write(path, arrays, facts):
+def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray],
+          facts: Mapping[str, Any]) -> None:
     """Writes arrays under their published names, then the .json beside them.
 
     Args:
       path: .npz file.
-      arrays: dict key -> float32 array.
-      facts: dict of what was trained, from what and on what; its
-        `position_grid` tells a loader what the shape of the embedding cannot.
+      arrays: {key: float32 array}.
+      facts: what was trained, from what and on what; its `position_grid` tells
+        a loader what the shape of the embedding cannot.
 
     Raises:
       UserError: the file cannot be written.
@@ -26,5 +28,4 @@ def write(path, arrays, facts):
     path = pathlib.Path(path)
     npz.save_npz(path, arrays)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    files.write_text(path.with_suffix('.json'),
-                        json.dumps({**facts, 'sha256': digest}, indent=2))
+    files.write_json(path.with_suffix('.json'), {**facts, 'sha256': digest})

@@ -2,38 +2,51 @@
 
 import contextlib
 import itertools
+import os
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
+from ddep_tf.data.sources import factory
 from ddep_tf.runtime import progress
 
-# Splits of more examples are not read through before the training: ImageNet
-# would take hours. What is wrong there is looked for when a step meets it.
+# Larger splits are not read through before the training: ImageNet would take
+# hours. Their damaged examples are looked for when a step meets one.
 READ_AT_MOST = 5000
+Inputs = Mapping[str, list[factory.Source]]
 
-_known = set()  # Identities of what this process has read through.
 
+class InputChecks:
+    """Reads the examples of runs before they train, each source once.
 
-def check_inputs(inputs, data_dir):
-    """Reads every example of the smaller splits, once a process.
-
-    Args:
-      inputs: {split: list of sources} of a run.
-      data_dir: root folder of the data.
-
-    Raises:
-      UserError: naming the first example that cannot be used.
+    Runs that share one object share what it has read: an experiment reads its
+    data once, not once per run.
     """
-    for source in itertools.chain.from_iterable(inputs.values()):
-        key = (str(data_dir), source.identity)
-        if source.num_examples <= READ_AT_MOST and key not in _known:
-            source.check(_bar)
-            _known.add(key)
+
+    def __init__(self):
+        self._read = set()
+
+    def check(self, inputs: Inputs, data_dir: str | os.PathLike) -> None:
+        """Reads every example of the smaller splits.
+
+        Args:
+          inputs: {split: list of sources} of a run.
+          data_dir: root folder of the data.
+
+        Raises:
+          UserError: naming the first example that cannot be used.
+        """
+        for source in itertools.chain.from_iterable(inputs.values()):
+            identity = (str(data_dir), source.identity)
+            if (source.num_examples <= READ_AT_MOST
+                    and identity not in self._read):
+                source.check(_bar)
+                self._read.add(identity)
 
 
 @contextlib.contextmanager
-def explained(inputs):
-    """Turns what fails for an example into a UserError that names it."""
+def explained(inputs: Inputs) -> Iterator[None]:
+    """Turns what fails because of an example into a UserError naming it."""
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError,

@@ -1,61 +1,67 @@
-"""The examples of a run: its splits, its labelled subset, what it holds out."""
+"""The examples of a run: its splits, its labeled subset, what it holds out."""
 
 import dataclasses
+import os
+from collections.abc import Sequence
 
-from ddep_tf import errors
-from ddep_tf.data import subsets
+import tensorflow as tf
+
+from ddep_tf import errors, specs
+from ddep_tf.data import pipelines, subsets
 from ddep_tf.data.sources import factory
+from ddep_tf.objectives import registry
 
-_DECODES = {'classify': 'class', 'denoise': 'nothing', 'segment': 'mask'}
+Sources = list[factory.Source]
+SPLITS = ('train', 'val', 'test')
 
 
-def open_inputs(run, data_dir, splits=('train', 'val', 'test')):
+def open_inputs(run: specs.RunSpec, data_dir: str | os.PathLike,
+                splits: Sequence[str] = SPLITS) -> dict[str, Sources]:
     """Opens the splits of a run.
 
     Args:
       run: RunSpec.
       data_dir: root folder of the data.
-      splits: of 'train', 'val' and 'test'; the last two of the first set
-        only. Where the run holds images out, they are 'val'.
+      splits: of 'train', 'val' and 'test'; the last two are those of the
+        first data set. Where the run holds images out, they are its 'val'.
 
     Returns:
-      {split: list of sources}; empty where the first set names no such split.
+      {split: list of sources}, empty where the first set names no such split.
     """
     inputs = {}
     if 'train' in splits or ('val' in splits and run.holdout):
-        opened = open_labelled(run, data_dir)
+        opened = open_labeled(run, data_dir)
         inputs['train'], inputs['val'] = hold_out(run, opened)
     for split in ('val', 'test'):
         name = getattr(run.data[0], f'{split}_split')
         if split in splits and name and not inputs.get(split):
-            inputs[split] = [factory.open_source(
-                run.data[0], name, data_dir, _DECODES[run.stage])]
+            inputs[split] = [_open(run, run.data[0], name, data_dir)]
     return {split: inputs.get(split, []) for split in splits}
 
 
-def open_labelled(run, data_dir):
-    """Returns a run's opened train sets, cut to their labelled subset."""
-    opened = [factory.open_source(spec, spec.train_split, data_dir,
-                                  _DECODES[run.stage])
+def open_labeled(run: specs.RunSpec, data_dir: str | os.PathLike) -> Sources:
+    """Opens a run's training sets, cut to their labeled subset."""
+    opened = [_open(run, spec, spec.train_split, data_dir)
               for spec in run.data]
     _check_same_classes(run)
     return take_labels(run, opened)
 
 
-def all_labels(run):
+def with_all_labels(run: specs.RunSpec) -> specs.RunSpec:
     """Returns the RunSpec with all labels in place of a subset."""
     return dataclasses.replace(run, label_count=0, label_fraction=0.0)
 
 
-def take_labels(run, opened):
-    """Returns the part of a run's opened train sets whose labels it uses.
+def take_labels(run: specs.RunSpec, opened: Sources) -> Sources:
+    """Returns the part of a run's training sets whose labels it uses.
 
     Args:
       run: RunSpec.
-      opened: list of sources, of all their examples.
+      opened: its training sets, whole.
 
     Raises:
-      UserError: labels are chosen from several sets, or cannot be had.
+      UserError: a subset of several sets is asked for, or one that is larger
+        than its set.
     """
     if not (run.label_fraction or run.label_count):
         return opened
@@ -65,11 +71,11 @@ def take_labels(run, opened):
         seed=subset_seed(run), count=run.label_count or None))]
 
 
-def hold_out(run, opened):
-    """Splits a run's labelled sources into (trained on, validated on).
+def hold_out(run: specs.RunSpec, opened: Sources) -> tuple[Sources, Sources]:
+    """Splits a run's labeled sources into (trained on, validated on).
 
-    Which ones are held out hangs on the subset's seed, as the subset does,
-    but is drawn apart from it.
+    The choice depends on the subset's seed, as the subset does, but is drawn
+    independently of it.
 
     Raises:
       UserError: there are several sets, or too few images to split.
@@ -81,13 +87,44 @@ def hold_out(run, opened):
     if not 0 < count < source.num_examples:
         raise errors.UserError(
             f'RunSpec.holdout {run.holdout:g} of {source.num_examples} '
-            f'labelled images holds out {count}: change it, or take more '
+            f'labeled images holds out {count}: change it, or use more '
             'labels')
     # Subsets have seeds from 0 on: a negative one is another choice.
     held = set(subsets.label_subset(source.ids, count=count,
-                                      seed=-1 - subset_seed(run)))
+                                    seed=-1 - subset_seed(run)))
     kept = [name for name in source.ids if name not in held]
     return [source.subset(kept)], [source.subset(held)]
+
+
+def subset_seed(run: specs.RunSpec) -> int:
+    """Returns the seed that chooses a run's labeled images."""
+    return run.seed if run.subset_seed < 0 else run.subset_seed
+
+
+def train_dataset(run: specs.RunSpec, sources: Sources,
+                  start_step: int = 0) -> tf.data.Dataset:
+    """Returns the infinite tf.data of a run's global batches."""
+    return pipelines.train_dataset(
+        sources, crop_size=run.crop_size,
+        global_batch_size=run.global_batch_size, seed=run.seed,
+        start_step=start_step, flip=run.flip, example_fn=_example_fn(run))
+
+
+def crop_dataset(run: specs.RunSpec, source: factory.Source,
+                 batch_size: int) -> tf.data.Dataset:
+    """Returns the center crops of a source once, as the run's stage takes
+    them."""
+    return pipelines.eval_dataset(source, batch_size, run.crop_size,
+                                  example_fn=_example_fn(run))
+
+
+def _example_fn(run):
+    return registry.objective_of(run.stage).example_fn(run)
+
+
+def _open(run, spec, split, data_dir):
+    return factory.open_source(spec, split, data_dir,
+                               registry.objective_of(run.stage).decodes)
 
 
 def _only(opened, what):
@@ -98,8 +135,8 @@ def _only(opened, what):
 
 
 def _check_same_classes(run):
-    """A head has one meaning: labelled sets must agree on the classes."""
-    if run.stage == 'denoise':
+    """A head has one meaning: labeled sets must agree on the classes."""
+    if registry.objective_of(run.stage).decodes == 'nothing':
         return
     kinds = {(spec.num_classes, spec.label_set) for spec in run.data}
     if len(kinds) > 1:
@@ -107,8 +144,3 @@ def _check_same_classes(run):
             f'RunSpec.data of stage {run.stage} names sets of different '
             'classes (num_classes, label_set): ' + ', '.join(
                 f'{count}, {name!r}' for count, name in sorted(kinds)))
-
-
-def subset_seed(run):
-    """Returns the seed that chooses a run's labelled images."""
-    return run.seed if run.subset_seed < 0 else run.subset_seed

@@ -1,9 +1,11 @@
 """What a user sees of work that takes a while."""
 
+from collections.abc import Iterable
+
 import tqdm
 
 
-def bar(iterable, what, unit='image'):
-    """Shows how far an iterable over `unit`s is; leaves no line behind."""
-    return tqdm.tqdm(iterable, desc=what, unit=unit, leave=False,
+def bar(iterable: Iterable, description: str, unit: str = 'image') -> tqdm.tqdm:
+    """Shows the progress of an iterable over `unit`s; leaves no line."""
+    return tqdm.tqdm(iterable, desc=description, unit=unit, leave=False,
                      mininterval=1.0)

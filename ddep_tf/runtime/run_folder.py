@@ -1,12 +1,12 @@
-"""A run folder: what stands in it, and that nothing in it is lost. No TF."""
+"""A run folder: its files, and that none of them is lost. No TF."""
 
 import dataclasses
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
 import subprocess
+from typing import Any
 
 import ddep_tf
 from ddep_tf import errors, files, spec_base, specs
@@ -17,21 +17,25 @@ WEIGHTS = 'weights.npz'
 _PACKAGES = ('tensorflow', 'keras', 'tensorflow-datasets', 'numpy')
 
 
-def open_run(run_dir, run, operative):
-    """Makes the folder, or checks that it is of the same run.
+def open_run(run_dir: str | os.PathLike, run: specs.RunSpec,
+             operative: str) -> pathlib.Path:
+    """Creates the folder, or checks that it holds the same run.
 
     Args:
       run_dir: path.
       run: RunSpec.
       operative: the operative gin config as text.
 
+    Returns:
+      The folder.
+
     Raises:
-      UserError: the folder is of another config, or cannot be written.
+      UserError: the folder holds another config, or cannot be written.
     """
     folder = pathlib.Path(run_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # What was refused before it trained may be mended in place.
+        # A run that was refused before it trained may be corrected in place.
         if is_started(folder):
             _check_same(folder, run)
         else:
@@ -44,35 +48,48 @@ def open_run(run_dir, run, operative):
     return folder
 
 
-def is_started(run_dir):
+def is_started(run_dir: str | os.PathLike) -> bool:
     """Returns whether a run folder holds anything that must not be lost."""
     folder = pathlib.Path(run_dir)
     return any((folder / name).exists() for name in (
         RESULT, WEIGHTS, 'state/checkpoint', 'state/best/checkpoint'))
 
 
-def read_result(run_dir):
-    """Returns the result of a finished run as a dict, None if unfinished."""
+def read_result(run_dir: str | os.PathLike) -> dict[str, Any] | None:
+    """Returns the result of a finished run, None if it is unfinished."""
     path = pathlib.Path(run_dir) / RESULT
     return files.read_json(path) if path.exists() else None
 
 
-def write_result(run_dir, result):
+def finished_result(run_dir: str | os.PathLike, run: specs.RunSpec,
+                    test: bool = True) -> dict[str, Any] | None:
+    """Returns the result of a run if nothing is left to do.
+
+    None if the run is unfinished, or if `test` asks for the test split, which
+    the run's first data set names, and it was not evaluated.
+    """
+    result = read_result(run_dir)
+    untested = result and test and run.data[0].test_split and (
+        result['test'] is None)
+    return None if untested else result
+
+
+def write_result(run_dir: str | os.PathLike, result: dict[str, Any]) -> None:
     """Marks the run as finished. Written last."""
-    files.write_text(pathlib.Path(run_dir) / RESULT, json.dumps(result, indent=2))
+    files.write_json(pathlib.Path(run_dir) / RESULT, result)
 
 
-def read_run(run_dir):
-    """Returns the RunSpec of a run folder. UserError if it is none."""
+def read_run(run_dir: str | os.PathLike) -> specs.RunSpec:
+    """Returns the RunSpec of a run folder. UserError if it is not one."""
     path = pathlib.Path(run_dir) / CONFIG
     if not path.exists():
-        raise errors.UserError(f'{run_dir} is no run folder: it has no '
+        raise errors.UserError(f'{run_dir} is not a run folder: it has no '
                                f'{CONFIG}')
     return spec_base.from_dict(specs.RunSpec, files.read_json(path))
 
 
-def commit():
-    """Returns the checkout's commit, '' outside a checkout."""
+def commit() -> str:
+    """Returns the checkout's commit, '' outside of one."""
     command = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
     try:
         done = subprocess.run(command, capture_output=True, text=True,
@@ -82,8 +99,11 @@ def commit():
     return done.stdout.strip()
 
 
-def versions():
-    """Returns {name: version} of what a number may depend on; '' is none."""
+def versions() -> dict[str, str]:
+    """Returns {name: version} of what results may depend on.
+
+    '' where a package is not installed under that name.
+    """
     return {'ddep_tf': ddep_tf.__version__,
             **{name: _version(name) for name in _PACKAGES},
             'python': platform.python_version()}
@@ -109,7 +129,7 @@ def _check_same(folder, run):
 
 
 def _comparable(config):
-    """Paths count by where they lead, not by how they were typed."""
+    """Paths are compared by their target, not as they were typed."""
     return {key: os.path.realpath(value)
             if key in ('init_encoder', 'init_decoder') and value else value
             for key, value in config.items()}

@@ -1,25 +1,32 @@
-"""The one loop of all stages: orbit around a model's own train_step."""
+"""The loop of all stages: orbit around an objective's own train_step."""
 
-import contextlib
-import io
 import signal
 import time
+from collections.abc import Callable
+from typing import Any
 
-from absl import logging
 import orbit
 import tensorflow as tf
 import tqdm
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
+from ddep_tf.objectives import base
 
 
 class Trainer(orbit.StandardTrainer):
-    """Runs `train_step` on every replica, and adds up what they report.
+    """Runs `train_step` on every replica and adds up what they report.
 
-    After each loop, `sums` holds the metrics summed over its steps.
+    Args:
+      objective: with a built optimizer.
+      dataset: infinite tf.data of global batches.
+      strategy: tf.distribute.Strategy.
+      step: int64 variable, incremented with every step.
+      jit_compile: compile the step with XLA.
     """
 
-    def __init__(self, objective, dataset, strategy, step, jit_compile=False):
+    def __init__(self, objective: base.Objective, dataset: tf.data.Dataset,
+                 strategy: tf.distribute.Strategy, step: tf.Variable,
+                 jit_compile: bool = False):
         self._objective = objective
         self._strategy = strategy
         self._step = step
@@ -27,7 +34,6 @@ class Trainer(orbit.StandardTrainer):
                                     jit_compile=jit_compile or None)
         self._totals = {name: tf.Variable(0.0, trainable=False)
                         for name in objective.metric_names}
-        self.sums = {}
         super().__init__(strategy.experimental_distribute_dataset(dataset))
 
     def train_loop_begin(self):
@@ -41,8 +47,8 @@ class Trainer(orbit.StandardTrainer):
                 self._strategy.reduce('SUM', share, axis=None))
         self._step.assign_add(1)
 
-    def train_loop_end(self):
-        """Sets `sums`.
+    def train_loop_end(self) -> dict[str, float]:
+        """Returns the metrics, summed over the steps of the loop.
 
         Raises:
           TrainingStopped: a step had a non-finite loss or gradient.
@@ -52,56 +58,77 @@ class Trainer(orbit.StandardTrainer):
             raise errors.TrainingStopped(
                 f'the loss or its gradient is not finite at step {bad}: '
                 'nothing was saved since; lower the learning rate')
-        self.sums = {n: float(t.numpy()) for n, t in self._totals.items()}
+        return {n: float(t.numpy()) for n, t in self._totals.items()}
+
+
+class StopSignal:
+    """Whether the process was asked to stop; the loop looks between steps.
+
+    Attributes:
+      asked: set by SIGTERM after `install`, or by the caller.
+    """
+
+    def __init__(self):
+        self.asked = False
+
+    def install(self) -> 'StopSignal':
+        """Makes SIGTERM set `asked`; returns self."""
+        def ask(signum, frame):
+            del signum, frame
+            self.asked = True
+        signal.signal(signal.SIGTERM, ask)
+        return self
 
 
 class Loop:
-    """Trains to given steps, showing progress, until a signal asks to stop.
+    """Trains to given steps, showing progress, until it is asked to stop.
 
     Args:
-      objective: Objective with a built optimizer.
+      objective: with a built optimizer.
       dataset: infinite tf.data of global batches, from `step` on.
       strategy: tf.distribute.Strategy.
-      step: int64 variable that counts.
+      step: int64 variable that counts the steps.
       run: RunSpec.
-      on_log: called with a dict of step, means and rates every log_every.
+      stop: StopSignal.
+      on_log: called every `log_every` steps with a dict of the step, the
+        means of the metrics since the last call, and rates.
     """
 
-    def __init__(self, objective, dataset, strategy, step, run, on_log):
+    def __init__(self, objective: base.Objective, dataset: tf.data.Dataset,
+                 strategy: tf.distribute.Strategy, step: tf.Variable,
+                 run: specs.RunSpec, stop: StopSignal,
+                 on_log: Callable[[dict[str, Any]], None]):
         self._run = run
         self._step = step
+        self._stop = stop
         self._on_log = on_log
         self._objective = objective
         self._trainer = Trainer(objective, dataset, strategy, step,
                                 run.jit_compile)
-        self._controller = orbit.Controller(
-            global_step=step, trainer=self._trainer, strategy=strategy,
-            steps_per_loop=run.log_every)
-        self._bar = tqdm.tqdm(total=run.steps, initial=int(step.numpy()),
-                              unit='step', desc=run.stage, mininterval=1.0, leave=True)
+        self._bar = tqdm.tqdm(
+            total=run.steps, initial=int(step.numpy()), unit='step',
+            desc=run.stage, mininterval=1.0, leave=True)
 
-    def train_to(self, target):
-        """Trains until `step` is `target`."""
-        while int(self._step.numpy()) < target:
-            begin, first = time.perf_counter(), int(self._step.numpy())
-            count = min(self._run.log_every - first % self._run.log_every,
-                        target - first)
-            with _quiet():
-                self._controller.train(first + count,
-                                       checkpoint_at_completion=False)
-            self._log(count, time.perf_counter() - begin)
-            if Interrupt.asked:
+    def train_to(self, target: int) -> None:
+        """Trains until `step` is `target`, or `stop` is asked."""
+        log_every = self._run.log_every
+        while (first := int(self._step.numpy())) < target:
+            begin = time.perf_counter()
+            count = min(log_every - first % log_every, target - first)
+            sums = self._trainer.train(tf.constant(count, tf.int32))
+            self._log(sums, count, time.perf_counter() - begin)
+            if self._stop.asked:
                 return
 
-    def close(self):
+    def close(self) -> None:
+        """Ends the progress bar."""
         self._bar.close()
 
-    def _log(self, count, seconds):
-        row = {name: total / count
-               for name, total in self._trainer.sums.items()}
+    def _log(self, sums, count, seconds):
+        row = {name: total / count for name, total in sums.items()}
         optimizer = self._objective.optimizer
         # The rate of the step that was just taken.
-        rate = optimizer._learning_rate(optimizer.iterations.numpy() - 1)  # pylint: disable=protected-access
+        rate = optimizer.schedule(optimizer.iterations.numpy() - 1)
         row.update(step=int(self._step.numpy()), learning_rate=float(rate),
                    step_seconds=seconds / count,
                    images_per_second=self._run.global_batch_size * count /
@@ -110,29 +137,3 @@ class Loop:
         self._bar.set_postfix_str(
             f'loss {row["loss"]:.4g}, {row["images_per_second"]:.3g} images/s')
         self._on_log(row)
-
-
-class Interrupt:
-    """Turns SIGTERM into a request that the loop sees between steps."""
-    asked = False
-
-    @classmethod
-    def install(cls):
-        cls.asked = False
-
-        def ask(signum, frame):
-            del signum, frame
-            cls.asked = True
-        signal.signal(signal.SIGTERM, ask)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keeps orbit's lines about every loop out of the progress bar."""
-    level = logging.get_verbosity()
-    logging.set_verbosity(min(level, logging.WARNING))
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(level)

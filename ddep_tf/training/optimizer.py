@@ -1,22 +1,34 @@
 """Adam with its schedule, weight decay and the encoder's own rate."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
+from ddep_tf import specs
+from ddep_tf.objectives import base
+
 
 @keras.saving.register_keras_serializable('ddep_tf')
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up, then cosine decay to 0 at the last step, or constant."""
+    """Linear warm-up, then cosine decay to 0 at the last step, or constant.
 
-    def __init__(self, learning_rate, steps, warmup_steps=0, kind='cosine'):
+    Args:
+      learning_rate: at the end of the warm-up.
+      steps: of the whole run.
+      warmup_steps: in which the rate rises linearly from 0.
+      kind: 'cosine' [S] or 'constant'.
+    """
+
+    def __init__(self, learning_rate: float, steps: int,
+                 warmup_steps: int = 0, kind: str = 'cosine'):
         self.learning_rate = learning_rate
         self.steps = steps
         self.warmup_steps = warmup_steps
         self.kind = kind
 
-    def __call__(self, step):
+    def __call__(self, step) -> tf.Tensor:
         """Returns the learning rate of `step`, a float32 scalar."""
         step = tf.cast(step, tf.float32)
         rate = tf.constant(self.learning_rate, tf.float32)
@@ -36,24 +48,30 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 class Adam(keras.optimizers.Adam):
     """Adam whose rate and weight decay depend on the variable.
 
+    Attributes:
+      schedule: the Schedule of the learning rate.
+
     Args:
       spec: OptimizerSpec.
       steps: length of the run, for the schedule.
-      encoder_variables: those that take `spec.encoder_factor`.
+      encoder_variables: those whose rate is multiplied by
+        `spec.encoder_factor`.
     """
 
-    def __init__(self, spec, steps, encoder_variables=()):
-        super().__init__(
-            Schedule(spec.learning_rate, steps, spec.warmup_steps,
-                     spec.schedule),
-            beta_1=spec.beta_1, beta_2=spec.beta_2, epsilon=spec.epsilon)
+    def __init__(self, spec: specs.OptimizerSpec, steps: int,
+                 encoder_variables: Sequence[keras.Variable] = ()):
+        schedule = Schedule(spec.learning_rate, steps, spec.warmup_steps,
+                            spec.schedule)
+        super().__init__(schedule, beta_1=spec.beta_1, beta_2=spec.beta_2,
+                         epsilon=spec.epsilon)
+        self.schedule = schedule
         self._spec = spec
         self._encoder_ids = frozenset(id(v) for v in encoder_variables)
 
     def build(self, variables):
         super().build(variables)
-        # An update sees the bare tf.Variable, so what depends on the Keras
-        # variable is looked up by its index.
+        # An update is given the bare tf.Variable, so what depends on the
+        # Keras variable is looked up by its index.
         self._factors = [self._spec.encoder_factor
                          if id(v) in self._encoder_ids else 1.0
                          for v in variables]
@@ -61,6 +79,7 @@ class Adam(keras.optimizers.Adam):
                         for v in variables]
 
     def update_step(self, gradient, variable, learning_rate):
+        # Keras has no public name for it; its own optimizers use this one.
         index = self._get_variable_index(variable)
         learning_rate = learning_rate * self._factors[index]
         if self._decays[index]:
@@ -73,14 +92,13 @@ class Adam(keras.optimizers.Adam):
         super().update_step(gradient, variable, learning_rate)
 
 
-def _is_kernel(variable):
-    """Biases, norm scales, class tokens and position embeddings do not decay."""
-    return variable.name.endswith('kernel')
-
-
-def add_optimizer(run, objective):
+def add_optimizer(run: specs.RunSpec, objective: base.Objective) -> None:
     """Gives an objective its optimizer, built, to train with."""
-    objective.optimizer = Adam(
-        run.optimizer, run.steps,
-        objective.network.encoder.trainable_variables)
-    objective.optimizer.build(objective.trained)
+    objective.optimizer = Adam(run.optimizer, run.steps,
+                               objective.network.encoder.trainable_variables)
+    objective.optimizer.build(objective.trained_variables)
+
+
+def _is_kernel(variable):
+    """Biases, norm scales, class tokens, position embeddings do not decay."""
+    return variable.name.endswith('kernel')

@@ -1,0 +1,28 @@
+"""Sets a process up so that what it computes can be computed again."""
+
+import warnings
+
+import keras
+import tensorflow as tf
+
+
+def set_up(seed: int = 0, eager: bool = False,
+           deterministic: bool = True) -> None:
+    """Sets up what is global in TensorFlow and Keras; before every run.
+
+    Args:
+      seed: of Python, NumPy, TensorFlow and Keras.
+      eager: run operation by operation.
+      deterministic: have TensorFlow refuse or avoid operations whose results
+        vary from run to run, so that a resumed run ends with the same bits as
+        one that ran through. TensorFlow cannot turn it off again.
+    """
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if eager:  # TensorFlow warns, for every map, that tf.data stays graphs.
+        warnings.filterwarnings('ignore', message='.*run_functions_eagerly')
+    tf.config.run_functions_eagerly(eager)
+    # The memory of the network before is needed, but collecting it takes
+    # seconds, which is long beside a short eager run.
+    keras.backend.clear_session(free_memory=not eager)
+    keras.utils.set_random_seed(seed)
