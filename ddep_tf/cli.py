@@ -1,13 +1,18 @@
-"""What the launchers share: flags, exit codes, errors of one line. No TF."""
+"""What the launchers share: flags, exit codes, one-line errors. No TF."""
 
+from collections.abc import Callable
 import dataclasses
 import glob
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from absl import app, flags, logging
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 OK, FAILED, USER_ERROR, STOPPED, NOT_READY = 0, 1, 2, 3, 4
 INTERRUPTED, PREEMPTED = 130, 143
@@ -15,7 +20,7 @@ FLAGS = flags.FLAGS
 STRATEGIES = ['auto', 'tpu', 'mirrored', 'multi_worker', 'one_device']
 
 
-def define_config_flags():
+def define_config_flags() -> None:
     """Flags of every launcher that reads gin."""
     flags.DEFINE_multi_string(
         'gin_file', [], 'A gin file, looked up from the working folder, then '
@@ -26,7 +31,7 @@ def define_config_flags():
                       'table of variables, train nothing.')
 
 
-def define_device_flags():
+def define_device_flags() -> None:
     """Flags of every launcher that computes."""
     flags.DEFINE_string('run_dir', '', 'Folder of the run; a second start in '
                         'it resumes.')
@@ -37,15 +42,15 @@ def define_device_flags():
     flags.DEFINE_string('tpu', '', 'Name or address of a Cloud TPU.')
 
 
-def define_cost_flags(flag):
-    """Flags of the launchers that estimate device hours, by `flag`."""
+def define_cost_flags(flag: str) -> None:
+    """Flags of the launchers that estimate device hours when given `flag`."""
     flags.DEFINE_string('chip', 'tpu_v4', f'With {flag}: the chip whose hours '
                         'are estimated, of ddep_tf/experiments/cost.py.')
-    flags.DEFINE_float('utilisation', 0.4, f'With {flag}: the part of its '
+    flags.DEFINE_float('utilisation', 0.4, f'With {flag}: the fraction of its '
                        'peak that it reaches.')
 
 
-def define_run_flags():
+def define_run_flags() -> None:
     """Flags of the launchers that train one stage."""
     define_config_flags()
     define_device_flags()
@@ -56,8 +61,8 @@ def define_run_flags():
                         'decoder is taken.')
 
 
-def run_stage(stage):
-    """Trains one stage as the flags say. The main of three launchers."""
+def run_stage(stage: str) -> None:
+    """Trains one stage by the flags: the main function of three launchers."""
     from ddep_tf import configure
     run, operative = configure.load_run(
         stage, FLAGS.gin_file, FLAGS.gin_param, seed=FLAGS.seed,
@@ -66,15 +71,17 @@ def run_stage(stage):
         raise errors.UserError('--run_dir is missing: name a folder for the '
                                'run')
     strategy = start_tensorflow()
+    from ddep_tf.runtime import stop_signal
     from ddep_tf.training import train
     if FLAGS.dry_run:
         print(train.describe(run, FLAGS.data_dir, strategy))
     else:
-        train.train(run, operative, FLAGS.run_dir, FLAGS.data_dir, strategy)
+        train.train(run, operative, FLAGS.run_dir, FLAGS.data_dir, strategy,
+                    stop=stop_signal.StopSignal().install())
 
 
-def finished_run():
-    """Returns the RunSpec in --run_dir, its EvalSpec as gin binds over it."""
+def finished_run() -> specs.RunSpec:
+    """Returns the RunSpec in --run_dir, with gin's bindings of EvalSpec."""
     from ddep_tf import configure
     from ddep_tf.runtime import run_folder
     if not FLAGS.run_dir:
@@ -85,31 +92,27 @@ def finished_run():
     return dataclasses.replace(run, evaluation=evaluation)
 
 
-def start_tensorflow():
+def start_tensorflow() -> 'tf.distribute.Strategy':
     """Imports TensorFlow, quietly, and returns the strategy of the flags."""
     from ddep_tf.runtime import tpu_install
     tpu_install.check(FLAGS.strategy, FLAGS.tpu)
     import_tensorflow()
     from ddep_tf.runtime import strategy
-    from ddep_tf.training import loop
-    loop.Interrupt.install()
     return strategy.get_strategy(FLAGS.strategy, FLAGS.tpu)
 
 
-def import_tensorflow():
-    """Imports TensorFlow without the noise it makes."""
-    # Without a GPU, TensorFlow's errors are about the GPU that is not there.
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its noise."""
+    # Without a GPU, TensorFlow's errors are about the missing GPU.
     gpu = glob.glob('/dev/nvidia*') or os.path.exists('/dev/dxg')
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if gpu else '3')
     print('starting TensorFlow ...', flush=True)
-    import tensorflow as tf
-    # TensorFlow notes every checkpoint, TFDS warns of its own old names.
+    import tensorflow  # noqa: F401
+    # TensorFlow logs every checkpoint, TFDS warns of its own old names.
     logging.set_verbosity(logging.ERROR)
-    # A resumed run ends with the same bits as one that ran through.
-    tf.config.experimental.enable_op_determinism()
 
 
-def main(function):
+def main(function: Callable[[], None]) -> None:
     """Runs `function` after the flags are parsed; exits with its code."""
     app.run(lambda argv: sys.exit(_guarded(function)), flags_parser=_parse)
 

@@ -46,8 +46,10 @@ def main():
     # A TPU serves one process: this one leaves it to those that it starts.
     strategy = cli.start_tensorflow() if in_process else None
     from ddep_tf.experiments import runner as runner_lib
+    from ddep_tf.runtime import stop_signal
     runner = (
-        runner_lib.in_process(operative, FLAGS.data_dir, strategy)
+        runner_lib.in_process(operative, FLAGS.data_dir, strategy,
+                              stop_signal.StopSignal().install())
         if in_process else
         runner_lib.by_command([sys.executable, *sys.argv]))
     whole = runner_lib.Experiment(spec, stages, operative, run_dir,

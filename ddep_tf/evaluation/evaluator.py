@@ -1,8 +1,8 @@
 """Measures a network on a split, as its objective asks to be judged."""
 
+from collections.abc import Callable, Mapping
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np

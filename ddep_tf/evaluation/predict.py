@@ -1,9 +1,9 @@
 """Uses a finished run: segments files, evaluates a split."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ddep_tf.data import image_files, labels, transforms
 from ddep_tf.evaluation import evaluator, samples
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import registry
-from ddep_tf.runtime import build
+from ddep_tf.runtime import build, process
 
 
 def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
@@ -41,6 +41,7 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
                                'needs one of the stage segment')
     paths = find_images(inputs)
     targets = _targets(paths, pathlib.Path(output_dir))
+    process.set_up(run.seed)
     network = build.load_network(run, run_dir, strategy)
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
     pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
@@ -103,7 +104,9 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
             raise errors.UserError(f'--save_label_ids: {run_dir} is a '
                                    f'{run.stage} run, which predicts no masks')
         save = label_id_writer(samples.label_set(run), save_label_ids)
-    result = evaluator.measure_run(run, run_dir, data_dir, split, strategy, save)
+    process.set_up(run.seed)
+    result = evaluator.measure_run(run, run_dir, data_dir, split, strategy,
+                                   save)
     print('\n'.join(_table(run, result)))
     result = {'split': split, **result,
               'evaluation': dataclasses.asdict(run.evaluation)}
@@ -114,7 +117,7 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
 
 def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
                     ) -> Callable[[str, np.ndarray], None]:
-    """Returns a function that writes predictions with the ids of mask files.
+    """Returns a function that writes predictions with the ids of the masks.
 
     The official script of Cityscapes finds the prediction of
     CITY_SEQUENCE_FRAME_gtFine_labelIds.png by CITY_SEQUENCE_FRAME*.png and

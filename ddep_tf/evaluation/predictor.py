@@ -49,7 +49,7 @@ class Predictor:
         return total / count
 
     def _views(self, images, size):
-        """Yields one at a time: 12 views of 150 classes would fill the memory."""
+        """Yields one at a time: 12 views of 150 classes would fill memory."""
         for scale in self._spec.scales:
             scaled = _rescale(images, scale)
             yield _resize(self._view(scaled), size)
@@ -192,7 +192,7 @@ def _resize(probabilities, size):
 
 
 def _pad(images, least_height, least_width):
-    """Pads below and to the right, with mid gray, to multiples of the stride."""
+    """Pads below and to the right, with mid gray, to multiples of STRIDE."""
     def missing(side, least):
         return max(least, -(-side // specs.STRIDE) * specs.STRIDE) - side
     height, width = images.shape[1:3]

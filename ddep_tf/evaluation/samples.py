@@ -1,14 +1,14 @@
 """Sample pictures of a run: as PNG files, and in TensorBoard."""
 
+from collections.abc import Iterator
 import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
+import tensorflow as tf
 
 from ddep_tf import specs
 from ddep_tf.data import labels, pipelines

@@ -10,6 +10,7 @@ import functools
 
 from ddep_tf import errors, specs
 from ddep_tf.experiments import flops as flops_lib
+from ddep_tf.objectives import registry
 
 # Peak FLOP/s of a chip in bfloat16, dense (half of the numbers that NVIDIA
 # gives "with sparsity"), as their makers state them.
@@ -81,15 +82,13 @@ def count(run):
 
 
 def _essence(run):
-    """Returns the run without all that its network does not depend on."""
-    denoise = run.stage == 'denoise'
-    classes = 0 if denoise else run.data[0].num_classes
-    data = specs.DatasetSpec(name=run.data[0].name, num_classes=classes)
+    """Returns the run reduced to what its train step depends on."""
+    objective = registry.objective_of(run.stage)
+    data = specs.DatasetSpec(num_classes=objective.num_outputs(run))
     return specs.RunSpec(
         stage=run.stage, data=(data,), encoder=run.encoder,
-        decoder=specs.DecoderSpec() if run.stage == 'classify' else
-        run.decoder, crop_size=run.crop_size,
-        train_encoder=denoise and run.train_encoder)
+        decoder=run.decoder if objective.has_decoder else specs.DecoderSpec(),
+        crop_size=run.crop_size, train_encoder=run.train_encoder)
 
 
 _measure = functools.cache(flops_lib.measure)
@@ -145,22 +144,17 @@ def table(runs, chip, utilisation):
 def _row(label, run, chip, utilisation):
     cost = count(run)
     hours = device_hours(cost.run_flops, chip, utilisation)
-    return [label, _stage(run), _network(run),
-            '{} x {}'.format(*run.crop_size), f'{cost.parameters:,}',
+    return [label, registry.objective_of(run.stage).describe(run),
+            _network(run), '{} x {}'.format(*run.crop_size),
+            f'{cost.parameters:,}',
             f'{cost.trained_parameters:,}',
             _number(cost.forward_flops / 1e9), _number(cost.train_flops / 1e9),
             _number(cost.step_flops / 1e12), _number(cost.run_flops / 1e15),
             _number(hours), _number(disk(run) / 1e9)]
 
 
-def _stage(run):
-    if run.stage != 'denoise':
-        return run.stage
-    return f'denoise, encoder {"trained" if run.train_encoder else "frozen"}'
-
-
 def _network(run):
-    if run.stage == 'classify':
+    if not registry.objective_of(run.stage).has_decoder:
         return run.encoder.name
     return f'{run.encoder.name}, {run.decoder.width_multiplier}x'
 

@@ -49,8 +49,9 @@ def measure(run):
     with tf.Graph().as_default():
         network = build.build_network(run)
         objective = build.build_objective(run, network)
-        loss, gradients = _trace(objective, _batch(run))
-        return (_size(network.variables), _size(objective.trained),
+        loss, gradients = _trace(objective, objective.batch_signature(run, 1))
+        return (_size(network.variables),
+                _size(objective.trained_variables),
                 flops([loss]), flops([loss, *gradients]))
 
 
@@ -92,17 +93,6 @@ def _trace(objective, batch):
 
     traced = tf.function(step, autograph=False).get_concrete_function(batch)
     return traced.graph.structured_outputs
-
-
-def _batch(run):
-    """The specs of a batch of one image, as the stage's objective takes it."""
-    shape = (1, *run.crop_size)
-    image = tf.TensorSpec((*shape, 3), tf.float32)
-    if run.stage == 'denoise':
-        return {'image': image, 'noise': image,
-                'noise_stddev': tf.TensorSpec((1,), tf.float32)}
-    labels = shape if run.stage == 'segment' else (1,)
-    return {'image': image, 'label': tf.TensorSpec(labels, tf.int32)}
 
 
 def _size(variables):

@@ -13,7 +13,7 @@ from ddep_tf.data import labels
 from ddep_tf.experiments import ledger as ledger_lib
 from ddep_tf.experiments import plan, tables
 from ddep_tf.experiments import spec as spec_lib
-from ddep_tf.runtime import inputs, run_folder
+from ddep_tf.runtime import input_checks, inputs, run_folder
 from ddep_tf.training import train
 
 # What the exit code of a run's own process says.
@@ -181,8 +181,8 @@ class Experiment:
         tuned = self.plan.finetuning()
         if not tuned:
             return
-        opened = inputs.open_labelled(
-            inputs.all_labels(tuned[0].run), self._data_dir)
+        opened = inputs.open_labeled(
+            inputs.with_all_labels(tuned[0].run), self._data_dir)
         known, seen = {}, set()
         for planned in tuned:
             key = planned.setting, planned.run.holdout
@@ -239,11 +239,21 @@ def _read_plan(path):
         return None
 
 
-def in_process(operative, data_dir, strategy):
-    """Returns a runner that trains here, so that TensorFlow starts once."""
+def in_process(operative, data_dir, strategy, stop=None):
+    """Returns a runner that trains here, so that TensorFlow starts once.
+
+    Args:
+      operative: the operative gin config as text.
+      data_dir: root folder of the data.
+      strategy: tf.distribute.Strategy.
+      stop: StopSignal; None never stops.
+    """
+    checks = input_checks.InputChecks()
+
     def do(planned, actual, run_dir, test):
         del planned
-        train.train(actual.run, operative, run_dir, data_dir, strategy, test)
+        train.train(actual.run, operative, run_dir, data_dir, strategy, test,
+                    stop, checks)
         gc.collect()  # A network refers to itself: it would stay for long.
     return do
 
@@ -255,7 +265,7 @@ def by_command(command):
       command: list of str that starts the experiment; `--only` is added.
     """
     def do(planned, actual, run_dir, test):
-        if train.finished(actual.run, run_dir, test):
+        if run_folder.finished_result(run_dir, actual.run, test):
             return
         code = _wait([*command, f'--only={planned.name}'])
         if code:

@@ -1,9 +1,9 @@
-"""What leaves a run: weights by name and, written last, facts on them. No TF."""
+"""What leaves a run: weights by name and, written last, their facts. No TF."""
 
+from collections.abc import Mapping
 import hashlib
 import os
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np

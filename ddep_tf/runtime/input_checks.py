@@ -1,9 +1,9 @@
 """Finds examples that cannot be used, and names them."""
 
+from collections.abc import Iterator, Mapping
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 

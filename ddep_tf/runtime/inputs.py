@@ -1,8 +1,8 @@
 """The examples of a run: its splits, its labeled subset, what it holds out."""
 
+from collections.abc import Sequence
 import dataclasses
 import os
-from collections.abc import Sequence
 
 import tensorflow as tf
 

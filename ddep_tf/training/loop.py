@@ -1,8 +1,7 @@
 """The loop of all stages: orbit around an objective's own train_step."""
 
-import signal
-import time
 from collections.abc import Callable
+import time
 from typing import Any
 
 import orbit
@@ -11,6 +10,7 @@ import tqdm
 
 from ddep_tf import errors, specs
 from ddep_tf.objectives import base
+from ddep_tf.runtime import stop_signal
 
 
 class Trainer(orbit.StandardTrainer):
@@ -61,25 +61,6 @@ class Trainer(orbit.StandardTrainer):
         return {n: float(t.numpy()) for n, t in self._totals.items()}
 
 
-class StopSignal:
-    """Whether the process was asked to stop; the loop looks between steps.
-
-    Attributes:
-      asked: set by SIGTERM after `install`, or by the caller.
-    """
-
-    def __init__(self):
-        self.asked = False
-
-    def install(self) -> 'StopSignal':
-        """Makes SIGTERM set `asked`; returns self."""
-        def ask(signum, frame):
-            del signum, frame
-            self.asked = True
-        signal.signal(signal.SIGTERM, ask)
-        return self
-
-
 class Loop:
     """Trains to given steps, showing progress, until it is asked to stop.
 
@@ -96,7 +77,7 @@ class Loop:
 
     def __init__(self, objective: base.Objective, dataset: tf.data.Dataset,
                  strategy: tf.distribute.Strategy, step: tf.Variable,
-                 run: specs.RunSpec, stop: StopSignal,
+                 run: specs.RunSpec, stop: stop_signal.StopSignal,
                  on_log: Callable[[dict[str, Any]], None]):
         self._run = run
         self._step = step

@@ -1,7 +1,7 @@
 """Adam with its schedule, weight decay and the encoder's own rate."""
 
-import math
 from collections.abc import Sequence
+import math
 
 import keras
 import tensorflow as tf

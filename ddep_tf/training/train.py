@@ -14,8 +14,15 @@ from ddep_tf.evaluation import evaluator as evaluator_lib
 from ddep_tf.evaluation import samples
 from ddep_tf.models import weights
 from ddep_tf.objectives import base
-from ddep_tf.runtime import build, handover, input_checks, inputs, process
-from ddep_tf.runtime import run_folder
+from ddep_tf.runtime import (
+    build,
+    handover,
+    input_checks,
+    inputs,
+    process,
+    run_folder,
+    stop_signal,
+)
 from ddep_tf.runtime import strategy as strategies
 from ddep_tf.training import checkpoint, loop, optimizer
 
@@ -25,7 +32,7 @@ _RATES = ('learning_rate', 'step_seconds', 'images_per_second')
 
 def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
           data_dir: str | os.PathLike, strategy: tf.distribute.Strategy,
-          test: bool = True, stop: loop.StopSignal | None = None,
+          test: bool = True, stop: stop_signal.StopSignal | None = None,
           checks: input_checks.InputChecks | None = None) -> dict[str, Any]:
     """Trains a run to its end, or from where it was cut off.
 
@@ -55,9 +62,11 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
     if done:
         print(f'{run_dir}: done before')
         return done
-    # A compiled step is reproducible without; XLA lacks a deterministic
-    # gradient of max pooling, and would fail.
     process.set_up(run.seed, run.eager, deterministic=not run.jit_compile)
+    if run.jit_compile:
+        # XLA has no deterministic gradient of max pooling, and refuses it.
+        print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
+              'deterministic operations')
     result = run_folder.read_result(run_dir)
     if result:
         result.update(_as_test(evaluator_lib.measure_run(
@@ -115,7 +124,7 @@ class TrainingRun:
     def __init__(self, run: specs.RunSpec, run_dir: pathlib.Path,
                  opened: input_checks.Inputs, objective: base.Objective,
                  state: checkpoint.State, strategy: tf.distribute.Strategy,
-                 stop: loop.StopSignal, started: float):
+                 stop: stop_signal.StopSignal, started: float):
         self.run, self.run_dir, self.inputs = run, run_dir, opened
         self.objective, self.state = objective, state
         self.strategy, self.stop = strategy, stop
@@ -276,7 +285,7 @@ def _open(run, run_dir, data_dir, strategy, stop, checks):
         + f' (table in variables.txt); step {step} of {run.steps}')
     # What a killed run did after its last save is lost, and not counted.
     return TrainingRun(run, run_dir, opened, objective, state, strategy,
-                       stop or loop.StopSignal(),
+                       stop or stop_signal.StopSignal(),
                        started - float(state.seconds.numpy()))
 
 

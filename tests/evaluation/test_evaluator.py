@@ -10,6 +10,7 @@ from ddep_tf import specs
 from ddep_tf.data import pipelines
 from ddep_tf.evaluation import evaluator
 from ddep_tf.evaluation import predictor as predictor_lib
+from ddep_tf.objectives import segment
 from ddep_tf.runtime import inputs
 
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
@@ -26,11 +27,8 @@ def random_network():
     return call
 
 
-def _meter(run, network):
-    class Objective:
-        eval_step = staticmethod(lambda batch: {})
-    Objective.network = staticmethod(network)
-    return evaluator.Meter(run, Objective, ONE)
+def _evaluator(run, network):
+    return evaluator.Evaluator(run, segment.Segment(network), ONE)
 
 
 def _run(make_run, **changes):
@@ -41,29 +39,29 @@ def test_single_scale_is_measured_beside(make_run, network):
     run = _run(make_run, flip=True, scales=(0.5, 1.0), single_scale=True)
     plain = _run(make_run)
     source, = inputs.open_inputs(run, '', ('val',))['val']
-    result = _meter(run, network).measure(source)
-    expected = _meter(plain, network).measure(source)
+    result = _evaluator(run, network).measure(source)
+    expected = _evaluator(plain, network).measure(source)
     assert result['single_scale'] == {
         key: expected[key] for key in ('mean_iou', 'pixel_accuracy', 'iou',
                                        'confusion_matrix')}
     assert 'single_scale' not in expected
     assert result['confusion_matrix'] != expected['confusion_matrix']
     without = _run(make_run, flip=True, scales=(0.5, 1.0))
-    assert _meter(without, network).measure(source) == {
+    assert _evaluator(without, network).measure(source) == {
         key: value for key, value in result.items() if key != 'single_scale'}
 
 
 def test_single_scale_is_not_measured_twice(make_run, network):
     run = _run(make_run, single_scale=True)
     source, = inputs.open_inputs(run, '', ('val',))['val']
-    assert 'single_scale' not in _meter(run, network).measure(source)
+    assert 'single_scale' not in _evaluator(run, network).measure(source)
 
 
 def test_each_prediction_of_the_whole_evaluation_is_saved(make_run, network):
     run = _run(make_run, flip=True, single_scale=True, batch_size=4)
     source, = inputs.open_inputs(run, '', ('val',))['val']
     saved = []
-    _meter(run, network).measure(source, lambda *pair: saved.append(pair))
+    _evaluator(run, network).measure(source, lambda *pair: saved.append(pair))
     assert [name for name, _ in saved] == source.ids
     predictor = predictor_lib.Predictor(network, dataclasses.replace(
         run.evaluation, batch_size=1))
