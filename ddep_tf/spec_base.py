@@ -1,6 +1,6 @@
-"""Frozen dataclasses held to their types, as JSON and back. No TensorFlow.
+"""Typed frozen dataclasses, to JSON and back. No TensorFlow.
 
-gin and JSON hand over values without knowing their types: `Spec` checks them.
+gin and JSON pass values on without knowing their types: `Spec` checks them.
 """
 
 import dataclasses
@@ -8,34 +8,31 @@ import json
 import numbers
 import types
 import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ddep_tf import errors
 
+SpecType = typing.TypeVar('SpecType', bound='Spec')
 
-def is_count(value):
-    """Returns whether `value` is a whole number above 0, and no bool."""
+
+def is_count(value: Any) -> bool:
+    """Returns whether `value` is a whole number above 0, and not a bool."""
     return (isinstance(value, numbers.Integral) and value > 0
             and not isinstance(value, bool))
 
 
-def require(value, allowed, name):
-    """UserError unless `value` is one of `allowed`; `name` is the field's."""
+def require(value: Any, allowed: Iterable, name: str) -> None:
+    """Raises UserError unless `value`, called `name`, is one of `allowed`."""
     if value not in allowed:
         raise errors.UserError(
             f'{name} must be one of {", ".join(map(str, allowed))}, '
             f'got {value!r}')
 
 
-def positive(value, name, zero=False):
-    """UserError unless `value` is above 0, or 0 where `zero` allows it."""
-    if not value > 0 and not (zero and value == 0):
-        raise errors.UserError(
-            f'{name} must be {"at least" if zero else "above"} 0, got {value}')
-
-
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """Holds its fields to their types: gin and JSON know no better."""
+    """Checks the types of its fields, which gin and JSON do not know."""
 
     def __post_init__(self):
         hints = typing.get_type_hints(type(self))
@@ -44,9 +41,51 @@ class Spec:
             value = _typed(hints[field.name], getattr(self, field.name), name)
             object.__setattr__(self, field.name, value)
 
+    def require(self, name: str, *allowed: str) -> None:
+        """Raises UserError unless the field `name` is one of `allowed`."""
+        require(getattr(self, name), allowed, f'{type(self).__name__}.{name}')
+
+    def require_positive(self, *names: str) -> None:
+        """Raises UserError unless these fields, or their items, are above 0."""
+        self._require_each(names, lambda value: value > 0, 'above 0')
+
+    def require_non_negative(self, *names: str) -> None:
+        """Raises UserError unless these fields, or their items, are at least
+        0."""
+        self._require_each(names, lambda value: value >= 0, 'at least 0')
+
+    def _require_each(self, names, holds, condition):
+        for name in names:
+            values = getattr(self, name)
+            for value in values if isinstance(values, tuple) else (values,):
+                if not holds(value):
+                    raise errors.UserError(f'{type(self).__name__}.{name} must '
+                                           f'be {condition}, got {value}')
+
+
+def to_json(spec: Spec) -> str:
+    """Returns the spec as indented JSON, the same text every time."""
+    return json.dumps(dataclasses.asdict(spec), indent=2, sort_keys=True)
+
+
+def from_dict(cls: type[SpecType], values: Mapping[str, Any]) -> SpecType:
+    """Builds a spec of class `cls` from what `to_json` wrote.
+
+    Fields that are missing take their defaults.
+
+    Raises:
+      UserError: a field is unknown to this version.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise errors.UserError(f'{cls.__name__} has no field {unknown[0]!r}: '
+                               'was it written by another version?')
+    return cls(**{k: _from_json(hints[k], v) for k, v in values.items()})
+
 
 def _typed(hint, value, name):
-    """Returns `value` as of type `hint`: 1 is a float, a list is a tuple."""
+    """Returns `value` as type `hint`: 1 becomes a float, a list a tuple."""
     if isinstance(hint, types.GenericAlias):
         return _typed_items(typing.get_args(hint), value, name)
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
@@ -70,26 +109,8 @@ def _typed_items(kinds, value, name):
     if len(value) != len(kinds):
         raise errors.UserError(f'{name} must have {len(kinds)} entries, got '
                                f'{value!r}')
-    return tuple(_typed(*pair, name) for pair in zip(kinds, value))
-
-
-def to_json(spec):
-    """Returns the spec as indented JSON, stable from run to run."""
-    return json.dumps(dataclasses.asdict(spec), indent=2, sort_keys=True)
-
-
-def from_dict(cls, values):
-    """Builds a spec of class `cls` from what `to_json` wrote.
-
-    Raises:
-      UserError: a field is unknown to this version.
-    """
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise errors.UserError(f'{cls.__name__} has no field {unknown[0]!r}: '
-                               'was it written by another version?')
-    return cls(**{k: _from_json(hints[k], v) for k, v in values.items()})
+    return tuple(_typed(kind, item, name)
+                 for kind, item in zip(kinds, value, strict=True))
 
 
 def _from_json(hint, value):

@@ -1,4 +1,4 @@
-"""What a run is, as frozen dataclasses without TensorFlow.
+"""What a run is, as frozen dataclasses. No TensorFlow.
 
 Tags in brackets are the kinds of source of a constant: [S] stated in the
 reproduction's seed document, [A] in the paper's abstracts, [R] agreeing in
@@ -6,6 +6,7 @@ independent public write-ups and code, [W] in write-ups only, [M] remembered
 and not verified, [O] our own choice.
 """
 
+from collections.abc import Sequence
 import dataclasses
 import numbers
 
@@ -18,8 +19,12 @@ IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
 
 
-def check_size(size, name):
-    """Returns `size` as two ints. UserError unless multiples of STRIDE."""
+def check_size(size: Sequence[int], name: str) -> tuple[int, int]:
+    """Returns `size`, called `name`, as (height, width).
+
+    Raises:
+      UserError: it is not two positive multiples of STRIDE.
+    """
     try:
         height, width = size
     except (TypeError, ValueError):
@@ -37,7 +42,7 @@ def check_size(size, name):
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSpec(spec_base.Spec):
-    """Where examples come from and how large they enter the pipeline.
+    """Where examples come from, and how they are resized at first.
 
     Attributes:
       name: shown in tables.
@@ -46,19 +51,21 @@ class DatasetSpec(spec_base.Spec):
         ('' is `--data_dir` itself); of 'packaged', one of those shipped in
         `ddep_tf/data/packaged/`.
       label_set: id map in `data/labels.py`; '' keeps ids as they are.
-      num_classes: classes of the masks, or of the image labels. Unlabelled
-        sets may leave 0.
+      num_classes: of the masks, or of the image labels; 0 where no labels are
+        used.
       train_split, val_split, test_split: names of the splits; '' is none.
-      image_dir, label_dir: folder layout below `path`, with `{split}`. An
-        empty label_dir is an unlabelled folder.
-      split_file: text file below `path`, with `{split}`, of the split's ids,
-        one a line, where a folder holds several splits; '' takes all.
-      image_suffix, label_suffix: file endings that, cut off, leave the id;
-        '' takes any image ending.
-      scale: every image is first resized by this factor [O].
-      short_side: or its short side is first resized to this, pixels; 0 is off.
-      random_scale: range of the random factor before the crop; (1, 1) is off.
-      limit: use the first so many examples of each split; 0 is all.
+      image_dir, label_dir: folder layout below `path`, with `{split}`. A
+        folder without masks has an empty label_dir.
+      split_file: text file below `path`, with `{split}`, that lists the
+        split's ids, one per line, where a folder holds several splits; ''
+        takes all images.
+      image_suffix, label_suffix: endings of the file names; the rest of the
+        name is the id. An empty image_suffix takes any image.
+      scale: factor by which every image is resized first [O].
+      short_side: pixels to which its short side is resized first; 0 is off.
+      random_scale: range of the random resizing before the crop, a factor;
+        (1, 1) is off.
+      limit: use only the first so many examples of each split; 0 is all.
       label_key, image_key, id_key: features of a TFDS or TFRecord set.
     """
     name: str = ''
@@ -84,11 +91,9 @@ class DatasetSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        spec_base.require(self.source, SOURCES, 'DatasetSpec.source')
-        spec_base.positive(self.scale, 'DatasetSpec.scale')
-        spec_base.positive(
-            self.short_side, 'DatasetSpec.short_side', zero=True)
-        spec_base.positive(self.limit, 'DatasetSpec.limit', zero=True)
+        self.require('source', *SOURCES)
+        self.require_positive('scale')
+        self.require_non_negative('short_side', 'limit')
         low, high = self.random_scale
         if not 0 < low <= high:
             raise errors.UserError('DatasetSpec.random_scale must be '
@@ -119,8 +124,7 @@ class EncoderSpec(spec_base.Spec):
         if not 0 <= self.dropout < 1:
             raise errors.UserError('EncoderSpec.dropout must lie in [0, 1), '
                                    f'got {self.dropout}')
-        spec_base.positive(self.representation_size,
-                           'EncoderSpec.representation_size', zero=True)
+        self.require_non_negative('representation_size')
         if self.representation_size and self.name == 'efficientnet_lite0':
             raise errors.UserError(
                 f'EncoderSpec.representation_size: {self.name} has its own '
@@ -132,13 +136,14 @@ class DecoderSpec(spec_base.Spec):
     """The decoder of TransUNet [R], its norm and widths ours.
 
     Attributes:
-      width_multiplier: 1, 2 or 3 in the paper [S]; times every channel count.
+      width_multiplier: multiplies every channel count; 1, 2 or 3 in the
+        paper [S].
       entry_channels: of the first 3x3 convolution. 512 [R].
       block_channels: of the four x2 blocks. (256, 128, 64, 16) [R].
       norm: 'group' [O] or 'batch' (as TransUNet [R]).
-      group_size: channels a group of 'group' [O].
-      align_corners: upsample with corners aligned (as TransUNet [R]) in place
-        of half-pixel centres [O].
+      group_size: channels per group of 'group' [O].
+      align_corners: upsample with aligned corners (as TransUNet [R]) instead
+        of half-pixel centers [O].
     """
     width_multiplier: int = 1
     entry_channels: int = 512
@@ -149,14 +154,13 @@ class DecoderSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        spec_base.positive(
-            self.width_multiplier, 'DecoderSpec.width_multiplier')
-        spec_base.require(self.norm, ('group', 'batch'), 'DecoderSpec.norm')
+        self.require_positive('width_multiplier', 'entry_channels',
+                              'block_channels')
+        self.require('norm', 'group', 'batch')
         if len(self.block_channels) != 4:
             raise errors.UserError('DecoderSpec.block_channels must name four '
                                    f'blocks, got {self.block_channels}')
         for channels in (self.entry_channels, *self.block_channels):
-            spec_base.positive(channels, 'DecoderSpec channels')
             if self.norm == 'group' and (
                     channels * self.width_multiplier % self.group_size):
                 raise errors.UserError(
@@ -173,8 +177,9 @@ class NoiseSpec(spec_base.Spec):
       stddev: noise magnitude s, in units of the image's [-1, 1]. 0.22 [R].
       kind: 'scaled', (x + s*e) / sqrt(1 + s^2), or 'simple', x + s*e [R].
       target: 'noise' [R] or 'image' [W].
-      level: 'fixed' at stddev; 'uniform' [W] or 'cosine' [M], one g an
-        example, g = 1 / (1 + s^2), the network not told.
+      level: 'fixed' at stddev; or g = 1 / (1 + s^2) is drawn for each
+        example, 'uniform' [W] or 'cosine' [M]. The network is not conditioned
+        on it.
     """
     stddev: float = 0.22
     kind: str = 'scaled'
@@ -183,10 +188,9 @@ class NoiseSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        spec_base.require(self.kind, ('scaled', 'simple'), 'NoiseSpec.kind')
-        spec_base.require(self.target, ('noise', 'image'), 'NoiseSpec.target')
-        spec_base.require(
-            self.level, ('fixed', 'uniform', 'cosine'), 'NoiseSpec.level')
+        self.require('kind', 'scaled', 'simple')
+        self.require('target', 'noise', 'image')
+        self.require('level', 'fixed', 'uniform', 'cosine')
         if not 0 <= self.stddev < float('inf'):
             raise errors.UserError('NoiseSpec.stddev must be finite and at '
                                    f'least 0, got {self.stddev}')
@@ -198,12 +202,12 @@ class OptimizerSpec(spec_base.Spec):
 
     Attributes:
       learning_rate: at the end of the warm-up.
-      encoder_factor: the encoder's learning rate is this times the rest's [O].
-      warmup_steps: linear from 0 [O].
+      encoder_factor: ratio of the encoder's learning rate to the rest's [O].
+      warmup_steps: in which the rate rises linearly from 0 [O].
       schedule: 'cosine' to 0 at the last step [S], or 'constant'.
       weight_decay: on kernels only [O]; 0 is off.
       weight_decay_form: 'coupled', L2 added to the gradient [O], or
-        'decoupled', lr * wd * w taken off the weight.
+        'decoupled', lr * wd * w subtracted from the weight.
       beta_1, beta_2, epsilon: Adam's [O].
     """
     learning_rate: float = 1e-4
@@ -218,17 +222,11 @@ class OptimizerSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        spec_base.positive(self.learning_rate, 'OptimizerSpec.learning_rate')
-        spec_base.positive(
-            self.encoder_factor, 'OptimizerSpec.encoder_factor', True)
-        spec_base.positive(
-            self.warmup_steps, 'OptimizerSpec.warmup_steps', True)
-        spec_base.positive(
-            self.weight_decay, 'OptimizerSpec.weight_decay', True)
-        spec_base.require(
-            self.schedule, ('cosine', 'constant'), 'OptimizerSpec.schedule')
-        spec_base.require(self.weight_decay_form, ('coupled', 'decoupled'),
-                          'OptimizerSpec.weight_decay_form')
+        self.require_positive('learning_rate')
+        self.require_non_negative('encoder_factor', 'warmup_steps',
+                                  'weight_decay')
+        self.require('schedule', 'cosine', 'constant')
+        self.require('weight_decay_form', 'coupled', 'decoupled')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,14 +234,14 @@ class EvalSpec(spec_base.Spec):
     """How images are evaluated and predicted.
 
     Attributes:
-      batch_size: images of the same size that go through at once.
-      tile: (height, width) of the tiles that cover a large image; () is the
-        whole image.
-      overlap: fraction of a tile that neighbours share at least, [0, 1).
+      batch_size: images of the same size that are predicted at once.
+      tile: (height, width) of the tiles that cover a large image; () takes
+        the whole image.
+      overlap: least fraction of a tile that neighbors share, [0, 1).
       flip: average each view with its mirror image.
       scales: average over these resizings of the image.
-      samples: predictions kept as pictures.
-      single_scale: also measures at scale 1.0 without flips.
+      samples: number of predictions that are saved as pictures.
+      single_scale: measure at scale 1.0 without flips as well.
     """
     batch_size: int = 8
     tile: tuple[int, ...] = ()
@@ -255,8 +253,8 @@ class EvalSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        spec_base.positive(self.batch_size, 'EvalSpec.batch_size')
-        spec_base.positive(self.samples, 'EvalSpec.samples', zero=True)
+        self.require_positive('batch_size')
+        self.require_non_negative('samples')
         if self.tile:
             check_size(self.tile, 'EvalSpec.tile')
         if not 0 <= self.overlap < 1:
@@ -273,26 +271,27 @@ class RunSpec(spec_base.Spec):
 
     Attributes:
       stage: one of STAGES.
-      data: the sets trained on, one after the other; the first one is
-        evaluated.
-      steps: length of the training, optimiser steps.
-      length: `steps` is multiplied by it when the spec is made, and it is 1
-        from then on: what an experiment on the length varies.
-      global_batch_size: images a step, over all replicas.
+      data: the sets to train on, concatenated; the first one is evaluated.
+      steps: length of the training, optimizer steps.
+      length: factor by which `steps` is multiplied when the spec is created,
+        after which it is 1: experiments on the length vary it.
+      global_batch_size: images per step, over all replicas.
       crop_size: (height, width), multiples of 16.
-      label_fraction, label_count: labelled images of the training split that
-        are used, one of the two; 0 is not given; neither is all.
+      label_fraction, label_count: how many labeled images of the training
+        split are used. At most one of the two is given; 0 is not given, and
+        without either all are used.
       subset_seed: chooses them; -1 takes `seed`.
-      holdout: fraction of the labelled images that is not trained on but
-        validated on, in place of the val split; [0, 1), 0 is none.
-      init_encoder, init_decoder: a run folder or .npz; '' starts afresh.
-      train_encoder: of the denoising stage: False is DDeP, True is DeP [A].
+      holdout: fraction of the labeled images that serves for validation, in
+        place of the val split, and not for training; [0, 1), 0 is none.
+      init_encoder, init_decoder: a run folder or .npz; '' starts from random
+        weights.
+      train_encoder: in the denoising stage, False is DDeP, True is DeP [A].
       flip: random left-right flips [S].
       eval_every, checkpoint_every, log_every: steps; 0 is at the end only.
       keep: how many of the last checkpoints stay, beside the best.
       jit_compile: compile the train step with XLA.
-      eager: run operation by operation: no graph is traced first, so that a
-        short run starts at once, and a long one is slow.
+      eager: run operation by operation. No graph is traced, so that a short
+        run starts at once and a long one is slow.
     """
     stage: str
     data: tuple[DatasetSpec, ...]
@@ -323,16 +322,17 @@ class RunSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        spec_base.require(self.stage, STAGES, 'RunSpec.stage')
+        self.require('stage', *STAGES)
         if not self.data:
             raise errors.UserError('RunSpec.data names no data set: add a '
                                    'file of gin/data with --gin_file')
-        for name in ('steps', 'length'):
-            spec_base.positive(getattr(self, name), f'RunSpec.{name}')
+        self.require_positive('steps', 'length', 'global_batch_size',
+                              'log_every', 'keep')
+        self.require_non_negative('label_count', 'eval_every',
+                                  'checkpoint_every', 'seed')
         object.__setattr__(self, 'steps',
                            max(1, round(self.steps * self.length)))
         object.__setattr__(self, 'length', 1.0)
-        spec_base.positive(self.global_batch_size, 'RunSpec.global_batch_size')
         check_size(self.crop_size, 'RunSpec.crop_size')
         if self.label_fraction and self.label_count:
             raise errors.UserError('RunSpec.label_fraction and label_count '
@@ -343,8 +343,3 @@ class RunSpec(spec_base.Spec):
         if not 0 <= self.holdout < 1:
             raise errors.UserError('RunSpec.holdout must lie in [0, 1), got '
                                    f'{self.holdout}')
-        for name in ('label_count', 'eval_every', 'checkpoint_every', 'seed'):
-            spec_base.positive(
-                getattr(self, name), f'RunSpec.{name}', zero=True)
-        for name in ('log_every', 'keep'):
-            spec_base.positive(getattr(self, name), f'RunSpec.{name}')

@@ -204,12 +204,9 @@ class ExperimentSpec(spec_base.Spec):
             if len(set(values)) < len(values):
                 raise errors.UserError(f'ExperimentSpec.{name} has a value '
                                        f'twice: {values}')
-        for name in ('seeds', 'weight_decays'):
-            for value in getattr(self, name):
-                spec_base.positive(value, f'ExperimentSpec.{name}', zero=True)
-        for name in ('label_counts', 'learning_rates', 'label_runs'):
-            for value in getattr(self, name):
-                spec_base.positive(value, f'ExperimentSpec.{name}')
+        self.require_non_negative('seeds', 'weight_decays',
+                                  'pretraining_runs')
+        self.require_positive('label_counts', 'learning_rates', 'label_runs')
         for fraction in self.label_fractions:
             if not 0 < fraction <= 1:
                 raise errors.UserError('ExperimentSpec.label_fractions must '
@@ -224,8 +221,6 @@ class ExperimentSpec(spec_base.Spec):
                 f'each of the {len(self.settings)} label settings, at most '
                 f'the number of seeds ({len(self.seeds)}), got '
                 f'{self.label_runs}')
-        spec_base.positive(
-            self.pretraining_runs, 'ExperimentSpec.pretraining_runs', zero=True)
         if self.sweep_at and self.sweep_at not in self.settings:
             raise errors.UserError(
                 f'ExperimentSpec.sweep_at must be one of the label settings, '
