@@ -1,69 +1,74 @@
 """gin files and overrides -> specs. The only importer of gin.
 
-gin binds the dataclasses of specs.py and nothing else. A stage's specs are
-built in that stage's gin scope, so that `segment/OptimizerSpec.learning_rate`
-holds for one stage and `OptimizerSpec.learning_rate` for all. A data file
-binds under its own scope, `camvid/DatasetSpec.path`, and a stage names it:
+gin binds the dataclasses of specs.py and ExperimentSpec, and nothing else. A
+stage's specs are built in that stage's gin scope, so that
+`segment/OptimizerSpec.learning_rate` applies to one stage and
+`OptimizerSpec.learning_rate` to all. A data file binds in a scope of its own,
+`camvid/DatasetSpec.path`, to which a stage refers:
 `RunSpec.data = (@camvid/DatasetSpec(),)`.
 
 A gin file can import and call Python: it is code. Read it before you run it.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import contextvars
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
-from ddep_tf import errors, specs
+import gin
+
+from ddep_tf import errors, spec_base, specs
 from ddep_tf.experiments import plan
 from ddep_tf.experiments import spec as experiment_spec
-import gin
 
 GIN_ROOT = pathlib.Path(__file__).resolve().parent.parent / 'gin'
 PACKAGED_GIN = pathlib.Path(__file__).resolve().parent / 'gin_files'
+for _root in (GIN_ROOT, PACKAGED_GIN):
+    gin.add_config_file_search_path(str(_root))
 
-# Filled in here, from specs of their own, never by a binding.
-_BUILT = {
+# Fields of RunSpec that are specs of their own, never bound.
+_PARTS = {
     'encoder': specs.EncoderSpec,
     'decoder': specs.DecoderSpec,
     'noise': specs.NoiseSpec,
     'optimizer': specs.OptimizerSpec,
     'evaluation': specs.EvalSpec,
 }
-
-# gin also looks files up as resources of Python packages, and stumbles over
-# any folder `data/` on the module path. Plain files are all we have.
-gin.config._FILE_READERS[:] = [(open, os.path.isfile)]  # pylint: disable=protected-access
-for _root in (GIN_ROOT, PACKAGED_GIN):
-    gin.add_config_file_search_path(str(_root))
-
-_used = set()  # (class name, scope) of every spec that was built.
+# Where a factory notes (class name, scope) of what it builds.
+_notes: contextvars.ContextVar[set[tuple[str, str]]] = contextvars.ContextVar(
+    'notes')
+Stages = dict[str, specs.RunSpec]
 
 
 def _factory(cls):
-    """Registers a spec with gin, and notes in which scope it is built."""
+    """Registers a spec with gin; building it notes in which scope."""
     def build(**kwargs):
-        _used.add((cls.__name__, gin.current_scope_str()))
+        _notes.get().add((cls.__name__, gin.current_scope_str()))
         return cls(**kwargs)
     build.__name__ = cls.__name__
-    fields = [f.name for f in dataclasses.fields(cls) if f.name not in _BUILT]
+    fields = [f.name for f in dataclasses.fields(cls) if f.name not in _PARTS]
     return gin.configurable(cls.__name__, module='ddep_tf',
                             allowlist=fields)(build)
 
 
 _FACTORIES = {cls: _factory(cls) for cls in (
-    specs.DatasetSpec, specs.EncoderSpec, specs.DecoderSpec, specs.NoiseSpec,
-    specs.OptimizerSpec, specs.EvalSpec, specs.RunSpec,
-    experiment_spec.ExperimentSpec)}
+    specs.DatasetSpec, *_PARTS.values(), specs.RunSpec, experiment_spec.ExperimentSpec)}
 
 
-def load_run(stage, gin_files=(), gin_params=(), **overrides):
+def load_run(stage: str, gin_files: Sequence[str] = (),
+             gin_params: Sequence[str] = (), **overrides: Any
+             ) -> tuple[specs.RunSpec, str]:
     """Parses files, then parameters, into a RunSpec.
 
     Args:
       stage: one of specs.STAGES; its gin scope.
       gin_files: paths, looked up from the working folder, then in gin/.
       gin_params: strings NAME=VALUE, bound after the files.
-      **overrides: fields of RunSpec that a flag gives; None is not given.
+      **overrides: fields of RunSpec that are given as flags; None is not
+        given.
 
     Returns:
       (RunSpec, operative config as text).
@@ -71,13 +76,15 @@ def load_run(stage, gin_files=(), gin_params=(), **overrides):
     Raises:
       UserError: a file is missing, or a binding is wrong, unknown or unused.
     """
-    _parse(gin_files, gin_params)
-    run = _run_spec(stage, overrides)
-    _check_used(gin_params)
-    return run, _operative()
+    bindings = _Bindings(gin_files, gin_params)
+    run = bindings.build_run(stage, overrides=overrides)
+    bindings.check_used()
+    return run, gin.operative_config_str()
 
 
-def load_experiment(gin_files=(), gin_params=()):
+def load_experiment(gin_files: Sequence[str] = (),
+                    gin_params: Sequence[str] = ()
+                    ) -> tuple[experiment_spec.ExperimentSpec, dict[str, Stages], str]:
     """Parses files, then parameters, into an experiment's specs.
 
     Returns:
@@ -88,50 +95,40 @@ def load_experiment(gin_files=(), gin_params=()):
     Raises:
       UserError: as `load_run`.
     """
-    _parse(gin_files, gin_params)
-    experiment = _build(experiment_spec.ExperimentSpec)
-    names = plan.stages_of(experiment)
-    stages = {variant: {name: _run_spec(name, {}, variant) for name in names}
+    bindings = _Bindings(gin_files, gin_params)
+    experiment = bindings.build(experiment_spec.ExperimentSpec)
+    stages = {variant: {stage: bindings.build_run(stage, variant)
+                        for stage in plan.stages_of(experiment)}
               for variant in experiment.variants or ('',)}
     for templates in stages.values():
         for run in templates.values():
             _check_template(run)
-    _check_used(gin_params)
-    return experiment, stages, _operative()
+    bindings.check_used()
+    return experiment, stages, gin.operative_config_str()
 
 
-def load_evaluation(evaluation, gin_files=(), gin_params=()):
-    """Parses files, then parameters, that bind over an EvalSpec.
+def load_evaluation(evaluation: specs.EvalSpec, gin_files: Sequence[str] = (),
+                    gin_params: Sequence[str] = ()) -> specs.EvalSpec:
+    """Parses files, then parameters, that override an EvalSpec.
 
     Args:
       evaluation: EvalSpec of a finished run.
       gin_files, gin_params: as in `load_run`.
 
-    Returns:
-      EvalSpec.
-
     Raises:
-      UserError: as `load_run`; whatever else is bound went unused.
+      UserError: as `load_run`; any other binding is unused.
     """
-    _parse(gin_files, gin_params)
+    bindings = _Bindings(gin_files, gin_params)
     kept = {field.name: getattr(evaluation, field.name)
             for field in dataclasses.fields(specs.EvalSpec)
             if not _is_bound(f'EvalSpec.{field.name}')}
-    result = _build(specs.EvalSpec, **kept)
-    _check_used(gin_params)
+    result = bindings.build(specs.EvalSpec, **kept)
+    bindings.check_used()
     return result
 
 
-def _is_bound(parameter):
-    try:
-        gin.query_parameter(parameter)
-        return True
-    except ValueError:
-        return False
-
-
 def _check_template(run):
-    """An experiment sets these for each run: bound, they would be ignored."""
+    """Refuses bindings that the experiment would override in each run."""
     for name in ('seed', 'init_encoder', 'init_decoder', 'label_count',
                  'label_fraction', 'train_encoder', 'holdout'):
         if getattr(run, name):
@@ -140,41 +137,140 @@ def _check_template(run):
                 'remove the binding, and see ExperimentSpec')
 
 
-def _run_spec(stage, overrides, variant=''):
-    with gin.config_scope('/'.join(filter(None, (stage, variant)))):
-        parts = {name: _build(cls) for name, cls in _BUILT.items()}
-        given = {k: v for k, v in overrides.items() if v is not None}
-        return _build(specs.RunSpec, stage=stage, **parts, **given)
-
-
-def _build(cls, **kwargs):
+def _is_bound(parameter):
     try:
-        return _FACTORIES[cls](**kwargs)
-    except errors.UserError as error:
-        # gin adds lines of its own to what passes through it.
-        raise errors.UserError(_first_line(error)) from error
-    except (TypeError, ValueError, RuntimeError) as error:
-        hint = ''
-        if 'data' in str(error) and cls is specs.RunSpec:
-            hint = ': name a data set with --gin_file=data/NAME.gin'
-        raise errors.UserError(
-            f'{cls.__name__} cannot be built{hint} ({_first_line(error)})'
-        ) from error
+        gin.query_parameter(parameter)
+    except ValueError:
+        return False
+    return True
 
 
-def _parse(gin_files, gin_params):
-    gin.clear_config()
-    _used.clear()
-    try:
+class _Bindings:
+    """What files and parameters bind, and which of it was used.
+
+    gin has one global configuration: a new object replaces the one before.
+    """
+
+    def __init__(self, gin_files: Sequence[str], gin_params: Sequence[str]):
+        gin.clear_config()
+        self._built: set[tuple[str, str]] = set()  # (class name, scope).
+        self._given = {text.partition('=')[0].strip() for text in gin_params}
         for name in gin_files:
-            gin.parse_config_file(_find(name))
-    except errors.UserError:
-        raise
-    except Exception as error:  # gin raises whatever its files provoke.
+            _parse_file(name)
+        for text in gin_params:
+            _bind(text)
+
+    def build(self, cls: type[spec_base.SpecType], **kwargs: Any
+              ) -> spec_base.SpecType:
+        """Builds a spec in the current scope. UserError for wrong values."""
+        token = _notes.set(self._built)
+        try:
+            return _FACTORIES[cls](**kwargs)
+        except errors.UserError as error:
+            # gin appends lines of its own to what passes through it.
+            raise errors.UserError(_first_line(error)) from error
+        except (TypeError, ValueError, RuntimeError) as error:
+            hint = ''
+            if 'data' in str(error) and cls is specs.RunSpec:
+                hint = ': name a data set with --gin_file=data/NAME.gin'
+            raise errors.UserError(
+                f'{cls.__name__} cannot be built{hint} ({_first_line(error)})'
+            ) from error
+        finally:
+            _notes.reset(token)
+
+    def build_run(self, stage: str, variant: str = '',
+                  overrides: Mapping[str, Any] | None = None
+                  ) -> specs.RunSpec:
+        """Builds the RunSpec of a stage, and of a variant of it."""
+        given = {k: v for k, v in (overrides or {}).items()
+                 if v is not None}
+        with gin.config_scope('/'.join(filter(None, (stage, variant)))):
+            parts = {name: self.build(cls) for name, cls in _PARTS.items()}
+            return self.build(specs.RunSpec, stage=stage, **parts, **given)
+
+    def check_used(self) -> None:
+        """Refuses bindings that no spec took: a typo would train silently."""
+        operative = gin.operative_config_str()
+        for scope, selector, parameter in _bound():
+            if selector == 'gin.macro':
+                if f'{scope} =' not in operative:
+                    raise errors.UserError(
+                        f'the gin macro {scope} is never used: remove it, or '
+                        'correct its name')
+                continue
+            name = selector.rsplit('.', 1)[-1]
+            full = '/'.join(filter(None, [scope, f'{name}.{parameter}']))
+            scopes = [s for n, s in self._built
+                      if n == name and _covers(scope, s)]
+            given = full in self._given
+            if not scopes and not given and self._is_of_other_stage(scope):
+                continue
+            if not scopes:
+                raise errors.UserError(
+                    f'the gin binding {full} is never used: remove it, or '
+                    'correct its scope (a stage or a data set)')
+            if given:
+                _check_takes_effect(scope, selector, parameter, scopes)
+
+    def _is_of_other_stage(self, scope):
+        """Whether a file binds for a stage that is not run, which is fine."""
+        stage = scope.partition('/')[0]
+        return stage in specs.STAGES and not any(
+            _covers(stage, built) for _, built in self._built)
+
+
+def _bound() -> Iterator[tuple[str, str, str]]:
+    """Yields (scope, selector, parameter) of all bindings."""
+    # gin's public functions give its bindings as text only.
+    for (scope, selector), parameters in gin.config._CONFIG.items():
+        for parameter in parameters:
+            yield scope, selector, parameter
+
+
+def _check_takes_effect(scope, selector, parameter, scopes):
+    """Refuses a flag's binding that narrower ones of files always override.
+
+    Between files the narrower binding is meant to win; what a user types must
+    not be ignored.
+    """
+    narrower = [s for s, *rest in _bound()
+                if rest == [selector, parameter] and len(s) > len(scope)]
+    if all(any(_covers(s, built) for s in narrower) for built in scopes):
+        name = selector.rsplit('.', 1)[-1]
+        raise errors.UserError(
+            f'--gin_param {name}.{parameter} has no effect, since a file binds '
+            f'{narrower[0]}/{name}.{parameter}: bind that one')
+
+
+def _covers(scope, inner):
+    return not scope or inner == scope or inner.startswith(scope + '/')
+
+
+def _parse_file(name):
+    path = _find(name)
+    try:
+        with _plain_files_only():
+            gin.parse_config_file(path)
+    except Exception as error:  # gin raises whatever its files raise.
         raise errors.UserError(
             f'--gin_file {name}: {_first_line(error)}') from error
-    for text in gin_params:
-        _bind(text)
+
+
+@contextlib.contextmanager
+def _plain_files_only():
+    """Keeps gin from looking included files up in Python packages.
+
+    It would fail on any folder `data/` of the module path. gin has a public
+    function to add a reader of files, and none to take one away.
+    """
+    readers = gin.config._FILE_READERS
+    before = list(readers)
+    readers[:] = [(open, os.path.isfile)]
+    try:
+        yield
+    finally:
+        readers[:] = before
 
 
 def _find(name):
@@ -198,59 +294,7 @@ def _bind(text):
     except Exception as error:
         raise errors.UserError(
             f'--gin_param {text!r}: {_first_line(error)} (a string value '
-            'stands in quotes)') from error
-
-
-def _check_used(gin_params):
-    """Refuses bindings that no spec took: a typo would train silently."""
-    operative = _operative()
-    given = {text.partition('=')[0].strip() for text in gin_params}
-    bound = gin.config._CONFIG  # pylint: disable=protected-access
-    for (scope, selector), parameters in bound.items():
-        name = selector.rsplit('.', 1)[-1]
-        if selector == 'gin.macro':
-            if f'{scope} =' not in operative:
-                raise errors.UserError(f'the gin macro {scope} is never used: '
-                                       'remove it, or mend its name')
-            continue
-        for parameter in parameters:
-            full = '/'.join(filter(None, [scope, f'{name}.{parameter}']))
-            calls = [w for n, w in _used if n == name and _covers(scope, w)]
-            if not calls and full not in given and _of_other_stage(scope):
-                continue
-            if not calls:
-                raise errors.UserError(
-                    f'the gin binding {full} is never used: remove it, or '
-                    'mend its scope (a stage or a data set)')
-            if full in given:
-                _check_holds(bound, scope, selector, parameter, calls)
-
-
-def _of_other_stage(scope):
-    """Whether a file binds for a stage that is not run: no typo."""
-    stage = scope.partition('/')[0]
-    return stage in specs.STAGES and not any(
-        _covers(stage, where) for _, where in _used)
-
-
-def _check_holds(bound, scope, selector, parameter, calls):
-    """A file may narrow another's binding; what a user types must hold."""
-    closer = [s for (s, other), parameters in bound.items()
-              if other == selector and parameter in parameters
-              and len(s) > len(scope)]
-    if all(any(_covers(s, where) for s in closer) for where in calls):
-        name = selector.rsplit('.', 1)[-1]
-        raise errors.UserError(
-            f'--gin_param {name}.{parameter} never holds, since a file binds '
-            f'{closer[0]}/{name}.{parameter}: bind that one')
-
-
-def _covers(scope, where):
-    return not scope or where == scope or where.startswith(scope + '/')
-
-
-def _operative():
-    return gin.operative_config_str()
+            'must be in quotes)') from error
 
 
 def _first_line(error):

@@ -3,12 +3,12 @@
 gin and JSON pass values on without knowing their types: `Spec` checks them.
 """
 
+from collections.abc import Iterable, Mapping
 import dataclasses
 import json
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ddep_tf import errors

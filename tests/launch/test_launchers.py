@@ -205,6 +205,21 @@ def test_two_workers_train_as_one(tmp_path):
     assert len(_losses(tmp_path / 'one')) == 4
 
 
+@pytest.mark.parametrize('launcher, stage', [
+    ('pretrain_encoder', 'classify'), ('finetune', 'segment')])
+def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage):
+    short = [text.replace('segment', stage) for text in TINY]
+    short.append(f'--gin_param={stage}/RunSpec.steps=3')
+    code, _, err = _run(launcher, *short, f'--run_dir={tmp_path / "plain"}')
+    assert code == 0, err
+    code, out, err = _run(launcher, *short, f'--run_dir={tmp_path / "xla"}',
+                          '--gin_param=RunSpec.jit_compile=True')
+    assert code == 0, err
+    assert 'XLA' in out
+    np.testing.assert_allclose(_losses(tmp_path / 'xla'),
+                               _losses(tmp_path / 'plain'), rtol=1e-3)
+
+
 def test_sigterm_saves_and_exits_with_143(tmp_path):
     long = [*TINY, '--gin_param=segment/RunSpec.steps=100000',
             '--gin_param=RunSpec.checkpoint_every=90000']

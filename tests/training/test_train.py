@@ -223,11 +223,11 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_state(
     assert all(np.isfinite(float(row['loss'])) for row in rows)
 
 
-@pytest.mark.parametrize('stage', ['classify', 'denoise', 'segment'])
-def test_the_train_step_compiles_with_xla(make_run, tmp_path, stage):
-    run = make_run(stage, jit_compile=True, steps=2)
+def test_the_train_step_compiles_with_xla(make_run, tmp_path):
+    """The other stages need a process of their own: see the launchers."""
+    run = make_run('denoise', jit_compile=True, steps=2)
     _train(run, tmp_path / 'xla')
-    _train(make_run(stage, steps=2), tmp_path / 'plain')
+    _train(make_run('denoise', steps=2), tmp_path / 'plain')
     losses = [[float(r['loss']) for r in files.read_csv(
         tmp_path / name / 'metrics.csv')] for name in ('xla', 'plain')]
     np.testing.assert_allclose(*losses, rtol=1e-3)

@@ -1,0 +1,54 @@
+"""What a stage promises the rest of the package, held by each of them."""
+
+import pytest
+import tensorflow as tf
+
+from ddep_tf import errors, specs
+from ddep_tf.data.sources import base as sources
+from ddep_tf.evaluation import evaluator
+from ddep_tf.objectives import registry
+from ddep_tf.runtime import build, inputs
+
+ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
+
+
+def test_each_stage_has_its_objective():
+    assert tuple(registry.OBJECTIVES) == specs.STAGES
+    with pytest.raises(errors.UserError, match='stage'):
+        registry.objective_of('tune')
+
+
+@pytest.fixture(name='stage', params=specs.STAGES)
+def _stage(request):
+    return request.param
+
+
+def test_batches_are_what_the_signature_says(make_run, stage):
+    run = make_run(stage)
+    objective = registry.objective_of(stage)
+    assert objective.decodes in sources.DECODES
+    opened = inputs.open_inputs(run, '', ('train', 'val'))
+    signature = objective.batch_signature(run, run.global_batch_size)
+    for dataset in (inputs.train_dataset(run, opened['train']),
+                    inputs.crop_dataset(run, opened['val'][0],
+                                        run.global_batch_size)):
+        batch = next(iter(dataset))
+        # `position` leads back to the ids; no train step reads it.
+        assert set(batch) == {*signature, 'position'}
+        for name, expected in signature.items():
+            assert expected.is_compatible_with(batch[name]), name
+
+
+def test_what_is_measured_has_the_headline_and_rows(make_run, stage):
+    run = make_run(stage)
+    source, = inputs.open_inputs(run, '', ('val',))['val']
+    objective = build.build_objective(run, build.build_network(run))
+    result = evaluator.Evaluator(run, objective, ONE).measure(source)
+    assert result['value'] == result[objective.headline]
+    assert result['images'] == source.num_examples
+    rows = objective.result_rows(result, ('a', 'b', 'c', 'd', 'e', 'f'))
+    assert all(0 <= value <= 1 for _, value, ratio in rows
+               if ratio and value == value)
+    assert any(value == result['value'] for _, value, _ in rows)
+    outputs = objective.network(tf.zeros((1, *run.crop_size, 3)))
+    assert outputs.shape[-1] == objective.num_outputs(run)
