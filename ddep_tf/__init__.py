@@ -20,7 +20,7 @@ _HOMES = {
     'map_labels': 'ddep_tf.data.labels',
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [*sorted(_HOMES)]
 
 
 def __getattr__(name):

@@ -55,7 +55,8 @@ def _factory(cls):
 
 
 _FACTORIES = {cls: _factory(cls) for cls in (
-    specs.DatasetSpec, *_PARTS.values(), specs.RunSpec, experiment_spec.ExperimentSpec)}
+    specs.DatasetSpec, *_PARTS.values(), specs.RunSpec,
+    experiment_spec.ExperimentSpec)}
 
 
 def load_run(stage: str, gin_files: Sequence[str] = (),
@@ -82,9 +83,9 @@ def load_run(stage: str, gin_files: Sequence[str] = (),
     return run, gin.operative_config_str()
 
 
-def load_experiment(gin_files: Sequence[str] = (),
-                    gin_params: Sequence[str] = ()
-                    ) -> tuple[experiment_spec.ExperimentSpec, dict[str, Stages], str]:
+def load_experiment(
+        gin_files: Sequence[str] = (), gin_params: Sequence[str] = ()
+) -> tuple[experiment_spec.ExperimentSpec, dict[str, Stages], str]:
     """Parses files, then parameters, into an experiment's specs.
 
     Returns:

@@ -277,11 +277,11 @@ class RunSpec(spec_base.Spec):
         after which it is 1: experiments on the length vary it.
       global_batch_size: images per step, over all replicas.
       crop_size: (height, width), multiples of 16.
-      label_fraction, label_count: how many labeled images of the training
+      label_fraction, label_count: how many labelled images of the training
         split are used. At most one of the two is given; 0 is not given, and
         without either all are used.
       subset_seed: chooses them; -1 takes `seed`.
-      holdout: fraction of the labeled images that serves for validation, in
+      holdout: fraction of the labelled images that serves for validation, in
         place of the val split, and not for training; [0, 1), 0 is none.
       init_encoder, init_decoder: a run folder or .npz; '' starts from random
         weights.

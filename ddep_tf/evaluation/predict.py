@@ -18,6 +18,8 @@ from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import build, process
 
+SUFFIXES = ('.jpg', '.jpeg', '.png')
+
 
 def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
                   inputs: Iterable[str | os.PathLike],
@@ -157,10 +159,10 @@ def find_images(inputs: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     for name in map(pathlib.Path, inputs):
         if name.is_dir():
             found = sorted(p for p in name.iterdir()
-                           if p.suffix.lower() in image_files.SUFFIXES)
+                           if p.suffix.lower() in SUFFIXES)
             if not found:
                 raise errors.UserError(f'--input {name} holds no image '
-                                       f'({", ".join(image_files.SUFFIXES)})')
+                                       f'({", ".join(SUFFIXES)})')
             paths += found
         elif name.is_file():
             paths.append(name)
@@ -180,8 +182,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except (OSError, SyntaxError, ValueError) as error:
-        raise errors.UserError(f'{path} is not a whole image ({error}): replace '
-                               'or remove it') from error
+        raise errors.UserError(f'{path} is not a whole image ({error}): '
+                               'replace or remove it') from error
 
 
 def _targets(paths: Sequence[pathlib.Path], output_dir: pathlib.Path):

@@ -181,7 +181,7 @@ class Experiment:
         tuned = self.plan.finetuning()
         if not tuned:
             return
-        opened = inputs.open_labeled(
+        opened = inputs.open_labelled(
             inputs.with_all_labels(tuned[0].run), self._data_dir)
         known, seen = {}, set()
         for planned in tuned:

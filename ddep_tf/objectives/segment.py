@@ -7,7 +7,7 @@ from ddep_tf.objectives import base
 
 
 class Segment(base.Objective):
-    """Cross-entropy over the labeled pixels of the global batch."""
+    """Cross-entropy over the labelled pixels of the global batch."""
 
     stage = 'segment'
     decodes = 'mask'

@@ -1,4 +1,4 @@
-"""The examples of a run: its splits, its labeled subset, what it holds out."""
+"""The examples of a run: its splits, its labelled subset, what it holds out."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -30,7 +30,7 @@ def open_inputs(run: specs.RunSpec, data_dir: str | os.PathLike,
     """
     inputs = {}
     if 'train' in splits or ('val' in splits and run.holdout):
-        opened = open_labeled(run, data_dir)
+        opened = open_labelled(run, data_dir)
         inputs['train'], inputs['val'] = hold_out(run, opened)
     for split in ('val', 'test'):
         name = getattr(run.data[0], f'{split}_split')
@@ -39,8 +39,8 @@ def open_inputs(run: specs.RunSpec, data_dir: str | os.PathLike,
     return {split: inputs.get(split, []) for split in splits}
 
 
-def open_labeled(run: specs.RunSpec, data_dir: str | os.PathLike) -> Sources:
-    """Opens a run's training sets, cut to their labeled subset."""
+def open_labelled(run: specs.RunSpec, data_dir: str | os.PathLike) -> Sources:
+    """Opens a run's training sets, cut to their labelled subset."""
     opened = [_open(run, spec, spec.train_split, data_dir)
               for spec in run.data]
     _check_same_classes(run)
@@ -72,7 +72,7 @@ def take_labels(run: specs.RunSpec, opened: Sources) -> Sources:
 
 
 def hold_out(run: specs.RunSpec, opened: Sources) -> tuple[Sources, Sources]:
-    """Splits a run's labeled sources into (trained on, validated on).
+    """Splits a run's labelled sources into (trained on, validated on).
 
     The choice depends on the subset's seed, as the subset does, but is drawn
     independently of it.
@@ -87,7 +87,7 @@ def hold_out(run: specs.RunSpec, opened: Sources) -> tuple[Sources, Sources]:
     if not 0 < count < source.num_examples:
         raise errors.UserError(
             f'RunSpec.holdout {run.holdout:g} of {source.num_examples} '
-            f'labeled images holds out {count}: change it, or use more '
+            f'labelled images holds out {count}: change it, or use more '
             'labels')
     # Subsets have seeds from 0 on: a negative one is another choice.
     held = set(subsets.label_subset(source.ids, count=count,
@@ -97,7 +97,7 @@ def hold_out(run: specs.RunSpec, opened: Sources) -> tuple[Sources, Sources]:
 
 
 def subset_seed(run: specs.RunSpec) -> int:
-    """Returns the seed that chooses a run's labeled images."""
+    """Returns the seed that chooses a run's labelled images."""
     return run.seed if run.subset_seed < 0 else run.subset_seed
 
 
@@ -135,7 +135,7 @@ def _only(opened, what):
 
 
 def _check_same_classes(run):
-    """A head has one meaning: labeled sets must agree on the classes."""
+    """A head has one meaning: labelled sets must agree on the classes."""
     if registry.objective_of(run.stage).decodes == 'nothing':
         return
     kinds = {(spec.num_classes, spec.label_set) for spec in run.data}

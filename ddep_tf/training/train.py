@@ -223,7 +223,7 @@ class TrainingRun:
             samples.write(self.run, self.evaluator, shown[0], self.run_dir)
         result.update(
             **_setting(self.run),
-            images=sum(s.num_examples for s in self._labeled()),
+            images=sum(s.num_examples for s in self._labelled()),
             subset_sha256=self._write_subset(),
             seconds=round(self._seconds(), 1),
             commit=run_folder.commit(), versions=run_folder.versions())
@@ -246,16 +246,16 @@ class TrainingRun:
              'commit': result['commit'],
              'spec': json.loads(spec_base.to_json(self.run))})
 
-    def _labeled(self):
+    def _labelled(self):
         """The sources whose labels are used, held out or not."""
         held = self.inputs['val'] if self.run.holdout else []
         return [*self.inputs['train'], *held]
 
     def _write_subset(self):
-        """Lists the labeled subset; returns its sha256, '' of a whole set."""
+        """Lists the labelled subset; returns its sha256, '' of a whole set."""
         if not (self.run.label_count or self.run.label_fraction):
             return ''  # The ids of a large set would take a pass over it.
-        ids = pipelines.global_ids(self._labeled())
+        ids = pipelines.global_ids(self._labelled())
         manifest = subsets.manifest(ids)
         files.write_json(
             self.run_dir / 'subset.json',

@@ -115,7 +115,7 @@ def test_two_and_two_steps_equal_four(make_run, tmp_path, monkeypatch, stage):
         if row['step'] == 3:
             raise _Killed
         log(training_run, row)
-    monkeypatch.setattr(train.Session, '_log', die)
+    monkeypatch.setattr(train.TrainingRun, '_log', die)
     with pytest.raises(_Killed):
         _train(make_run(stage), cut)
     monkeypatch.undo()
@@ -132,7 +132,7 @@ def test_denoising_moves_no_bit_of_a_frozen_encoder(make_run, tmp_path):
         network).items()}
     objective = build.build_objective(run, network)
     optimizer.add_optimizer(run, objective)
-    batch = next(iter(inputs.train_dataset(run, inputs.open_labeled(run, ''))))
+    batch = next(iter(inputs.train_dataset(run, inputs.open_labelled(run, ''))))
     for _ in range(3):
         objective.train_step(batch)
     moved = {k for k, v in weights.named_variables(network).items()
@@ -148,7 +148,7 @@ def test_a_frozen_encoder_keeps_its_dropout_off(make_run):
     run = dataclasses.replace(
         run, encoder=dataclasses.replace(run.encoder, dropout=0.9))
     objective = build.build_objective(run, build.build_network(run))
-    batch = next(iter(inputs.train_dataset(run, inputs.open_labeled(run, ''))))
+    batch = next(iter(inputs.train_dataset(run, inputs.open_labelled(run, ''))))
     first, _ = objective.batch_loss(batch, training=True)
     second, _ = objective.batch_loss(batch, training=True)
     assert float(first) == float(second)
@@ -161,7 +161,7 @@ def test_dep_trains_the_encoder(make_run):
     optimizer.add_optimizer(run, objective)
     kernel = weights.named_variables(network)['conv_root/kernel']
     before = kernel.numpy()
-    batch = next(iter(inputs.train_dataset(run, inputs.open_labeled(run, ''))))
+    batch = next(iter(inputs.train_dataset(run, inputs.open_labelled(run, ''))))
     objective.train_step(batch)
     assert (kernel.numpy() != before).any()
 
