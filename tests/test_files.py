@@ -1,0 +1,167 @@
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from ddep_tf import errors, files
+
+COLUMNS = ['step', 'loss', 'note']
+
+
+def _only(folder):
+    """Returns the one file of a folder: no temporary was left."""
+    path, = folder.iterdir()
+    return path
+
+
+def test_a_file_is_replaced_when_its_block_ends(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_text('old')
+    with files.replacing(path) as temporary:
+        temporary.write_text('new')
+        assert path.read_text() == 'old'
+        assert temporary.parent == tmp_path  # A rename keeps to one disk.
+    assert path.read_text() == 'new' and _only(tmp_path) == path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def _write_half(path, error):
+    with files.replacing(path) as temporary:
+        temporary.write_text('half')
+        raise error
+
+
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize('exists', [True, False])
+def test_a_block_that_raises_leaves_what_was_there(tmp_path, exists, error):
+    path = tmp_path / 'a.txt'
+    if exists:
+        path.write_text('old')
+    with pytest.raises(error):
+        _write_half(path, error)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ['old'] * exists
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    missing, folder = tmp_path / 'none' / 'a.txt', tmp_path / 'folder'
+    folder.mkdir()
+    for path in (missing, folder):
+        with pytest.raises(OSError, match=path.name) as caught:
+            files.write_text(path, 'x')
+        assert caught.value.filename == str(path)
+    assert _only(tmp_path) == folder and not list(folder.iterdir())
+
+
+def test_an_error_of_the_written_file_names_the_file_itself(tmp_path):
+    path = tmp_path / 'a.txt'
+    with pytest.raises(OSError, match='No space') as caught, \
+            files.replacing(path) as temporary:
+        raise OSError(28, 'No space left on device', str(temporary))
+    assert caught.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as caught, files.replacing(path):
+        (tmp_path / 'another').read_text()
+    assert caught.value.filename == str(tmp_path / 'another')
+
+
+_WRITER = '''
+import sys
+from ddep_tf import files
+for _ in range(300):
+    files.write_text(sys.argv[1], sys.argv[2] * 10_000)
+'''
+
+
+def test_two_writers_at_once_never_mix(tmp_path):
+    path = tmp_path / 'a.txt'
+    path.write_text('b' * 10_000)
+    writers = [subprocess.Popen([sys.executable, '-c', _WRITER, path, letter])
+               for letter in 'ab']
+    seen = {path.read_text()}
+    while any(writer.poll() is None for writer in writers):
+        seen.add(path.read_text())
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert seen <= {'a' * 10_000, 'b' * 10_000}
+    assert _only(tmp_path) == path
+
+
+def test_json_comes_back(tmp_path):
+    path = tmp_path / 'a.json'
+    value = {'name': 'é "quoted"', 'list': [1, 0.1, None]}
+    files.write_json(path, value)
+    assert files.read_json(path) == value
+
+
+@pytest.mark.parametrize('text', ['{"a": 1', '[1]', '', None])
+def test_what_is_no_json_object_is_named(tmp_path, text):
+    path = tmp_path / 'a.json'
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(errors.UserError, match=r'a\.json'):
+        files.read_json(path)
+
+
+ROWS = [{'step': '1', 'loss': '0.5', 'note': 'a, b'},
+        {'step': '2', 'loss': 'nan', 'note': 'said "c"'},
+        {'step': '3', 'loss': '-1e-07', 'note': 'two\nlines'},
+        {'step': '4', 'loss': '', 'note': 'é'}]
+
+
+def test_rows_come_back_with_commas_quotes_and_line_breaks(tmp_path):
+    path = tmp_path / 'a.csv'
+    files.write_text(path, files.csv_text(COLUMNS, ROWS))
+    assert files.read_csv(path) == ROWS
+    log = files.CsvLog(tmp_path / 'b.csv', COLUMNS, 0)
+    for row in ROWS:
+        log.add(row)
+    assert (tmp_path / 'b.csv').read_bytes() == path.read_bytes()
+
+
+def test_columns_that_are_not_asked_for_are_left_out_and_none_is_blank():
+    assert files.csv_text(['step', 'loss'], [
+        {'step': 1, 'loss': None, 'note': 'x'}]) == 'step,loss\n1,\n'
+
+
+def test_a_missing_file_has_no_rows(tmp_path):
+    assert files.read_csv(tmp_path / 'none.csv') == []
+
+
+def test_a_log_cut_back_equals_one_that_was_never_cut_off(tmp_path):
+    whole, cut = tmp_path / 'whole.csv', tmp_path / 'cut.csv'
+    log = files.CsvLog(whole, COLUMNS, 0)
+    for row in ROWS:
+        log.add(row)
+    first = files.CsvLog(cut, COLUMNS, 0)
+    for row in ROWS[:3]:
+        first.add({**row, 'note': row['note'] * (row['step'] != '3')})
+    assert cut.read_bytes() != whole.read_bytes()[:cut.stat().st_size]
+    again = files.CsvLog(cut, COLUMNS, 2)  # The state is that of step 2.
+    for row in ROWS[2:]:
+        again.add(row)
+    assert cut.read_bytes() == whole.read_bytes()
+    files.CsvLog(cut, COLUMNS, 0)
+    assert cut.read_text() == 'step,loss,note\n'
+
+
+@pytest.mark.parametrize('tail', ['2', '2,', '2,0.5'])
+def test_a_last_row_that_was_cut_off_is_dropped(tmp_path, tail):
+    path = tmp_path / 'a.csv'
+    path.write_text('step,loss,note\n1,0.5,x\n' + tail)
+    assert [row['step'] for row in files.read_csv(path)] == ['1']
+    log = files.CsvLog(path, COLUMNS, 2)
+    log.add({'step': 2, 'loss': 0.25, 'note': 'y'})
+    assert path.read_text() == 'step,loss,note\n1,0.5,x\n2,0.25,y\n'
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / 'a.txt'
+    path.write_text('old')
+
+    def full(descriptor):
+        raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match='No space') as caught:
+        files.write_text(path, 'new')
+    assert caught.value.filename == str(path)
+    assert path.read_text() == 'old' and _only(tmp_path) == path
