@@ -38,14 +38,15 @@ def draw_figures(experiment: read.Experiment, folder: str) -> list[str]:
         path = os.path.join(folder, name)
         drawn = draw(experiment)
         if drawn is not None:
-            _save(drawn, path)
+            save(drawn, path)
             written.append(name)
         elif os.path.exists(path):
             os.remove(path)
     return written
 
 
-def _save(drawn, path):
+def save(drawn: figure.Figure, path: str) -> None:
+    """Writes a PNG file. UserError if `path` cannot be written."""
     with output.replacing(path) as temporary:
         # Without the version of matplotlib, the same numbers give the same
         # bytes.

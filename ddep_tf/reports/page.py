@@ -7,7 +7,14 @@ import os
 
 from ddep_tf.experiments import records
 from ddep_tf.reports import figures as figures_lib
-from ddep_tf.reports import read, sentences, stats, tables, thumbnails
+from ddep_tf.reports import (
+    method_picture,
+    read,
+    sentences,
+    stats,
+    tables,
+    thumbnails,
+)
 from ddep_tf.reports.html_elements import (
     Html,
     details,
@@ -41,7 +48,9 @@ def build_page(experiment: read.Experiment, figures: str) -> str:
       experiment: read.Experiment.
       figures: folder of the PNG files of the curves.
     """
-    return page(experiment.title, *_head(experiment), *_results(experiment),
+    return page(experiment.title, *_head(experiment),
+                *_method(experiment, figures), *_about(experiment),
+                *_results(experiment),
                 *_charts(figures), *_classes(experiment),
                 *_samples(experiment), *_denoised(experiment),
                 *_grid(experiment), *_failed(experiment),
@@ -51,11 +60,22 @@ def build_page(experiment: read.Experiment, figures: str) -> str:
 def _head(experiment: read.Experiment) -> list[Html]:
     done, planned = (experiment.info.get(k) for k in ('done', 'planned'))
     partial = '' if done == planned else ' partial'
-    seeds = ', '.join(map(str, experiment.spec.get('seeds', ())))
     return [
         element('h1', experiment.title),
         element('p', element('span', experiment.status,
-                             class_=f'status{partial}')),
+                             class_=f'status{partial}'))]
+
+
+def _method(experiment: read.Experiment, figures: str) -> Iterator[Html]:
+    path = os.path.join(figures, method_picture.NAME)
+    if os.path.exists(path):
+        yield element('p', element('strong', sentences.method(experiment)))
+        yield _chart(path, method_picture.ALT)
+
+
+def _about(experiment: read.Experiment) -> list[Html]:
+    seeds = ', '.join(map(str, experiment.spec.get('seeds', ())))
+    return [
         element('p', 'Semantic segmentation with few labelled images: what '
                 'the pretraining of encoder and decoder does to mIoU. All '
                 'arms of a seed are fine-tuned on the same labelled images'
@@ -94,11 +114,14 @@ def _charts(figures: str) -> Iterator[Html]:
     if found:
         yield element('h2', 'Curves')
     for name in found:
-        alt = CHARTS[name]
-        uri = thumbnails.file_uri(os.path.join(figures, name))
-        yield element('div', element('img', src=uri, alt=alt, class_='wide'),
-                      class_='chart', tabindex='0', role='region',
-                      aria_label=alt.split(',')[0])
+        yield _chart(os.path.join(figures, name), CHARTS[name])
+
+
+def _chart(path: str, alt: str) -> Html:
+    image = element('img', src=thumbnails.file_uri(path), alt=alt,
+                    class_='wide')
+    return element('div', image, class_='chart', tabindex='0', role='region',
+                   aria_label=alt.split(',')[0])
 
 
 def _classes(experiment: read.Experiment) -> Iterator[Html]:

@@ -43,9 +43,38 @@ def _headline(found: stats.Difference, variant: str) -> str:
             'mIoU')
     if found.count == 1:
         return f'{line} (one pair, so no interval).'
-    verb = 'excludes' if found.low > 0 or found.high < 0 else 'includes'
     return (f'{line} (95 % interval {tables.interval(found)}, {found.count} '
-            f'pairs), which {verb} zero.')
+            f'pairs), which {_verb(found)} zero.')
+
+
+def method(experiment: read.Experiment) -> str:
+    """Returns what denoising brought, '' if there is nothing to compare yet.
+
+    Of several label counts and variants, the first.
+    """
+    found = stats.headline(experiment)
+    if found is None:
+        return ''
+    variant = f', {found.variant},' if len(experiment.variants) > 1 else ''
+    line = (f'With {found.labels} labelled images{variant} denoising first '
+            f'({found.arm}) gives a test mIoU of {found.arm_mean:.1f}, '
+            f'against {found.minus_mean:.1f} {_baseline(found)}')
+    difference = f'difference {tables.signed(found.mean)} points'
+    if found.count == 1:
+        return f'{line} (one seed, so no interval; {difference}).'
+    return (f'{line} ({found.count} seeds; {difference}, 95 % interval '
+            f'{tables.interval(found)}, which {_verb(found)} zero).')
+
+
+def _baseline(found: stats.Difference) -> str:
+    arm, minus = map(spec_lib.find_arm, (found.arm, found.minus))
+    if arm.supervised == minus.supervised:  # They differ in nothing else.
+        return f'without it ({found.minus})'
+    return f'for {found.minus}'
+
+
+def _verb(found: stats.Difference) -> str:
+    return 'excludes' if found.low > 0 or found.high < 0 else 'includes'
 
 
 def grid(experiment: read.Experiment) -> str:

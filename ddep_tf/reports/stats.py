@@ -53,6 +53,7 @@ class Difference:
     """Test mIoU of `arm` minus that of `minus`, in points.
 
     Attributes:
+      arm_mean, minus_mean: of the pairs, each arm's own mean in points.
       low, high: ends of the confidence interval, nan for a single pair.
       count: number of pairs.
     """
@@ -60,6 +61,8 @@ class Difference:
     labels: int
     arm: str
     minus: str
+    arm_mean: float
+    minus_mean: float
     mean: float
     low: float
     high: float
@@ -120,15 +123,22 @@ def differences(experiment: read.Experiment) -> list[Difference]:
     return found
 
 
+def headline(experiment: read.Experiment) -> Difference | None:
+    """Returns the leading arm's first Difference, None without one."""
+    pair = spec_lib.headline(experiment.arms)
+    return next((found for found in differences(experiment)
+                 if (found.arm, found.minus) == pair), None)
+
+
 def paired(experiment: read.Experiment, variant: str, labels: int, arm: str,
            minus: str) -> np.ndarray:
-    """Returns the differences in points, [N] float64, ordered by seed.
+    """Returns both arms' test mIoU in points, [N, 2] float64, by seed.
 
     A pair is two runs of the same seed and the same subset, by its sha256.
     """
     ours = _by_subset(experiment, variant, labels, arm)
     theirs = _by_subset(experiment, variant, labels, minus)
-    return np.array([100 * (ours[subset] - theirs[subset])
+    return np.array([(100 * ours[subset], 100 * theirs[subset])
                      for subset in sorted(ours.keys() & theirs.keys())])
 
 
@@ -158,10 +168,12 @@ def _by_subset(experiment, variant, labels, arm):
 
 def _difference(variant, labels, arm, minus, pairs):
     low = high = math.nan
+    values = pairs[:, 0] - pairs[:, 1]
     if len(pairs) > 1:
-        low, high = interval(pairs)
-    return Difference(variant, labels, arm, minus, float(pairs.mean()), low,
-                      high, len(pairs))
+        low, high = interval(values)
+    return Difference(
+        variant, labels, arm, minus, *map(float, pairs.mean(axis=0)),
+        float(values.mean()), low, high, len(pairs))
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

@@ -29,11 +29,12 @@ def write_report(exp_dir: str | os.PathLike) -> str:
         cannot be written.
     """
     from ddep_tf.reports import figures as figures_lib
-    from ddep_tf.reports import page
+    from ddep_tf.reports import method_picture, page
     exp_dir = os.fspath(exp_dir)
     experiment = read.read_experiment(exp_dir)
     figures = os.path.join(exp_dir, 'figures')
     figures_lib.draw_figures(experiment, figures)
+    method_picture.draw(experiment, figures)
     output.write_text(os.path.join(exp_dir, 'table.md'),
                       '\n\n'.join(_result_parts(experiment)) + '\n')
     _write_tables(exp_dir, experiment)
