@@ -1,0 +1,63 @@
+"""README and docs/ name files, gin files and flags that exist."""
+
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from ddep_tf import configure
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = [*ROOT.glob('*.md'), *sorted((ROOT / 'docs').glob('*.md'))]
+CODE = re.compile(r'```(\w*)\n(.*?)```', re.DOTALL)
+
+
+def _commands(page):
+    """Yields the words of each command that starts a launcher."""
+    for language, text in CODE.findall(page.read_text(encoding='utf-8')):
+        if language in ('', 'sh', 'bash'):
+            for line in text.replace('\\\n', ' ').splitlines():
+                if 'launch/' in line:
+                    yield shlex.split(line, comments=True)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r'\]\(([^)]+)\)', page.read_text()):
+        if not target.startswith(('http', '#')):
+            assert (page.parent / target.partition('#')[0]).exists(), target
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_gin_files_of_commands_exist(page):
+    for words in _commands(page):
+        for name in re.findall(r'--gin_file=(\S+)', ' '.join(words)):
+            assert (configure.GIN_ROOT / name).is_file(), name
+
+
+def test_flags_of_commands_exist():
+    flags = {}
+    for page in PAGES:
+        for words in _commands(page):
+            launcher = next(w for w in words if 'launch/' in w)
+            flags.setdefault(launcher, set()).update(
+                re.match(r'--(\w+)', w).group(1) for w in words
+                if w.startswith('--'))
+    assert flags
+    for launcher, names in flags.items():
+        shown = subprocess.run(
+            [sys.executable, str(ROOT / launcher), '--help'], check=True,
+            capture_output=True, text=True).stdout
+        for name in names:
+            assert re.search(rf'--(\[no\])?{name}\b', shown), (launcher, name)
+
+
+def test_every_experiment_of_the_paper_is_in_the_readme():
+    text = (ROOT / 'README.md').read_text()
+    for path in (configure.GIN_ROOT / 'experiments').glob('*.gin'):
+        small = path.stem in ('demo_shapes', 'demo_nuclei', 'chain_small',
+                              'camvid_small')
+        assert small or f'`{path.stem}`' in text, path.stem
