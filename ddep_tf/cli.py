@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 OK, FAILED, USER_ERROR, STOPPED, NOT_READY = 0, 1, 2, 3, 4
 INTERRUPTED, PREEMPTED = 130, 143
 FLAGS = flags.FLAGS
-STRATEGIES = ['auto', 'tpu', 'mirrored', 'multi_worker', 'one_device']
 
 
 def define_config_flags() -> None:
@@ -38,7 +37,8 @@ def define_device_flags() -> None:
     flags.DEFINE_string(
         'data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
         'Root folder of the data sets; else $DDEP_DATA_DIR.')
-    flags.DEFINE_enum('strategy', 'auto', STRATEGIES, 'How to distribute.')
+    flags.DEFINE_enum('strategy', 'auto', list(specs.STRATEGIES),
+                      'How to distribute.')
     flags.DEFINE_string('tpu', '', 'Name or address of a Cloud TPU.')
 
 

@@ -187,7 +187,8 @@ class _Bindings:
         given = {k: v for k, v in (overrides or {}).items()
                  if v is not None}
         with gin.config_scope('/'.join(filter(None, (stage, variant)))):
-            parts = {name: self.build(cls) for name, cls in _PARTS.items()}
+            parts: dict[str, Any] = {
+                name: self.build(cls) for name, cls in _PARTS.items()}
             return self.build(specs.RunSpec, stage=stage, **parts, **given)
 
     def check_used(self) -> None:

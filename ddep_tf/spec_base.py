@@ -18,8 +18,8 @@ SpecType = typing.TypeVar('SpecType', bound='Spec')
 
 def is_count(value: Any) -> bool:
     """Returns whether `value` is a whole number above 0, and not a bool."""
-    return (isinstance(value, numbers.Integral) and value > 0
-            and not isinstance(value, bool))
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return whole and int(value) > 0
 
 
 def require(value: Any, allowed: Iterable, name: str) -> None:

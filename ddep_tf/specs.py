@@ -15,6 +15,7 @@ from ddep_tf import errors, spec_base
 CLASSIFY, DENOISE, SEGMENT = STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes', 'packaged')
 ENCODERS = ('r50_vit_b16', 'tiny', 'efficientnet_lite0')
+STRATEGIES = ('auto', 'tpu', 'mirrored', 'multi_worker', 'one_device')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
 
@@ -26,13 +27,14 @@ def check_size(size: Sequence[int], name: str) -> tuple[int, int]:
       UserError: it is not two positive multiples of STRIDE.
     """
     try:
-        height, width = size
-    except (TypeError, ValueError):
-        height = width = None
-    if not all(isinstance(side, numbers.Integral) for side in (height, width)):
+        sides = tuple(size)
+    except TypeError:
+        sides = ()
+    if len(sides) != 2 or not all(isinstance(side, numbers.Integral)
+                                  for side in sides):
         raise errors.UserError(f'{name} must be (height, width) in whole '
                                f'pixels, got {size!r}')
-    height, width = int(height), int(width)
+    height, width = map(int, sides)
     if min(height, width) <= 0 or height % STRIDE or width % STRIDE:
         raise errors.UserError(
             f'{name} must be positive multiples of {STRIDE}, '

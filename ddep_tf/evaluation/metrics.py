@@ -55,9 +55,9 @@ def iou_per_class(matrix: ArrayLike) -> np.ndarray:
     Args:
       matrix: [C, C] counts, rows are the truth.
     """
-    matrix = _square(matrix)
-    hits = np.diag(matrix).astype(np.float64)
-    union = matrix.sum(0) + matrix.sum(1) - np.diag(matrix)
+    counts = _square(matrix)
+    hits = np.diag(counts).astype(np.float64)
+    union = counts.sum(0) + counts.sum(1) - np.diag(counts)
     with np.errstate(invalid='ignore', divide='ignore'):
         return np.where(union > 0, hits / union, np.nan)
 
@@ -71,17 +71,17 @@ def mean_iou(matrix: ArrayLike) -> float:
 
 def pixel_accuracy(matrix: ArrayLike) -> float:
     """Returns the fraction of the counted pixels that is right."""
-    matrix = _square(matrix)
-    total = matrix.sum()
-    return float(np.trace(matrix) / total) if total else float('nan')
+    counts = _square(matrix)
+    total = counts.sum()
+    return float(np.trace(counts) / total) if total else float('nan')
 
 
-def _square(matrix):
-    matrix = np.asarray(matrix)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+def _square(matrix: ArrayLike) -> np.ndarray:
+    counts = np.asarray(matrix)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise errors.UserError('a confusion matrix is [C, C], got shape '
-                               f'{matrix.shape}')
-    return matrix
+                               f'{counts.shape}')
+    return counts
 
 
 def _check_ids(ids, num_classes, name):

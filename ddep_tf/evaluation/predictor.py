@@ -142,7 +142,7 @@ def check_seen(seen: int, num_examples: int) -> None:
 def batches(dataset: tf.data.Dataset, predictor: Predictor
             ) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
     """Yields (images, labels) of up to batch_size neighbors of one shape."""
-    waiting = []
+    waiting: list[tuple] = []  # (image, label, their shapes)
     for example in dataset:
         shapes = example['image'].shape, example['label'].shape
         if waiting and (shapes != waiting[0][2] or

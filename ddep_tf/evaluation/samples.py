@@ -63,7 +63,7 @@ def write(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,
 def summarize(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,
               source: factory.Source) -> None:
     """Writes the same pictures to the default TensorBoard writer."""
-    by_kind = {}
+    by_kind: dict[str, list[np.ndarray]] = {}
     for _, pictures in _samples(run, evaluator, source):
         for kind, pixels in pictures.items():
             if pixels.ndim == 2:

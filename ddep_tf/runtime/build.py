@@ -64,7 +64,7 @@ def graft(run: specs.RunSpec, network: keras.Model) -> list[Row]:
     rows = [row for part, path in parts if path
             for row in weights.graft(network, path, part)]
     loaded = {key for key, _, state in rows if state == 'loaded'}
-    left = {}
+    left: dict[str, Row] = {}
     for key, shape, state in rows:
         if state == 'left' and key not in loaded:
             left.setdefault(key, (key, shape, state))

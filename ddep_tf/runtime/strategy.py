@@ -2,26 +2,22 @@
 
 import tensorflow as tf
 
-from ddep_tf import errors
-
-NAMES = ('auto', 'tpu', 'mirrored', 'multi_worker', 'one_device')
+from ddep_tf import errors, spec_base, specs
 
 
-def get_strategy(name='auto', tpu=''):
+def get_strategy(name: str = 'auto', tpu: str = '') -> tf.distribute.Strategy:
     """Returns a tf.distribute.Strategy.
 
     Args:
-      name: one of NAMES. 'auto' takes a TPU where `tpu` is given, all GPUs
-        where there are any, else one device. 'mirrored' without GPUs spreads
-        over the logical CPU devices.
+      name: one of specs.STRATEGIES. 'auto' takes the TPU if `tpu` is given,
+        otherwise all GPUs, or one device if there are none. 'mirrored'
+        without GPUs spreads over the logical CPU devices.
       tpu: name or address of a Cloud TPU; 'local' or '' on a TPU VM.
 
     Raises:
       UserError: an unknown name, or no TPU answers.
     """
-    if name not in NAMES:
-        raise errors.UserError(f'--strategy must be one of {", ".join(NAMES)}'
-                               f', got {name!r}')
+    spec_base.require(name, specs.STRATEGIES, '--strategy')
     if name == 'multi_worker':  # Before anything asks for the devices.
         return tf.distribute.MultiWorkerMirroredStrategy()
     gpus = tf.config.list_logical_devices('GPU')
@@ -49,8 +45,9 @@ def _tpu_strategy(tpu):
     return tf.distribute.TPUStrategy(resolver)
 
 
-def check_batch(global_batch_size, strategy):
-    """Raises UserError unless the replicas share the batch evenly."""
+def check_batch(global_batch_size: int,
+                strategy: tf.distribute.Strategy) -> None:
+    """Raises UserError unless the batch divides evenly over the replicas."""
     replicas = strategy.num_replicas_in_sync
     if global_batch_size % replicas:
         raise errors.UserError(
