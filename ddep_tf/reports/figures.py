@@ -15,6 +15,7 @@ from ddep_tf.reports import output, read, stats
 OVER_LABELS = 'miou_over_labels.png'
 OVER_VARIANTS = 'miou_over_variants.png'
 ALONG = 'miou_along_finetuning.png'
+DPI = 150
 
 
 def draw_figures(experiment: read.Experiment, folder: str) -> list[str]:
@@ -50,7 +51,7 @@ def save(drawn: figure.Figure, path: str) -> None:
     with output.replacing(path) as temporary:
         # Without the version of matplotlib, the same numbers give the same
         # bytes.
-        drawn.savefig(temporary, format='png', dpi=150,
+        drawn.savefig(temporary, format='png', dpi=DPI,
                       metadata={'Software': None})
 
 

@@ -4,50 +4,25 @@ A row per test image: the image, a noisy copy, the same denoised, its true
 classes, and those that each arm predicts.
 """
 
-from collections.abc import Mapping
-import dataclasses
 import os
 
 from matplotlib import figure, patches
 import numpy as np
-from PIL import Image
 
-from ddep_tf.experiments import records
-from ddep_tf.reports import figures, read, stats, thumbnails
+from ddep_tf.reports import figures, method_samples, read, thumbnails
+from ddep_tf.reports.method_samples import Example, Samples
 
 NAME = 'method.png'
 ALT = ('Test images with noise and denoised, their true classes, and the '
        'classes that each arm predicts.')
 _ROWS = 2
-_DENOISED = ('clean', 'noisy', 'denoised')
-_SEGMENTED = ('image', 'truth', 'prediction')
 
-# Inches: the side of a panel, the gap between two, the margins.
-_PANEL, _GAP, _TOP, _BOTTOM, _SIDE = 1.7, 0.08, 0.85, 0.62, 0.12
+# Inches: the side of a panel, the gap between two, the margins. A panel has
+# 256 pixels, so that crops of 64 and 128 are enlarged by whole numbers.
+_PANEL, _GAP, _TOP, _BOTTOM, _SIDE = (
+    pixels / figures.DPI for pixels in (256, 12, 128, 92, 18))
 _STEP = _PANEL + _GAP
 _FRAME, _GRAY, _NOTE = '#ff4f9a', '#8a929c', '#5a6370'
-
-
-@dataclasses.dataclass(frozen=True)
-class Example:
-    """A test image, and one region of it as the stages saw and predicted it.
-
-    Attributes:
-      image: [H, W, 3] uint8.
-      corner: (top, left) of the region in the image.
-      noisy, denoised: [h, w, 3] uint8.
-      masks: {'truth' or an arm: [h, w] uint8 train ids}.
-    """
-    image: np.ndarray
-    corner: tuple[int, int]
-    noisy: np.ndarray
-    denoised: np.ndarray
-    masks: dict[str, np.ndarray]
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether the region is only a part of the image."""
-        return self.image.shape != self.noisy.shape
 
 
 def draw(experiment: read.Experiment, folder: str) -> str | None:
@@ -66,129 +41,54 @@ def draw(experiment: read.Experiment, folder: str) -> str | None:
       UserError: the file cannot be written.
     """
     path = os.path.join(folder, NAME)
-    found = stats.headline(experiment)
-    shown = examples(experiment, found) if found else []
-    if found and shown:
-        figures.save(_draw(experiment, found, shown), path)
+    samples = method_samples.collect(experiment, _ROWS)
+    if samples:
+        figures.save(_draw(experiment, samples), path)
         return NAME
     if os.path.exists(path):
         os.remove(path)
     return None
 
 
-def examples(experiment: read.Experiment,
-             found: stats.Difference) -> list[Example]:
-    """Returns the test images to show, those with the most varied truth.
-
-    The truth alone decides: what is shown must not depend on predictions.
-
-    Args:
-      experiment: read.Experiment.
-      found: the comparison whose setting is shown.
-    """
-    runs = _first_seed(experiment, found)
-    denoised = _denoised_samples(experiment, found)
-    segmented = {arm: thumbnails.samples(experiment.exp_dir, run.run,
-                                         _SEGMENTED)
-                 for arm, run in runs.items()}
-    names = sorted(set(denoised).intersection(*segmented.values()))
-    loaded = [_load(denoised[name], {
-        arm: paths[name] for arm, paths in segmented.items()})
-        for name in names]
-    return sorted(filter(None, loaded), key=_largest_share)[:_ROWS]
-
-
-def _first_seed(experiment, found) -> dict[str, records.RunRow]:
-    """Returns {arm: run} of the first seed that both arms of `found` have."""
-    by_seed: dict[int, dict[str, records.RunRow]] = {}
-    for run in experiment.finished():
-        if (run.variant, run.labels) == (found.variant, found.labels):
-            by_seed.setdefault(run.seed, {})[run.arm] = run
-    runs = next(runs for _, runs in sorted(by_seed.items())
-                if {found.arm, found.minus} <= runs.keys())
-    return {arm: runs[arm] for arm in experiment.arms if arm in runs}
-
-
-def _denoised_samples(experiment, found) -> dict[str, dict[str, str]]:
-    """Returns the samples of the arm's first denoising that has any."""
-    samples = (thumbnails.samples(experiment.exp_dir, run.run, _DENOISED)
-               for run in experiment.runs if run.arm == found.arm
-               and run.variant == found.variant and not run.is_finetuning)
-    return next(filter(None, samples), {})
-
-
-def _load(denoised: Mapping[str, str],
-          segmented: Mapping[str, Mapping[str, str]]) -> Example | None:
-    """Returns None if a file is missing or broken, or if the denoising saw
-    another region than the middle of the image."""
-    paths = next(iter(segmented.values()))
-    try:
-        image = _read_rgb(paths['image'])
-        clean, noisy, clear = (_read_rgb(denoised[kind]) for kind in _DENOISED)
-        masks = {'truth': _read_ids(paths['truth'])}
-        masks |= {arm: _read_ids(paths['prediction'])
-                  for arm, paths in segmented.items()}
-    except (KeyError, OSError, ValueError):
-        return None
-    (top, bottom), (left, right) = (
-        ((whole - part) // 2, (whole + part) // 2)
-        for whole, part in zip(image.shape[:2], clean.shape[:2]))
-    if min(top, left) < 0 or not np.array_equal(
-            image[top:bottom, left:right], clean):
-        return None
-    return Example(image, (top, left), noisy, clear, {
-        name: ids[top:bottom, left:right] for name, ids in masks.items()})
-
-
-def _read_rgb(path: str) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert('RGB'))
-
-
-def _read_ids(path: str) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image, np.uint8)
-
-
-def _largest_share(example: Example) -> float:
-    """Returns the share of the region that its largest class takes."""
-    truth = example.masks['truth']
-    return np.bincount(truth.ravel()).max() / truth.size
-
-
-def _draw(experiment, found, shown: list[Example]) -> figure.Figure:
-    arms = list(shown[0].masks)[1:]
-    size = ((4 + len(arms)) * _STEP - _GAP + 2 * _SIDE,
-            len(shown) * _STEP - _GAP + _TOP + _BOTTOM)
-    drawn = figure.Figure(figsize=size, facecolor='white')
-    palette = thumbnails.full_palette(experiment.info.get('palette', ()))
-    for row, example in enumerate(shown):
-        for column, pixels in enumerate(_panels(example, palette)):
+def _draw(experiment, samples: Samples) -> figure.Figure:
+    rows = [_panels(example, _palette(experiment))
+            for example in samples.examples]
+    width = len(rows[0]) * _STEP - _GAP + 2 * _SIDE
+    height = len(rows) * _STEP - _GAP + _TOP + _BOTTOM
+    drawn = figure.Figure(figsize=(width, height), facecolor='white')
+    for row, panels in enumerate(rows):
+        for column, pixels in enumerate(panels):
             axes = drawn.add_axes((
-                (_SIDE + column * _STEP) / size[0],
-                1 - (_TOP + _PANEL + row * _STEP) / size[1],
-                _PANEL / size[0], _PANEL / size[1]))
+                (_SIDE + column * _STEP) / width,
+                1 - (_TOP + _PANEL + row * _STEP) / height,
+                _PANEL / width, _PANEL / height))
             axes.imshow(pixels, interpolation='nearest')
             axes.set_axis_off()
-            if column == 0 and example.is_cut:
-                _frame(axes, example)
-    _write_titles(drawn, found.labels, len(arms))
-    _write_names(drawn, experiment, found, arms)
-    _write_note(drawn, shown)
-    _draw_legend(drawn, experiment.class_names, palette, shown)
+            if column == 0:
+                _frame(axes, samples.examples[row])
+    _write_titles(drawn, samples)
+    _write_names(drawn, samples)
+    _write_note(drawn, samples)
+    _draw_legend(drawn, experiment, samples)
     return drawn
+
+
+def _palette(experiment) -> np.ndarray:
+    return thumbnails.full_palette(experiment.info.get('palette', ()))
 
 
 def _panels(example: Example, palette: np.ndarray) -> list[np.ndarray]:
     """Returns [H, W, 3] uint8 each; the photos brightened by one factor."""
     white = max(float(np.percentile(example.image, 99.8)), 1.0)
     photos = (example.image, example.noisy, example.denoised)
+    masks = (example.truth, *example.predictions.values())
     return [*(np.clip(photo * (255 / white), 0, 255).astype(np.uint8)
-              for photo in photos),
-            *(palette[ids] for ids in example.masks.values())]
+              for photo in photos), *(palette[ids] for ids in masks)]
 
 
 def _frame(axes, example: Example) -> None:
+    if not example.is_cut:
+        return
     top, left = example.corner
     height, width = example.noisy.shape[:2]
     axes.add_patch(patches.Rectangle(
@@ -196,12 +96,12 @@ def _frame(axes, example: Example) -> None:
         linewidth=1.8))
 
 
-def _write_titles(drawn, labels: int, arms: int) -> None:
+def _write_titles(drawn, samples: Samples) -> None:
     """Writes the method's two steps above the columns that show them."""
     for first, columns, title in (
             (1, 2, '1  Learn to denoise, without labels'),
-            (3, 1 + arms, f'2  Learn to segment, from {labels} labelled '
-                          'images')):
+            (3, 1 + len(samples.examples[0].predictions),
+             f'2  Learn to segment, from {samples.labels} labelled images')):
         left = _SIDE + first * _STEP
         right = left + columns * _STEP - _GAP
         start, end = (_place(drawn, x, 0.34) for x in (left, right))
@@ -211,39 +111,37 @@ def _write_titles(drawn, labels: int, arms: int) -> None:
                    ha='center', fontsize=11, weight='bold')
 
 
-def _write_names(drawn, experiment, found, arms: list[str]) -> None:
+def _write_names(drawn, samples: Samples) -> None:
     """Writes what each column shows, with the score of an arm."""
-    scores = {score.arm: score.mean for score in stats.scores(experiment)
-              if (score.variant, score.labels) == (found.variant,
-                                                   found.labels)}
-    for column, name in enumerate(
-            ['test image', 'noisy', 'denoised', 'truth', *arms]):
+    arms = samples.examples[0].predictions
+    names = [['test image'], ['noisy'], ['denoised'], ['truth'],
+             *([f'mIoU {samples.scores[arm]:.1f}', arm] for arm in arms)]
+    for column, lines in enumerate(names):
         x = _SIDE + column * _STEP + _PANEL / 2
-        lines = [name]
-        if column > 3:
-            lines.append(f'mIoU {scores[name]:.1f}')
-        for above, line in enumerate(reversed(lines)):
+        for above, line in enumerate(lines):
             drawn.text(*_place(drawn, x, _TOP - 0.09 - 0.18 * above), line,
                        ha='center', fontsize=10)
 
 
-def _write_note(drawn, shown: list[Example]) -> None:
-    lines = ['mIoU: on the test split, mean over the seeds.']
-    if any(example.is_cut for example in shown):
+def _write_note(drawn, samples: Samples) -> None:
+    lines = ['mIoU: on all test images, mean over the seeds. Predictions: '
+             f'seed {samples.seed}.']
+    if any(example.is_cut for example in samples.examples):
         lines.insert(0, 'All columns but the first show what is framed.')
     drawn.text(_SIDE / drawn.get_figwidth(), 0.12 / drawn.get_figheight(),
                '\n'.join(lines), fontsize=8.5, color=_NOTE, linespacing=1.3)
 
 
-def _draw_legend(drawn, class_names: list[str], palette: np.ndarray,
-                 shown: list[Example]) -> None:
-    """Names the classes in the picture; others would only take room."""
-    seen = sorted(set().union(*(np.unique(ids) for example in shown
-                                for ids in example.masks.values())))
-    names = dict(enumerate(class_names))
+def _draw_legend(drawn, experiment, samples: Samples) -> None:
+    """Names the classes in the picture; all of them may be too many."""
+    seen = np.unique(np.concatenate([
+        ids.ravel() for example in samples.examples
+        for ids in (example.truth, *example.predictions.values())]))
+    names = dict(enumerate(experiment.class_names))
+    palette = _palette(experiment)
     handles = [patches.Patch(facecolor=palette[train_id] / 255,
                              edgecolor=_GRAY,
-                             label=names.get(train_id, 'ignored'))
+                             label=names.get(int(train_id), 'ignored'))
                for train_id in seen]
     drawn.legend(handles=handles, loc='lower right', frameon=False, ncols=6,
                  fontsize=10, handlelength=1, handleheight=1, borderaxespad=0,
@@ -253,4 +151,4 @@ def _draw_legend(drawn, class_names: list[str], palette: np.ndarray,
 
 def _place(drawn, x: float, below: float) -> tuple[float, float]:
     """Inches from the left and below the top -> fractions of the figure."""
-    return (x / drawn.get_figwidth(), 1 - below / drawn.get_figheight())
+    return x / drawn.get_figwidth(), 1 - below / drawn.get_figheight()

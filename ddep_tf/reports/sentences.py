@@ -55,8 +55,8 @@ def method(experiment: read.Experiment) -> str:
     found = stats.headline(experiment)
     if found is None:
         return ''
-    variant = f', {found.variant},' if len(experiment.variants) > 1 else ''
-    line = (f'With {found.labels} labelled images{variant} denoising first '
+    variant = f', {found.variant}' if len(experiment.variants) > 1 else ''
+    line = (f'With {found.labels} labelled images{variant}, denoising first '
             f'({found.arm}) gives a test mIoU of {found.arm_mean:.1f}, '
             f'against {found.minus_mean:.1f} {_baseline(found)}')
     difference = f'difference {tables.signed(found.mean)} points'

@@ -10,7 +10,13 @@ from PIL import Image
 import pytest
 
 from ddep_tf.experiments import records
-from ddep_tf.reports import method_picture, read, sentences, stats, write
+from ddep_tf.reports import (
+    method_picture,
+    method_samples,
+    read,
+    sentences,
+    write,
+)
 
 COLUMNS = [field.name for field in dataclasses.fields(records.RunRow)]
 PALETTE = [[0, 0, 0], [0, 128, 255], [255, 192, 0]]
@@ -95,7 +101,7 @@ def _sentence(folder, scores):
      'no interval; difference +10.0 points).')])
 def test_the_sentence_says_what_was_measured(tmp_path, dep, expected):
     assert _sentence(tmp_path / 'exp', {'scratch': SCRATCH, 'dep': dep}) == (
-        'With 5 labelled images denoising first (dep) gives ' + expected)
+        'With 5 labelled images, denoising first (dep) gives ' + expected)
 
 
 def test_the_sentence_names_what_the_arm_is_compared_with(tmp_path):
@@ -126,11 +132,11 @@ def test_the_same_samples_give_the_same_picture_on_top_of_the_page(tmp_path):
 def test_the_picture_shows_every_panel_of_the_richest_images(tmp_path):
     folder = _experiment(tmp_path / 'exp', {'scratch': SCRATCH,
                                             'dep': (0.5, 0.52, 0.54)})
-    experiment = read.read_experiment(folder)
-    examples = method_picture.examples(experiment,
-                                       stats.headline(experiment))
-    assert len(examples) == 2  # Of three, without 'b'.
-    for example, seed in zip(examples, (0, 2)):
+    found = method_samples.collect(read.read_experiment(folder), 2)
+    assert (found.labels, found.seed) == (5, 0)
+    assert found.scores == pytest.approx({'scratch': 42.0, 'dep': 52.0})
+    # Of three, without 'b'.
+    for example, seed in zip(found.examples, (0, 2), strict=True):
         image = np.random.default_rng(seed).integers(0, 256, (32, 48, 3),
                                                      np.uint8)
         region = image[8:24, 16:32]
@@ -138,11 +144,10 @@ def test_the_picture_shows_every_panel_of_the_richest_images(tmp_path):
         np.testing.assert_array_equal(example.noisy, 255 - region)
         np.testing.assert_array_equal(example.denoised, region // 2)
         assert example.corner == (8, 16)
-        assert list(example.masks) == ['truth', 'scratch', 'dep']
-        for mask in example.masks.values():
-            assert mask.shape == (16, 16)
-        np.testing.assert_array_equal(example.masks['dep'],
-                                      example.masks['truth'] // 2)
+        assert list(example.predictions) == ['scratch', 'dep']
+        assert example.truth.shape == (16, 16)
+        for predicted in example.predictions.values():
+            np.testing.assert_array_equal(predicted, example.truth // 2)
 
 
 def _remove(folder, pattern):
