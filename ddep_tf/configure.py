@@ -23,6 +23,7 @@ import gin
 from ddep_tf import errors, spec_base, specs
 from ddep_tf.experiments import plan
 from ddep_tf.experiments import spec as experiment_spec
+from ddep_tf.models import registry
 
 GIN_ROOT = pathlib.Path(__file__).resolve().parent.parent / 'gin'
 PACKAGED_GIN = pathlib.Path(__file__).resolve().parent / 'gin_files'
@@ -189,6 +190,7 @@ class _Bindings:
         with gin.config_scope('/'.join(filter(None, (stage, variant)))):
             parts: dict[str, Any] = {
                 name: self.build(cls) for name, cls in _PARTS.items()}
+            registry.check_name(parts['encoder'].name)
             return self.build(specs.RunSpec, stage=stage, **parts, **given)
 
     def check_used(self) -> None:

@@ -14,7 +14,6 @@ from ddep_tf import errors, spec_base
 
 CLASSIFY, DENOISE, SEGMENT = STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes', 'packaged')
-ENCODERS = ('r50_vit_b16', 'tiny', 'efficientnet_lite0')
 STRATEGIES = ('auto', 'tpu', 'mirrored', 'multi_worker', 'one_device')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
@@ -104,15 +103,16 @@ class DatasetSpec(spec_base.Spec):
 
 @dataclasses.dataclass(frozen=True)
 class EncoderSpec(spec_base.Spec):
-    """The encoder. Its weights come by RunSpec.init_encoder.
+    """The encoder. Its weights are named by RunSpec.init_encoder.
 
     Attributes:
-      name: one of ENCODERS.
+      name: of the encoder, as `models.registry` finds it. An unknown name is
+        refused when a network is built.
       position_grid: (rows, columns) of the position embedding; () takes that
-        of the loaded file, or of the crop where nothing is loaded.
-      dropout: rate inside the transformer, [0, 1) [O].
-      representation_size: of the stage classify: units of the tanh layer
-        between class token and head; 0 has none. The published ImageNet-21k
+        of the loaded file, or of the crop if none is loaded.
+      dropout: rate inside the transformer, in [0, 1) [O].
+      representation_size: units of the tanh layer between class token and
+        head in the stage classify; 0 for none. The published ImageNet-21k
         files have 768 [R].
     """
     name: str = 'r50_vit_b16'
@@ -122,15 +122,10 @@ class EncoderSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        spec_base.require(self.name, ENCODERS, 'EncoderSpec.name')
         if not 0 <= self.dropout < 1:
             raise errors.UserError('EncoderSpec.dropout must lie in [0, 1), '
                                    f'got {self.dropout}')
         self.require_non_negative('representation_size')
-        if self.representation_size and self.name == 'efficientnet_lite0':
-            raise errors.UserError(
-                f'EncoderSpec.representation_size: {self.name} has its own '
-                'head: set it to 0')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,6 +32,7 @@ def test_the_operative_config_parses_to_the_same_run(tmp_path):
     'RunSpec.steps=5',                       # A file binds the scope closer.
     'STEPS=5',                               # A macro that nothing uses.
     'EncoderSpec.name=tiny',                 # A string without quotes.
+    "EncoderSpec.name='nonsense'",
     'EncoderSpec.name',
     'RunSpec.seed=1\nRunSpec.keep=1',
     'DecoderSpec.width_multiplier=0',

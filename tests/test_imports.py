@@ -74,7 +74,8 @@ def test_no_import_runs_upwards_or_beside(path):
     'ddep_tf.data.labels', 'ddep_tf.data.prepare.official_sets',
     'ddep_tf.data.subsets', 'ddep_tf.evaluation.metrics',
     'ddep_tf.experiments.plan', 'ddep_tf.experiments.tables', 'ddep_tf.jobs',
-    'ddep_tf.reports.write', 'ddep_tf.runtime.export'])
+    'ddep_tf.models.npz', 'ddep_tf.models.registry', 'ddep_tf.reports.write',
+    'ddep_tf.runtime.export'])
 def test_no_tensorflow_where_it_is_not_needed(module):
     code = f'import sys, {module}; sys.exit("tensorflow" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code],

@@ -1,26 +1,26 @@
-"""The decoder of TransUNet [R]: four times x2, with skips from the encoder."""
+"""The decoder of TransUNet [R]: four x2 blocks with skips from the encoder."""
 
 import keras
 
-from ddep_tf.models import layers
+from ddep_tf import specs
+from ddep_tf.models import layers, registry
 
 SKIPS = ('stride8', 'stride4', 'stride2', None)
-INPUTS = ('stride2', 'stride4', 'stride8', 'stride16')
 
 
-def build_decoder(spec, encoder):
+def build_decoder(spec: specs.DecoderSpec, encoder: keras.Model) -> keras.Model:
     """Builds a decoder.
 
     Args:
       spec: DecoderSpec.
-      encoder: keras.Model whose `output` is the dict that the decoder reads.
+      encoder: keras.Model whose `output` is the dict of maps to decode.
 
     Returns:
       keras.Model named 'decoder': dict of stride2, stride4, stride8, stride16
       [B, H / s, W / s, C] -> features [B, H, W, last channels] float32.
     """
     maps = {key: keras.Input(encoder.output[key].shape[1:], name=key)
-            for key in INPUTS}
+            for key in registry.MAPS}
     x = _conv_block(maps['stride16'], 'entry', '', spec.entry_channels, spec)
     for i, (channels, skip) in enumerate(zip(spec.block_channels, SKIPS), 1):
         name = f'block{i}'
@@ -46,7 +46,7 @@ def _conv_block(x, name, part, channels, spec):
 def _norm(name, channels, spec):
     if spec.norm == 'group':
         return layers.GroupNorm(channels // spec.group_size, name=name)
-    # PyTorch's numbers, as TransUNet has them; statistics over all replicas,
-    # or one replica and many would train differently.
+    # PyTorch's defaults, as in TransUNet. The statistics span all replicas, so
+    # that one replica and many train alike.
     return keras.layers.BatchNormalization(
         momentum=0.9, epsilon=1e-5, synchronized=True, name=name)

@@ -1,14 +1,15 @@
 """EfficientNet-Lite0 [O]: inverted bottlenecks with ReLU6.
 
-Its BatchNorm stays on its stored statistics. Layer names begin with `lite.`;
-`published_names.py` makes the published keys of them.
+Batch normalization always uses its stored statistics. The published keys are
+those of the PyTorch release, `_blocks.3._bn1.weight`, whose convolutions have
+their outputs first; names of layers begin with `lite.`
 """
 
 import math
 
 import keras
 
-from ddep_tf.models import layers
+from ddep_tf.models import layers, registry
 
 STEM = 32
 # kernel, stride, expansion, channels, repeats
@@ -17,11 +18,16 @@ STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2),
           (3, 1, 6, 320, 1))
 HEAD = 1280
 STAGE_STRIDES = {0: 'stride2', 1: 'stride4', 2: 'stride8', 4: 'stride16'}
+PREFIX = 'lite.'
+
+_LEAVES = {'kernel': 'weight', 'gamma': 'weight', 'beta': 'bias',
+           'moving_mean': 'running_mean', 'moving_variance': 'running_var'}
 
 
 def _normal(inputs, rectified):
-    # With statistics of 0 and 1 BatchNorm does nothing before it is loaded, so
-    # the kernels alone keep the variance: gain 2 after a ReLU, 1 elsewhere.
+    # Until it is loaded, batch normalization has statistics of 0 and 1 and
+    # does nothing: the kernels alone must keep the variance, with a gain of 2
+    # after a ReLU and 1 elsewhere.
     gain = 2.0 if rectified else 1.0
     return keras.initializers.RandomNormal(stddev=math.sqrt(gain / inputs))
 
@@ -30,14 +36,14 @@ def _conv(x, name, filters, size=1, stride=1, rectified=False):
     return keras.layers.Conv2D(
         filters, size, stride, padding='same', use_bias=False,
         kernel_initializer=_normal(size * size * x.shape[-1], rectified),
-        name=f'lite.{name}')(x)
+        name=f'{PREFIX}{name}')(x)
 
 
 def _norm(x, name, relu=True):
-    x = layers.StoredBatchNorm(name=f'lite.{name}')(x)
+    x = layers.StoredBatchNorm(name=f'{PREFIX}{name}')(x)
     if not relu:
         return x
-    return keras.layers.ReLU(6.0, name=f'lite.{name}.relu6')(x)
+    return keras.layers.ReLU(6.0, name=f'{PREFIX}{name}.relu6')(x)
 
 
 def _bottleneck(x, name, kernel, stride, expansion, channels):
@@ -48,17 +54,17 @@ def _bottleneck(x, name, kernel, stride, expansion, channels):
     y = keras.layers.DepthwiseConv2D(
         kernel, stride, padding='same', use_bias=False,
         depthwise_initializer=_normal(kernel * kernel, True),
-        name=f'lite.{name}.depthwise_conv')(y)
+        name=f'{PREFIX}{name}.depthwise_conv')(y)
     y = _norm(y, f'{name}.bn1')
     y = _conv(y, f'{name}.project_conv', channels, rectified=True)
     y = _norm(y, f'{name}.bn2', relu=False)
     if stride == 1 and x.shape[-1] == channels:
-        y = keras.layers.Add(name=f'lite.{name}.add')([x, y])
+        y = keras.layers.Add(name=f'{PREFIX}{name}.add')([x, y])
     return y
 
 
 def _stages(x, indices):
-    """Yields (index of the stage, its output)."""
+    """Yields (index of a stage, its output)."""
     block = sum(STAGES[i][4] for i in range(indices[0]))
     for index in indices:
         kernel, stride, expansion, channels, repeats = STAGES[index]
@@ -69,8 +75,8 @@ def _stages(x, indices):
         yield index, x
 
 
-def features(x):
-    """The encoder: all up to the last block of stride 16.
+def features(x: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """Builds the encoder, which ends with the last block of stride 16.
 
     Args:
       x: image, [B, H, W, 3] float in [-1, 1].
@@ -84,8 +90,8 @@ def features(x):
             if i in STAGE_STRIDES}
 
 
-def classify(x, num_classes):
-    """The rest of the classifier.
+def classify(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
+    """Builds the rest of the classifier.
 
     Args:
       x: stride-16 map, [B, h, w, 112] float.
@@ -94,10 +100,40 @@ def classify(x, num_classes):
     Returns:
       logits [B, num_classes] float32.
     """
-    for _, x in _stages(x, range(5, len(STAGES))):
-        pass
+    *_, (_, x) = _stages(x, range(5, len(STAGES)))
     x = _norm(_conv(x, 'conv_head', HEAD), 'bn1')
-    x = keras.layers.GlobalAveragePooling2D(name='lite.pool')(x)
+    x = keras.layers.GlobalAveragePooling2D(name=f'{PREFIX}pool')(x)
     return keras.layers.Dense(
-        num_classes, dtype='float32', name='lite.fc',
+        num_classes, dtype='float32', name=f'{PREFIX}fc',
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))(x)
+
+
+def _key_of(layer, variable):
+    path = layer.removeprefix(PREFIX).split('.')
+    path = [part if part.isdigit() else f'_{part}' for part in path]
+    return '.'.join([*path, _LEAVES.get(variable, variable)])
+
+
+def _to_published(key, array):
+    if array.ndim == 2:
+        return array.T
+    if array.ndim == 4:
+        order = (2, 3, 0, 1) if '_depthwise_conv' in key else (3, 2, 0, 1)
+        return array.transpose(order)
+    return array
+
+
+def _from_published(key, array):
+    if array.ndim == 2:
+        return array.T
+    if array.ndim == 4:
+        order = (2, 3, 0, 1) if '_depthwise_conv' in key else (2, 3, 1, 0)
+        return array.transpose(order)
+    return array
+
+
+EFFICIENTNET_LITE0 = registry.EncoderEntry(
+    features=features, head=classify, keys=registry.KeyMap(
+        head=('_fc.',), unused=('_blocks.', '_conv_head.', '_bn1.', '_fc.'),
+        key_of=_key_of, to_published=_to_published,
+        from_published=_from_published))

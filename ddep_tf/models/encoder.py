@@ -4,68 +4,85 @@ An encoder is a Keras model from an image [B, H, W, 3] float32 in [-1, 1] to a
 dict of maps stride2, stride4, stride8 and stride16, [B, H / s, W / s, C].
 """
 
+from collections.abc import Sequence
+import os
+from typing import Any
+
 import keras
 
 from ddep_tf import errors, spec_base, specs
-from ddep_tf.models import efficientnet_lite, resnet, vit
+from ddep_tf.models import positions, registry
 from ddep_tf.models import weights as weights_lib
 
-_HYBRIDS = {
-    'r50_vit_b16': {
-        'width': 64, 'units': (3, 4, 9),
-        'transformer': {'hidden': 768, 'blocks': 12, 'heads': 12,
-                        'mlp_width': 3072}},
-    'tiny': {
-        'width': 32, 'units': (1, 2, 1),
-        'transformer': {'hidden': 48, 'blocks': 2, 'heads': 3,
-                        'mlp_width': 96}},
-}
-_OPEN_GRID = (14, 14)  # Of a 224 x 224 image, where the size is left open.
+_OPEN_GRID = (14, 14)  # That of a 224 x 224 image, if the size is left open.
 
 
-def build_encoder(name, image_size=(224, 224), class_token=False,
-                  weights=None, position_grid=None, dropout=0.0):
+@keras.saving.register_keras_serializable('ddep_tf')
+class Encoder(keras.Model):
+    """A functional model that keeps the name of its registry entry.
+
+    Attributes:
+      entry_name: by which `registry.find` finds the entry, saved and loaded
+        with the model.
+    """
+
+    entry_name = ''
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), 'entry_name': self.entry_name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        entry_name = config.pop('entry_name')
+        model = super().from_config(config, custom_objects)
+        model.entry_name = entry_name
+        return model
+
+
+def build_encoder(name: str,
+                  image_size: tuple[int | None, int | None] = (224, 224),
+                  class_token: bool = False,
+                  weights: str | os.PathLike | None = None,
+                  position_grid: Sequence[int] | None = None,
+                  dropout: float = 0.0) -> Encoder:
     """Builds an encoder.
 
     Args:
-      name: one of specs.ENCODERS.
+      name: one of registry.NAMES, or MODULE:ENTRY for one of your own.
       image_size: (height, width) of the input, positive multiples of 16; None
         leaves a side open.
       class_token: let a class token attend; it is then the output
-        `class_token`, [B, C]. Not for efficientnet_lite0.
-      weights: its published .npz, loaded strictly.
+        `class_token`, [B, C]. For encoders that end in a transformer.
+      weights: the encoder's published .npz, loaded strictly.
       position_grid: (rows, columns) of the position embedding; None takes that
         of `weights`, else the image's.
       dropout: rate inside the transformer, in [0, 1).
 
     Returns:
-      keras.Model: image -> dict, see above.
+      Encoder: image -> dict, see above.
+
+    Raises:
+      UserError: an unknown name or a bad argument; or the weights do not fit.
     """
     specs.EncoderSpec(name=name, dropout=dropout)
+    entry = registry.find(name)
     height, width = _check_image_size(image_size)
     image = keras.Input((height, width, 3), name='image')
-    if name in _HYBRIDS:
+    options: dict[str, Any] = {}
+    if entry.has_tokens:
         grid = _choose_grid(position_grid, weights, height, width)
-        outputs = _hybrid(image, name, grid, class_token, dropout)
+        options = {'position_grid': grid, 'class_token': class_token,
+                   'dropout': dropout}
     elif class_token:
         raise errors.UserError(f'class_token: {name} has none')
-    else:
-        outputs = efficientnet_lite.features(image)
-    model = keras.Model(image, outputs, name='encoder')
+    outputs = dict(entry.features(image, **options))
+    _check_maps(outputs, name, height, width)
+    model = Encoder(image, outputs, name='encoder')
+    model.entry_name = name
     if weights is not None:
         weights_lib.load_vit_npz(model, weights)
     return model
-
-
-def _hybrid(image, name, grid, class_token, dropout):
-    numbers = _HYBRIDS[name]
-    outputs = resnet.resnet(image, numbers['width'], numbers['units'])
-    outputs['stride16'], token = vit.transformer(
-        outputs['stride16'], **numbers['transformer'], position_grid=grid,
-        class_token=class_token, dropout=dropout)
-    if class_token:
-        outputs['class_token'] = token
-    return outputs
 
 
 def _check_image_size(image_size):
@@ -74,17 +91,27 @@ def _check_image_size(image_size):
     except (TypeError, ValueError):
         raise errors.UserError('image_size must be (height, width), got '
                                f'{image_size!r}') from None
-    # An open side may be any, so a size that fits stands in for it.
+    # An open side passes as one of a size that fits.
     specs.check_size([specs.STRIDE if side is None else side
                       for side in (height, width)], 'image_size')
     return tuple(None if side is None else int(side)
                  for side in (height, width))
 
 
+def _check_maps(outputs, name, height, width):
+    for key, stride in registry.MAPS.items():
+        expected = tuple(side and side // stride for side in (height, width))
+        shape = tuple(outputs[key].shape) if key in outputs else ()
+        if shape[1:3] != expected or len(shape) != 4:
+            raise errors.UserError(
+                f'{name}: the output {key} must be a map [B, H / {stride}, '
+                f'W / {stride}, C], got {shape or "none"}')
+
+
 def _choose_grid(position_grid, weights, height, width):
     if position_grid:
         return _check_grid(position_grid)
-    grid = weights_lib.position_grid_of(weights) if weights else None
+    grid = positions.position_grid_of(weights) if weights else None
     if grid:
         return grid
     if height is None or width is None:
@@ -113,7 +140,8 @@ class Classifier(keras.Model):
       source: name of that output.
     """
 
-    def __init__(self, encoder, top, source, **kwargs):
+    def __init__(self, encoder: keras.Model, top: keras.Model, source: str,
+                 **kwargs):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.top = top
@@ -125,7 +153,7 @@ class Classifier(keras.Model):
         outputs = self.encoder(inputs, training=training)
         return self.top(outputs[self.source], training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {'encoder': serialize(self.encoder),
                 'top': serialize(self.top), 'source': self.source,
@@ -138,20 +166,26 @@ class Classifier(keras.Model):
                       for key, value in config.items()})
 
 
-def build_classifier(name, num_classes, representation_size=None,
-                     image_size=(224, 224), position_grid=None, dropout=0.0):
+def build_classifier(name: str, num_classes: int,
+                     representation_size: int | None = None,
+                     image_size: tuple[int | None, int | None] = (224, 224),
+                     position_grid: Sequence[int] | None = None,
+                     dropout: float = 0.0) -> Classifier:
     """Builds an encoder with the head it is pretrained with.
 
     Args:
-      name: one of specs.ENCODERS.
+      name: see `build_encoder`.
       num_classes: number of logits.
-      representation_size: units of the tanh layer before the head; None has no
-        such layer. None for efficientnet_lite0.
+      representation_size: units of the tanh layer before the head; None for no
+        such layer. Some encoders have a head of their own without one.
       image_size, position_grid, dropout: see `build_encoder`.
 
     Returns:
       Classifier, whose `encoder` is the encoder: image -> logits
       [B, num_classes] float32.
+
+    Raises:
+      UserError: an unknown name or a bad argument.
     """
     for argument, value in (('num_classes', num_classes),
                             ('representation_size', representation_size)):
@@ -159,26 +193,14 @@ def build_classifier(name, num_classes, representation_size=None,
         if (required or value is not None) and not spec_base.is_count(value):
             raise errors.UserError(
                 f'{argument} must be a whole number above 0, got {value!r}')
-    hybrid = name in _HYBRIDS
-    encoder = build_encoder(name, image_size, hybrid, None, position_grid,
-                            dropout)
-    source = 'class_token' if hybrid else 'stride16'
-    features = keras.Input(encoder.output[source].shape[1:], name='features')
-    if hybrid:
-        logits = _token_head(features, num_classes, representation_size)
-    elif representation_size is None:
-        logits = efficientnet_lite.classify(features, num_classes)
-    else:
-        raise errors.UserError(f'representation_size: {name} has its own '
-                               'head, leave it None')
+    entry = registry.find(name, representation_size)
+    encoder = build_encoder(name, image_size,
+                            entry.head_input == 'class_token', None,
+                            position_grid, dropout)
+    features = keras.Input(encoder.output[entry.head_input].shape[1:],
+                           name='features')
+    options = {'representation_size': representation_size} if (
+        representation_size) else {}
+    logits = entry.head(features, num_classes, **options)
     return Classifier(encoder, keras.Model(features, logits, name='top'),
-                      source, name='classifier')
-
-
-def _token_head(x, num_classes, representation_size):
-    if representation_size is not None:
-        x = keras.layers.Dense(representation_size, 'tanh', name='pre_logits',
-                               kernel_initializer='lecun_normal')(x)
-    return keras.layers.Dense(
-        num_classes, dtype='float32', name='head',
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))(x)
+                      entry.head_input, name='classifier')

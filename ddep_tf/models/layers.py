@@ -1,5 +1,7 @@
 """Layers that several networks share, and the interpolation matrices."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,8 +9,8 @@ import tensorflow as tf
 register = keras.saving.register_keras_serializable('ddep_tf')
 
 
-def dims(x):
-    """Returns the dimensions of `x`: ints where they are known, else scalars.
+def dims(x: tf.Tensor) -> Sequence[int | tf.Tensor]:
+    """Returns the dimensions of `x`: ints if known, int32 scalars otherwise.
 
     TPUs need static shapes, so known sizes must stay Python numbers.
     """
@@ -18,14 +20,16 @@ def dims(x):
 
 
 def _corners_matrix(outputs, inputs, largest, ramp, cast):
-    # Output i stands at i * (inputs - 1) / (outputs - 1) of the input. In
-    # whole numbers, so that corners and equal grids come out exact.
+    # Output i lies at i * (inputs - 1) / (outputs - 1) in the input. Whole
+    # numbers keep corners and equal grids exact.
     span = largest(outputs - 1, 1)
     gap = abs(ramp(outputs)[:, None] * (inputs - 1) - ramp(inputs) * span)
     return largest(1 - cast(gap) / cast(span), 0)
 
 
-def interpolation_matrix(outputs, inputs):
+def interpolation_matrix(
+        outputs: int | tf.Tensor,
+        inputs: int | tf.Tensor) -> 'np.ndarray | tf.Tensor':
     """Linear interpolation with corners aligned, as scipy's zoom(order=1).
 
     Args:
@@ -33,8 +37,8 @@ def interpolation_matrix(outputs, inputs):
       inputs: number of inputs, int or int32 scalar.
 
     Returns:
-      [outputs, inputs] with rows that add up to 1: a float32 array where both
-      numbers are Python's, else a float32 tensor.
+      [outputs, inputs] with rows that add up to 1: a float32 array if both
+      numbers are Python ints, else a float32 tensor.
     """
     if isinstance(outputs, int) and isinstance(inputs, int):
         return _corners_matrix(
@@ -44,12 +48,13 @@ def interpolation_matrix(outputs, inputs):
                            lambda n: tf.cast(n, tf.float32))
 
 
-def resize_corners(grid, height, width):
+def resize_corners(grid: tf.Tensor, height: int | tf.Tensor,
+                   width: int | tf.Tensor) -> tf.Tensor:
     """Resizes bilinearly with corners aligned.
 
     Args:
       grid: [B, h, w, C] float tensor.
-      height, width: of the result, ints or int32 scalars.
+      height, width: size of the output, ints or int32 scalars.
 
     Returns:
       [B, height, width, C], dtype of `grid`.
@@ -63,18 +68,20 @@ def resize_corners(grid, height, width):
 
 @register
 class GroupNorm(keras.layers.Layer):
-    """Group normalisation of a map over its pixels and a group's channels.
+    """Group normalization of a map over pixels and each group's channels.
 
     Keras' own reduces a 5-D tensor, which is slow on CPUs and pads badly on
     TPUs. This one reduces pixels first, then the channels of each group.
 
     Args:
-      groups: how many groups; they divide the channels.
+      groups: number of groups; must divide the number of channels.
       epsilon: added to the variance.
-      zero_scale: start with scale 0, so that a residual branch starts off.
+      zero_scale: initialize the scale with 0, so that a residual branch
+        starts as zero.
     """
 
-    def __init__(self, groups=32, epsilon=1e-6, zero_scale=False, **kwargs):
+    def __init__(self, groups: int = 32, epsilon: float = 1e-6,
+                 zero_scale: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.groups = groups
         self.epsilon = epsilon
@@ -96,7 +103,7 @@ class GroupNorm(keras.layers.Layer):
         return means[:, None, None, :]
 
     def call(self, inputs):
-        """Normalises `inputs`, [B, H, W, C] float. Statistics in float32."""
+        """Normalizes `inputs`, [B, H, W, C] float. Statistics in float32."""
         x = tf.cast(inputs, tf.float32)
         x -= self._group_mean(x)
         variance = self._group_mean(tf.square(x))
@@ -115,14 +122,14 @@ class GroupNorm(keras.layers.Layer):
 
 @register
 class StoredBatchNorm(keras.layers.Layer):
-    """Batch normalisation that always uses its stored statistics.
+    """Batch normalization that always uses its stored statistics.
 
-    A layer of its own, because a functional model that is called with
-    `training=True` passes that on over a `training=False` given at building.
-    Scale and offset train; the statistics change by loading only.
+    Scale and offset are trained; the statistics change only when weights are
+    loaded. Keras' own layer cannot be fixed to this: a functional model called
+    with `training=True` overrides the `training=False` it was built with.
     """
 
-    def __init__(self, epsilon=1e-3, **kwargs):
+    def __init__(self, epsilon: float = 1e-3, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
@@ -140,7 +147,7 @@ class StoredBatchNorm(keras.layers.Layer):
             trainable=False)
 
     def call(self, inputs):
-        """Normalises `inputs`, [..., C] float."""
+        """Normalizes `inputs`, [..., C] float."""
         variance = tf.cast(self.moving_variance, tf.float32)
         scale = (tf.math.rsqrt(variance + self.epsilon)
                  * tf.cast(self.gamma, tf.float32))
@@ -161,10 +168,10 @@ class Upsample(keras.layers.Layer):
     """Doubles height and width bilinearly.
 
     Args:
-      align_corners: corners aligned in place of half-pixel centres.
+      align_corners: align corners instead of using half-pixel centers.
     """
 
-    def __init__(self, align_corners=False, **kwargs):
+    def __init__(self, align_corners: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.align_corners = align_corners
 
@@ -187,12 +194,12 @@ class Upsample(keras.layers.Layer):
 
 @tf.custom_gradient
 def _double(x):
-    """[M, n, C] -> [M, 2 n, C], bilinear with half-pixel centres.
+    """[M, n, C] -> [M, 2 n, C], bilinear with half-pixel centers.
 
-    Every output lies a quarter of the way from its nearest input to the next
-    one; at the border that one is clamped. Written with shifts because the
-    gradient of a resize does not compile in bfloat16 on a TPU, and with its
-    own gradient because that of slices is five times slower on a CPU.
+    Each output lies a quarter of the way from its nearest input to the next
+    one, which is clamped at the border. Written with shifts because the
+    gradient of a resize does not compile in bfloat16 on a TPU, and with a
+    custom gradient because that of slices is five times slower on a CPU.
     """
     count, size, channels = dims(x)
 

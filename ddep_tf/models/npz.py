@@ -1,5 +1,6 @@
-"""Reads and writes .npz files of weights. Never unpickles."""
+"""Reads and writes .npz files of weights. Never unpickles. No TensorFlow."""
 
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import os
 import pathlib
@@ -7,25 +8,32 @@ import zipfile
 
 import numpy as np
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 
 
-def read_npz(path, keys=None):
+def locate(path: str | os.PathLike) -> pathlib.Path:
+    """Returns the file of weights of a run folder; a file is its own."""
+    path = pathlib.Path(path)
+    return path / 'weights.npz' if path.is_dir() else path
+
+
+def read_npz(path: str | os.PathLike,
+             keys: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """Reads arrays.
 
     Args:
       path: .npz file.
-      keys: which; None reads all.
+      keys: the keys to read; None reads all.
 
     Returns:
       dict key -> float32 array.
 
     Raises:
-      UserError: the file is missing, truncated, corrupt or no .npz, or holds
-        no such key, or an array that is no finite number throughout.
+      UserError: the file is missing, truncated, corrupt or not an .npz file,
+        or lacks one of `keys`, or an array is not made of finite numbers.
     """
     with _opened(path) as file:
-        wanted = file.files if keys is None else keys
+        wanted = file.files if keys is None else list(keys)
         missing = sorted(set(wanted) - set(file.files))
         if missing:
             raise errors.UserError(f'{path} lacks {", ".join(missing)}')
@@ -34,19 +42,19 @@ def read_npz(path, keys=None):
             for key, array in arrays.items()}
 
 
-def read_keys(path):
-    """Returns the keys of an .npz file, a list. Raises as `read_npz` does."""
+def read_keys(path: str | os.PathLike) -> list[str]:
+    """Returns the keys of an .npz file. Raises as `read_npz` does."""
     with _opened(path) as file:
         return list(file.files)
 
 
 @contextlib.contextmanager
-def _opened(path):
+def _opened(path: str | os.PathLike) -> Iterator[np.lib.npyio.NpzFile]:
     path = pathlib.Path(path)
     if not path.exists():
-        raise errors.UserError(f'{path}: no such file of weights')
+        raise errors.UserError(f'{path}: there is no such file of weights')
     if not path.is_file() or not zipfile.is_zipfile(path):
-        raise errors.UserError(f'{path} is no .npz file, or it is truncated: '
+        raise errors.UserError(f'{path} is not an .npz file, or is truncated: '
                                'copy it again')
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -54,7 +62,7 @@ def _opened(path):
     except errors.UserError:
         raise
     except Exception as error:  # pylint: disable=broad-exception-caught
-        # Damaged bytes come up as almost any exception of zip, zlib or numpy.
+        # Damaged bytes raise almost any exception of zip, zlib or numpy.
         raise errors.UserError(f'{path} cannot be read ({error}): it is '
                                'corrupt or truncated, copy it again'
                                ) from error
@@ -62,7 +70,7 @@ def _opened(path):
 
 def _as_float32(array, key, path):
     if not isinstance(array, np.ndarray) or array.dtype.kind not in 'fiu':
-        raise errors.UserError(f'{path}: {key} holds no real numbers')
+        raise errors.UserError(f'{path}: {key} does not hold real numbers')
     with np.errstate(over='ignore'):
         array = np.ascontiguousarray(array, np.float32).reshape(array.shape)
     if not np.isfinite(array).all():
@@ -70,32 +78,26 @@ def _as_float32(array, key, path):
     return array
 
 
-def save_npz(path, arrays):
-    """Writes arrays, whole or not at all.
+def save_npz(path: str | os.PathLike,
+             arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes arrays, whole or not at all; equal arrays give equal files.
 
     Args:
-      path: .npz file to write; what is there stays until the end.
+      path: .npz file to write. An existing file is replaced at the very end.
       arrays: dict key -> float32 array.
 
     Raises:
       UserError: the file cannot be written.
     """
-    path = pathlib.Path(path)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
-        with open(part, 'wb') as file:
-            # np.savez would take a key 'file' for its own argument.
-            with zipfile.ZipFile(file, 'w', allowZip64=True) as archive:
-                for key, array in arrays.items():
-                    _write_member(archive, key, array)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        # np.savez would take a key 'file' for its own argument.
+        with files.replacing(path) as temporary, zipfile.ZipFile(
+                temporary, 'w', allowZip64=True) as archive:
+            for key, array in arrays.items():
+                _write_member(archive, key, array)
     except OSError as error:
         raise errors.UserError(f'{path} cannot be written: '
                                f'{error.strerror or error}') from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_member(archive, key, array):
@@ -104,4 +106,3 @@ def _write_member(archive, key, array):
     with archive.open(member, 'w', force_zip64=True) as stream:
         np.lib.format.write_array(stream, np.asarray(array),
                                   allow_pickle=False)
-

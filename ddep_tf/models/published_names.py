@@ -1,125 +1,93 @@
-"""The published names and layouts of a network's variables.
+"""The published keys of a network's variables."""
 
-A layer's name with its dots as slashes is the published key of the ViT
-layout. Layers named `lite.` have the keys of the PyTorch release, `_blocks.3.
-_bn1.weight`, whose convolutions have their outputs first.
-"""
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import keras
-import numpy as np
 
-from ddep_tf.models import layers, vit
-
-LITE = 'lite.'
-_LEAVES = {'gamma': 'scale', 'beta': 'bias'}
-_LITE_LEAVES = {'kernel': 'weight', 'gamma': 'weight', 'beta': 'bias',
-                'moving_mean': 'running_mean',
-                'moving_variance': 'running_var'}
+from ddep_tf import errors
+from ddep_tf.models import registry, vit
 
 
-def named_variables(model):
-    """Names every variable of a network as published.
+class Published(NamedTuple):
+    """A variable, and the key map that it is published by."""
+    variable: keras.Variable
+    keys: registry.KeyMap
+
+
+def published_variables(model: keras.Model) -> dict[str, Published]:
+    """Finds the key of every variable of a network.
 
     Args:
       model: an encoder, a Classifier, a Network, or any Keras model of layers.
 
     Returns:
-      dict key -> keras.Variable, statistics included: the encoder's keys,
-      then those of the classifier's head, or `decoder/...` and `head/...`.
+      dict key -> Published, statistics included: the encoder's keys, then
+      those of the classifier's head, or `decoder/...` and `head/...`.
+
+    Raises:
+      UserError: two variables have the same key.
     """
-    named = {}
-    for prefix, part in _parts(model):
-        for layer in part._flatten_layers(include_self=not _is_model(part)):
-            if not _is_model(layer):
-                for variable in layer.weights:
-                    named[prefix + _key(layer, variable)] = variable
-    return named
+    found: dict[str, Published] = {}
+    for prefix, part, keys in _parts(model):
+        for layer in layers_of(part):
+            for variable in layer.weights:
+                key = prefix + keys.key_of(layer.name,
+                                           _name_in(layer, variable))
+                if key in found and found[key].variable is not variable:
+                    raise errors.UserError(
+                        f'{found[key].variable.path} and {variable.path} have '
+                        f'the same published key, {key}: rename a layer, or '
+                        "mend the encoder's key map")
+                found[key] = Published(variable, keys)
+    return found
 
 
-def encoder_keys(model):
-    """Returns the keys of a network's encoder, a set."""
-    return set(named_variables(getattr(model, 'encoder', model)))
+def named_variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Returns dict key -> variable, as `published_variables` orders them."""
+    return {key: published.variable
+            for key, published in published_variables(model).items()}
+
+
+def encoder_keys(model: keras.Model) -> set[str]:
+    """Returns the keys of a network's encoder."""
+    return set(named_variables(encoder_of(model)))
+
+
+def encoder_of(model: keras.Model) -> keras.Model:
+    """Returns the encoder of a network; an encoder is its own."""
+    return getattr(model, 'encoder', model)
+
+
+def key_map(model: keras.Model) -> registry.KeyMap:
+    """Returns the key map of a network's encoder.
+
+    A Keras model that no entry has built takes that of the ViT.
+    """
+    name = getattr(encoder_of(model), 'entry_name', None)
+    return registry.find(name).keys if name else vit.KEYS
+
+
+def layers_of(model: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """Yields the layers of a model and of the models inside it, in order."""
+    if not isinstance(model, keras.Model):
+        yield model
+        return
+    for layer in model.layers:
+        yield from layers_of(layer)
 
 
 def _parts(model):
-    parts = [('', getattr(model, 'encoder', model))]
+    """Yields (prefix of the keys, model or layer, its key map)."""
+    keys = key_map(model)
+    yield '', encoder_of(model), keys
     if hasattr(model, 'top'):
-        parts.append(('', model.top))
+        yield '', model.top, keys
     if hasattr(model, 'decoder'):
-        parts += [('decoder/', model.decoder), ('', model.head)]
-    return parts
+        yield 'decoder/', model.decoder, vit.KEYS
+        yield '', model.head, vit.KEYS
 
 
-def _is_model(layer):
-    return isinstance(layer, keras.Model)
-
-
-def _key(layer, variable):
-    if layer.name.startswith(LITE):
-        path = layer.name.removeprefix(LITE).split('.')
-        path = [part if part.isdigit() else f'_{part}' for part in path]
-        return '.'.join([*path, _LITE_LEAVES.get(variable.name,
-                                                 variable.name)])
-    if layer.name == variable.name:  # The class token's key is bare.
-        return layer.name
-    return '/'.join([*layer.name.split('.'),
-                     _LEAVES.get(variable.name, variable.name)])
-
-
-def _is_lite(key):
-    return key.startswith('_')
-
-
-def to_published(key, array):
-    """Returns a variable's value in its published layout."""
-    if not _is_lite(key) or array.ndim < 2:
-        return array
-    if array.ndim == 2:
-        return np.ascontiguousarray(array.T)
-    order = (2, 3, 0, 1) if '_depthwise_conv' in key else (3, 2, 0, 1)
-    return np.ascontiguousarray(array.transpose(order))
-
-
-def from_published(key, array):
-    """Returns a published array in the layout of its variable.
-
-    A number of axes that fits nothing is left for the shape check to name.
-    """
-    if _is_lite(key) and array.ndim == 4:
-        order = (2, 3, 0, 1) if '_depthwise_conv' in key else (2, 3, 1, 0)
-        return array.transpose(order)
-    if _is_lite(key) and array.ndim == 2:
-        return array.T
-    if array.ndim == 4 and array.shape[:3] == (1, 1, 1) and (
-            key.endswith(('/scale', '/bias'))):
-        return array.reshape(-1)  # Published GroupNorms have either shape.
-    return array
-
-
-def position_layer(model):
-    """Returns the PositionEmbedding of a network, None if it has none."""
-    encoder = getattr(model, 'encoder', model)
-    for layer in encoder._flatten_layers(include_self=False):
-        if isinstance(layer, vit.PositionEmbedding):
-            return layer
-    return None
-
-
-def resize_positions(array, old, new):
-    """Resizes a stored position embedding as the forward pass would.
-
-    Args:
-      array: [1, 1 + old rows * old columns, C] float32, class token first.
-      old, new: (rows, columns).
-
-    Returns:
-      [1, 1 + new rows * new columns, C] float32.
-    """
-    if old == new:
-        return array
-    grid = array[0, 1:].reshape(*old, -1)
-    down, across = (layers.interpolation_matrix(n, o)
-                    for n, o in zip(new, old))
-    grid = np.einsum('ph,qw,hwc->pqc', down, across, grid, optimize=True)
-    return np.concatenate([array[:, :1],
-                           grid.reshape(1, -1, array.shape[-1])], 1)
+def _name_in(layer, variable):
+    """Returns a variable's name, below those of the layers inside `layer`."""
+    return variable.path.rpartition(f'{layer.name}/')[2]

@@ -1,8 +1,10 @@
 """The convolutional half of the hybrid encoder: a post-activation ResNet.
 
-As google-research/vision_transformer has it: weight-standardised convolutions
-without bias, group normalisation, the stride in the 3x3 convolution.
+As in google-research/vision_transformer: weight-standardized convolutions
+without bias, group normalization, the stride in the 3x3 convolution.
 """
+
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -12,13 +14,13 @@ from ddep_tf.models import layers
 
 @layers.register
 class StdConv(keras.layers.Conv2D):
-    """A convolution whose kernel is standardised for each output channel."""
+    """A convolution with a kernel standardized per output channel."""
 
     def call(self, inputs):
         """[B, H, W, C] float -> [B, ceil(H / s), ceil(W / s), filters]."""
         kernel = tf.cast(self.kernel, tf.float32)
         kernel -= tf.reduce_mean(kernel, (0, 1, 2), keepdims=True)
-        # The epsilon stands outside the root, as in the original.
+        # The epsilon is added outside the root, as in the original.
         deviation = tf.sqrt(tf.reduce_mean(tf.square(kernel), (0, 1, 2)))
         kernel = tf.cast(kernel / (deviation + 1e-5), inputs.dtype)
         return tf.nn.conv2d(inputs, kernel, self.strides, 'SAME')
@@ -33,13 +35,14 @@ def _relu(x, name):
     return keras.layers.ReLU(name=name)(x)
 
 
-def residual_unit(x, name, features, stride):
-    """A bottleneck: 1x1, 3x3, 1x1, normalised, added, then ReLU.
+def residual_unit(x: keras.KerasTensor, name: str, features: int,
+                  stride: int) -> keras.KerasTensor:
+    """A bottleneck: normalized 1x1, 3x3 and 1x1 convolutions, add, ReLU.
 
     Args:
       x: [B, H, W, C] float.
       name: prefix of the layer names.
-      features: channels inside; four times as many leave it.
+      features: channels inside the bottleneck; it outputs four times as many.
       stride: of the 3x3 convolution and of the projection.
 
     Returns:
@@ -61,8 +64,9 @@ def residual_unit(x, name, features, stride):
     return _relu(y, f'{name}.relu3')
 
 
-def resnet(x, width, units):
-    """Root and three stages.
+def resnet(x: keras.KerasTensor, width: int,
+           units: Sequence[int]) -> dict[str, keras.KerasTensor]:
+    """Builds the root and three stages.
 
     Args:
       x: image, [B, H, W, 3] float in [-1, 1].
@@ -71,7 +75,7 @@ def resnet(x, width, units):
 
     Returns:
       dict of stride2 (after the root's ReLU), stride4, stride8 and stride16:
-      [B, H / s, W / s, C] float with width, 4, 8 and 16 * width channels.
+      [B, H / s, W / s, C] float with 1, 4, 8 and 16 times `width` channels.
     """
     x = _conv(x, 'conv_root', width, size=7, stride=2)
     x = layers.GroupNorm(name='gn_root')(x)

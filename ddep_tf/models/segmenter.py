@@ -1,25 +1,30 @@
-"""Encoder, decoder and head: what denoises and what segments."""
+"""The network that denoises and segments: encoder, decoder and head."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from ddep_tf import errors, spec_base, specs
 from ddep_tf.models import decoder as decoder_lib
 from ddep_tf.models import encoder as encoder_lib
-
-_TINY_DECODER = {'entry_channels': 64, 'block_channels': (64, 48, 32, 16)}
+from ddep_tf.models import registry
 
 
 @keras.saving.register_keras_serializable('ddep_tf')
 class Network(keras.Model):
-    """A number for every pixel and output.
+    """Dense prediction: `num_outputs` channels for every pixel.
 
     Args:
       encoder: keras.Model, image -> dict of maps.
       decoder: keras.Model, that dict -> features [B, H, W, C].
-      num_outputs: channels of the result.
+      num_outputs: channels of the output.
     """
 
-    def __init__(self, encoder, decoder, num_outputs, **kwargs):
+    def __init__(self, encoder: keras.Model, decoder: keras.Model,
+                 num_outputs: int, **kwargs):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.decoder = decoder
@@ -35,25 +40,27 @@ class Network(keras.Model):
         self._check(inputs)
         return self.decode(self.encoder(inputs, training=training), training)
 
-    def decode(self, features, training=None):
-        """The part after the encoder.
+    def decode(self, features: Mapping[str, tf.Tensor],
+               training: bool | None = None) -> tf.Tensor:
+        """Runs decoder and head.
 
         Args:
-          features: dict that the encoder gives.
+          features: dict of the encoder's outputs.
           training: passed to the decoder, as to any Keras model.
 
         Returns:
           [B, H, W, num_outputs] float32.
         """
-        maps = {key: features[key] for key in decoder_lib.INPUTS}
+        maps = {key: features[key] for key in registry.MAPS}
         return self.head(self.decoder(maps, training=training))
 
     def _check(self, inputs):
         size = tuple(inputs.shape)[1:3]
+        # An open side passes as one of a size that fits.
         specs.check_size([specs.STRIDE if side is None else side
                           for side in size], 'the image size')
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {'encoder': serialize(self.encoder),
                 'decoder': serialize(self.decoder),
@@ -66,21 +73,28 @@ class Network(keras.Model):
                       else value for key, value in config.items()})
 
 
-def build_network(encoder_spec, decoder_spec, num_outputs, image_size,
-                  position_grid=None):
+def build_network(encoder_spec: specs.EncoderSpec,
+                  decoder_spec: specs.DecoderSpec, num_outputs: int,
+                  image_size: tuple[int | None, int | None],
+                  position_grid: Sequence[int] | None = None) -> Network:
     """Builds a network from its specs.
 
     Args:
       encoder_spec: EncoderSpec.
       decoder_spec: DecoderSpec.
-      num_outputs: channels of the result: 3 to denoise, classes to segment.
+      num_outputs: channels of the output: 3 to denoise, classes to segment.
       image_size: (height, width), multiples of 16; None leaves a side open.
       position_grid: (rows, columns) of the position embedding; None takes the
         spec's, else the image's.
 
     Returns:
       Network with `encoder`, `decoder` and `head`.
+
+    Raises:
+      UserError: the encoder is unknown or does not support its spec, or the
+        image size is none of those.
     """
+    registry.find(encoder_spec.name, encoder_spec.representation_size)
     encoder = encoder_lib.build_encoder(
         encoder_spec.name, image_size, dropout=encoder_spec.dropout,
         position_grid=position_grid or encoder_spec.position_grid or None)
@@ -88,21 +102,25 @@ def build_network(encoder_spec, decoder_spec, num_outputs, image_size,
     return Network(encoder, decoder, num_outputs, name='network')
 
 
-def build_segmenter(name, num_classes, width_multiplier=1,
-                    image_size=(224, 224), decoder=None):
+def build_segmenter(name: str, num_classes: int, width_multiplier: int = 1,
+                    image_size: tuple[int | None, int | None] = (224, 224),
+                    decoder: specs.DecoderSpec | None = None) -> Network:
     """Builds a segmenter.
 
     Args:
-      name: encoder, one of specs.ENCODERS.
-      num_classes: number of logits of a pixel.
-      width_multiplier: times every channel count of the decoder.
+      name: of the encoder, see `encoder.build_encoder`.
+      num_classes: logits per pixel.
+      width_multiplier: multiplies every channel count of the decoder.
       image_size: (height, width), multiples of 16; None leaves a side open.
-      decoder: DecoderSpec, whose own width_multiplier holds where
-        `width_multiplier` is 1; None takes the encoder's usual one.
+      decoder: DecoderSpec, with a width_multiplier of its own; None takes the
+        encoder's default.
 
     Returns:
       Network: image [B, H, W, 3] float32 in [-1, 1] -> logits
       [B, H, W, num_classes] float32.
+
+    Raises:
+      UserError: an unknown encoder or a bad argument.
     """
     encoder_spec = specs.EncoderSpec(name=name)
     for argument, value in (('num_classes', num_classes),
@@ -111,11 +129,10 @@ def build_segmenter(name, num_classes, width_multiplier=1,
             raise errors.UserError(
                 f'{argument} must be a whole number above 0, got {value!r}')
     if decoder is None:
-        numbers = _TINY_DECODER if name == 'tiny' else {}
-        decoder = specs.DecoderSpec(width_multiplier=int(width_multiplier),
-                                    **numbers)
+        decoder = dataclasses.replace(registry.find(name).decoder,
+                                      width_multiplier=int(width_multiplier))
     elif width_multiplier not in (1, decoder.width_multiplier):
         raise errors.UserError(
-            f'width_multiplier is {width_multiplier}, that of the decoder '
-            f'{decoder.width_multiplier}: name it once')
+            f'width_multiplier is {width_multiplier}, but that of the decoder '
+            f'is {decoder.width_multiplier}: give one of them')
     return build_network(encoder_spec, decoder, num_classes, image_size)

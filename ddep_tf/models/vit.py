@@ -1,24 +1,45 @@
 """The transformer half of the hybrid encoder, pre-norm, as published."""
 
+from collections.abc import Sequence
 import math
 
 import keras
 import tensorflow as tf
 
-from ddep_tf.models import layers
+from ddep_tf.models import layers, registry
+
+_LEAVES = {'gamma': 'scale', 'beta': 'bias'}
+
+
+def _key_of(layer, variable):
+    if layer == variable:  # The class token's key is bare.
+        return layer
+    return registry.slashed_key(layer, _LEAVES.get(variable, variable))
+
+
+def _from_published(key, array):
+    if array.ndim == 4 and array.shape[:3] == (1, 1, 1) and (
+            key.endswith(('/scale', '/bias'))):
+        return array.reshape(-1)  # Published GroupNorms have either shape.
+    return array
+
+
+KEYS = registry.KeyMap(
+    head=('head/', 'pre_logits/'), unused=('cls', 'head/', 'pre_logits/'),
+    key_of=_key_of, from_published=_from_published)
 
 
 @layers.register
 class FlatGlorot(keras.initializers.Initializer):
-    """Glorot-uniform for a kernel whose axes stand for two.
+    """Glorot-uniform for a matrix whose rows or columns span several axes.
 
-    Keras would take the heads for pixels of a convolution.
+    Keras would take the axis of heads for pixels of a convolution.
 
     Args:
       input_axes: number of leading axes that are inputs.
     """
 
-    def __init__(self, input_axes):
+    def __init__(self, input_axes: int):
         self.input_axes = input_axes
 
     def __call__(self, shape, dtype=None):
@@ -50,18 +71,19 @@ class ClassToken(keras.layers.Layer):
 
 @layers.register
 class PositionEmbedding(keras.layers.Layer):
-    """Makes tokens of a map and adds where they stand.
+    """Flattens a map into tokens and adds their position embeddings.
 
-    The embedding is stored with the class token's slot, whether there is one
-    or not, and resized to the input's grid, corners aligned.
+    The stored embedding always has a slot for the class token. It is resized
+    to the input's grid with corners aligned.
 
     Args:
       grid: (rows, columns) of the stored embedding.
     """
 
-    def __init__(self, grid, **kwargs):
+    def __init__(self, grid: Sequence[int], **kwargs):
         super().__init__(**kwargs)
-        self.grid = tuple(grid)
+        rows, columns = grid
+        self.grid = (rows, columns)
 
     def build(self, inputs_shape, token_shape=None):
         rows, columns = self.grid
@@ -79,7 +101,7 @@ class PositionEmbedding(keras.layers.Layer):
         return tf.reshape(grid, (1, height * width, channels))
 
     def call(self, inputs, token=None):
-        """Adds positions.
+        """Adds position embeddings.
 
         Args:
           inputs: [B, h, w, C] float.
@@ -103,7 +125,7 @@ class PositionEmbedding(keras.layers.Layer):
 
 @layers.register
 class TokensToGrid(keras.layers.Layer):
-    """Puts the tokens back on the grid they came from; drops a class token."""
+    """Reshapes tokens into the map they came from, without a class token."""
 
     def call(self, inputs, grid):
         """tokens [B, n + h * w, C], grid [B, h, w, C] -> [B, h, w, C]."""
@@ -114,18 +136,19 @@ class TokensToGrid(keras.layers.Layer):
 
 @layers.register
 class FirstToken(keras.layers.Layer):
-    """Takes the class token out: [B, n, C] -> [B, C]."""
+    """Selects the class token."""
 
     def call(self, inputs):
+        """[B, n, C] float -> [B, C]."""
         return inputs[:, 0]
 
 
 @layers.register
 class DotProductAttention(keras.layers.Layer):
-    """softmax(query key^T / sqrt(size)) value, for each head."""
+    """softmax(query key^T / sqrt(size)) value, per head."""
 
     def call(self, query, key, value):
-        """Each [B, n, heads, size] float, as is the result."""
+        """Three of [B, n, heads, size] float -> one of the same shape."""
         query *= query.shape[-1] ** -0.5
         scores = tf.einsum('bqhd,bkhd->bhqk', query, key)
         weights = tf.nn.softmax(tf.cast(scores, tf.float32))
@@ -134,7 +157,7 @@ class DotProductAttention(keras.layers.Layer):
 
 
 @layers.register
-def gelu_tanh(x):
+def gelu_tanh(x: tf.Tensor) -> tf.Tensor:
     """GELU in its tanh approximation, the default of jax.nn.gelu."""
     return tf.nn.gelu(x, approximate=True)
 
@@ -183,14 +206,17 @@ def _block(x, name, heads, mlp_width, dropout):
     return keras.layers.Add(name=f'{name}.add_3')([x, y])
 
 
-def transformer(x, hidden, blocks, heads, mlp_width, position_grid,
-                class_token=False, dropout=0.0):
-    """Patch embedding, blocks and the final norm.
+def transformer(x: keras.KerasTensor, hidden: int, blocks: int, heads: int,
+                mlp_width: int, position_grid: tuple[int, int],
+                class_token: bool = False, dropout: float = 0.0
+                ) -> tuple[keras.KerasTensor, keras.KerasTensor | None]:
+    """Builds patch embedding, transformer blocks and the final norm.
 
     Args:
       x: stride-16 map, [B, h, w, C] float.
       hidden: channels of a token.
-      blocks, heads, mlp_width: of the transformer.
+      blocks, heads: number of blocks, and of heads in each.
+      mlp_width: hidden units of each block's MLP.
       position_grid: (rows, columns) of the position embedding.
       class_token: let a class token attend.
       dropout: rate, in [0, 1).

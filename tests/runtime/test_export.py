@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
 from ddep_tf.models import encoder, weights
 from ddep_tf.runtime import build, export, handover, run_folder
 from ddep_tf.training import train
@@ -173,8 +173,9 @@ def test_pre_logits_by_the_spec(make_run):
                       weights.named_variables(network).items()}
             assert ('pre_logits/kernel' in shapes) == has
             assert not has or shapes['pre_logits/kernel'] == (48, 8)
-    for changes, named in (({'representation_size': -1}, 'at least 0'),
-                           ({'representation_size': 8,
-                             'name': 'efficientnet_lite0'}, 'own head')):
-        with pytest.raises(errors.UserError, match=named):
-            dataclasses.replace(run.encoder, **changes)
+    with pytest.raises(errors.UserError, match='at least 0'):
+        dataclasses.replace(run.encoder, representation_size=-1)
+    spec = specs.EncoderSpec('efficientnet_lite0', representation_size=8)
+    for stage in specs.STAGES:
+        with pytest.raises(errors.UserError, match='own head'):
+            build.build_network(make_run(stage, encoder=spec))
