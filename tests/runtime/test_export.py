@@ -119,7 +119,7 @@ def test_an_exported_encoder_starts_a_run_of_another_crop(make_run, tmp_path,
 
 
 def test_refuses(make_run, tmp_path):
-    with pytest.raises(errors.UserError, match='no run folder'):
+    with pytest.raises(errors.UserError, match='not a run folder'):
         export.export(tmp_path, tmp_path / 'x.npz')
     run_dir = tmp_path / 'run'
     _fake_run(make_run('classify'), run_dir)
