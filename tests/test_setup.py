@@ -1,8 +1,12 @@
-"""What a wheel holds, and what stands in the public API."""
+"""What is installed: requirements, a wheel's files, its commands."""
 
+import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tarfile
+import urllib.request
 import zipfile
 
 import pytest
@@ -10,36 +14,159 @@ import pytest
 import ddep_tf
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PYTHONS = ('3.11', '3.12', '3.13')
+# Of a checkout that has been used: never part of an archive.
+LEFT_OVER = shutil.ignore_patterns('__pycache__', '*.egg-info')
 
 
 def test_every_public_name_is_there():
     for name in ddep_tf.__all__:
         assert callable(getattr(ddep_tf, name))
     with pytest.raises(AttributeError):
-        ddep_tf.nonsense  # pylint: disable=pointless-statement
+        getattr(ddep_tf, 'nonsense')
 
 
-def test_a_wheel_holds_library_and_gin_files(tmp_path):
-    import shutil
-    source = tmp_path / 'source'
-    source.mkdir()
-    for name in ('setup.py', 'README.md'):
-        shutil.copy(ROOT / name, source)
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """A copy of what is packaged, for builds write beside it."""
+    folder = tmp_path_factory.mktemp('source')
+    for name in ('CHANGELOG.md', 'CITATION.cff', 'LICENSE', 'MANIFEST.in',
+                 'README.md', 'pyproject.toml', 'setup.py',
+                 'tpu-overrides.txt'):
+        shutil.copy(ROOT / name, folder)
     for name in ('ddep_tf', 'gin', 'launch'):
-        shutil.copytree(ROOT / name, source / name)
+        shutil.copytree(ROOT / name, folder / name, ignore=LEFT_OVER)
+    return folder
+
+
+def _build(kind, source, folder):
+    """Builds an archive with this environment's setuptools: no network."""
     subprocess.run(
-        [sys.executable, '-c', 'import setuptools, runpy, sys; '
-         'sys.argv = ["setup.py", "bdist_wheel", "-d", sys.argv[1]]; '
-         'runpy.run_path("setup.py")', str(tmp_path)],
+        [sys.executable, '-c', 'import sys; from setuptools import build_meta; '
+         f'build_meta.build_{kind}(sys.argv[1])', str(folder)],
         cwd=source, check=True, capture_output=True)
-    wheel, = tmp_path.glob('*.whl')
-    held = set(zipfile.ZipFile(wheel).namelist())
-    for path in (ROOT / 'ddep_tf').rglob('*.py'):
-        assert str(path.relative_to(ROOT)) in held
-    for path in (ROOT / 'ddep_tf/data/packaged').rglob('*.*'):
-        assert str(path.relative_to(ROOT)) in held
-    for path in (ROOT / 'gin').rglob('*.gin'):
-        assert f'ddep_tf/gin_files/{path.relative_to(ROOT / "gin")}' in held
-    for path in (ROOT / 'launch').glob('*.py'):
-        assert f'ddep_tf/launch/{path.name}' in held
-    assert not any(name.startswith(('gin/', 'launch/')) for name in held)
+    archive, = folder.iterdir()
+    return archive
+
+
+@pytest.fixture(scope='module')
+def wheel(source, tmp_path_factory):
+    return _build('wheel', source, tmp_path_factory.mktemp('wheel'))
+
+
+@pytest.fixture(scope='module')
+def unpacked(wheel, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('unpacked')
+    zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
+def _files(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob('*')
+            if path.is_file() and path.suffix != '.pyc'}
+
+
+def test_a_wheel_holds_library_data_gin_files_and_launchers(source, unpacked):
+    held = {name for name in _files(unpacked) if '.dist-info/' not in name}
+    wanted = {f'ddep_tf/{name}' for name in _files(source / 'ddep_tf')}
+    # In a checkout it leads to launch/, whose files a wheel holds there.
+    wanted.remove('ddep_tf/launch/__init__.py')
+    wanted |= {f'ddep_tf/gin_files/{name}' for name in _files(source / 'gin')}
+    wanted |= {f'ddep_tf/launch/{name}' for name in _files(source / 'launch')}
+    assert held == wanted
+    assert 'ddep_tf/data/packaged/nuclei/README.md' in held
+    license_file, = unpacked.glob('*.dist-info/**/LICENSE')
+    assert license_file.read_text() == (ROOT / 'LICENSE').read_text()
+
+
+def test_a_source_distribution_builds_the_same_wheel(source, wheel, tmp_path):
+    archive = _build('sdist', source, tmp_path)
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path / 'unpacked', filter='data')
+    folder, = (tmp_path / 'unpacked').iterdir()
+    (tmp_path / 'again').mkdir()
+    again = _build('wheel', folder, tmp_path / 'again')
+    assert (sorted(zipfile.ZipFile(again).namelist()) ==
+            sorted(zipfile.ZipFile(wheel).namelist()))
+
+
+def _run(folder, *arguments):
+    """Runs Python on the unpacked wheel, from an empty folder."""
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True,
+        text=True, check=False,
+        env={**os.environ, 'PYTHONPATH': str(folder)})
+
+
+@pytest.mark.parametrize('launcher', sorted(
+    path.stem for path in (ROOT / 'launch').glob('*.py')))
+def test_a_wheel_has_every_command(unpacked, launcher):
+    done = _run(unpacked, '-m', f'ddep_tf.launch.{launcher}', '--help')
+    assert done.returncode == 0 and '_dir: ' in done.stdout, done.stderr
+
+
+def test_a_command_of_a_wheel_takes_its_own_gin_files(unpacked, tmp_path):
+    done = _run(unpacked, '-m', 'ddep_tf.launch.finetune', '--dry_run',
+                '--gin_file=model/tiny.gin', '--gin_file=data/shapes.gin',
+                '--gin_file=stage/segment.gin',
+                '--gin_param=segment/RunSpec.crop_size=(32, 32)')
+    assert done.returncode == 0, done.stderr
+    assert 'decoder/entry/conv/kernel' in done.stdout
+    where = _run(unpacked, '-c', 'from ddep_tf import configure; '
+                 'print(configure._find("model/tiny.gin"))')
+    assert where.stdout.startswith(str(unpacked)), where.stderr
+
+
+@pytest.fixture(scope='module')
+def network():
+    """Skips where no package index answers."""
+    try:
+        urllib.request.urlopen('https://pypi.org/simple/pip/', timeout=10)
+    except OSError as error:
+        pytest.skip(f'needs the network: pypi.org does not answer ({error})')
+
+
+def _resolving(source, python, *arguments):
+    """Starts uv on what setup.py asks for."""
+    return subprocess.Popen(
+        [sys.executable, '-m', 'uv', 'pip', 'compile', '--quiet',
+         '--no-header', '--no-annotate', '--python-version', python,
+         '--python-platform', 'x86_64-manylinux_2_31', *arguments],
+        cwd=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _resolved(process):
+    """Returns {distribution: version} that uv would install."""
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return dict(line.split('==') for line in out.splitlines() if '==' in line)
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures('network')
+@pytest.mark.parametrize('python', PYTHONS)
+def test_requirements_resolve(source, python):
+    brings = {'': 'tensorflow', 'gpu': 'nvidia-cudnn-cu12', 'lint': 'ruff',
+              'test': 'pytest'}
+    started = {extra: _resolving(source, python, 'setup.py',
+                                 *(['--extra', extra] if extra else []))
+               for extra in brings}  # Side by side: most of it is waiting.
+    for extra, process in started.items():
+        versions = _resolved(process)
+        assert brings[extra] in versions, extra
+        for name in ('tensorflow', 'tf-keras', 'tf-models-official'):
+            assert versions[name].startswith('2.20.'), (extra, name)
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures('network')
+@pytest.mark.parametrize('python', PYTHONS)
+def test_a_tpu_vm_gets_one_tensorflow(source, python, tmp_path):
+    wanted = tmp_path / 'wanted.in'
+    wanted.write_text(f'{source}\ntensorflow-tpu==2.20.*\n')
+    versions = _resolved(_resolving(source, python, str(wanted),
+                                    '--overrides', 'tpu-overrides.txt'))
+    assert 'libtpu' in versions and 'tensorflow' not in versions
+    for name in ('tensorflow-tpu', 'tf-keras', 'tensorflow-text',
+                 'tf-models-official'):
+        assert versions[name].startswith('2.20.'), name

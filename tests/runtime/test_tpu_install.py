@@ -50,7 +50,7 @@ def test_other_machines_and_devices_take_any_tensorflow(installed, strategy,
 
 
 @pytest.mark.skipif(not tpu_install._version('tensorflow'),
-                    reason='the TensorFlow of this environment is the TPU\'s')
+                    reason='this environment has TensorFlow for TPUs')
 def test_a_launcher_says_so_before_it_imports_tensorflow(tmp_path):
     done = subprocess.run(
         [sys.executable, '-X', 'importtime', str(ROOT / 'launch/finetune.py'),
