@@ -42,7 +42,7 @@ def test_classifies_photographs(real_data, path):
     assert hits.sum() >= 24  # 25; of the first 300 265, as in PyTorch.
 
 
-def test_encoder_takes_its_part_of_the_file(path):
+def test_encoder_loads_its_part_of_the_file(path):
     model = encoder.build_encoder('efficientnet_lite0', (None, None))
     report = weights.load_vit_npz(model, path)
     assert (len(report.loaded), len(report.unused)) == (165, 82)
@@ -54,7 +54,7 @@ def test_encoder_takes_its_part_of_the_file(path):
     assert channels == [16, 24, 40, 112]
 
 
-def test_signal_survives_where_nothing_is_loaded():
+def test_activations_keep_their_scale_without_weights():
     model = encoder.build_encoder('efficientnet_lite0', (64, 64))
     images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3))
     for value in model(images.astype('f4')).values():

@@ -1,4 +1,4 @@
-"""Encoders and classifiers against numpy, their shapes and their refusals."""
+"""Encoders and classifiers: against numpy, their shapes, what they refuse."""
 
 import keras
 import numpy as np
@@ -56,7 +56,7 @@ def test_open_size_equals_fixed_size(tmp_path):
                          truth['stride16'])
 
 
-def test_compiles_with_xla_where_the_size_was_left_open():
+def test_open_size_compiles_with_xla():
     model = encoder.build_encoder('tiny', (None, None))
     images = _images(32, 48, batch=1)
     compiled = tf.function(model, jit_compile=True)(images)
@@ -76,7 +76,7 @@ def test_classifier_equals_numpy(tmp_path):
     assert model.encoder.name == 'encoder'
 
 
-def test_position_grid_is_the_files_or_the_images_or_given(tmp_path):
+def test_position_grid_comes_from_argument_file_or_image(tmp_path):
     path = tmp_path / 'tiny.npz'
     arrays = _save(path, grid=(3, 3))
     key = 'Transformer/posembed_input/pos_embedding'
@@ -95,7 +95,7 @@ def test_position_grid_is_the_files_or_the_images_or_given(tmp_path):
                                atol=1e-6)
 
 
-def test_dropout_acts_in_training_only():
+def test_dropout_is_active_in_training_only():
     model = encoder.build_encoder('tiny', (32, 32), dropout=0.5)
     images = _images(32, 32)
     calm = model(images, training=False)
@@ -115,7 +115,7 @@ def test_every_output_has_a_gradient_to_every_variable():
     assert all(g is not None for g in gradients)
 
 
-def test_a_saved_model_comes_back(tmp_path):
+def test_classifier_survives_saving(tmp_path):
     model = encoder.build_classifier('tiny', 3, image_size=(32, 32))
     model.save(tmp_path / 'model.keras')
     again = keras.models.load_model(tmp_path / 'model.keras')

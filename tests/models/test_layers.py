@@ -1,4 +1,4 @@
-"""Interpolation against scipy and TensorFlow, norms against their formulas."""
+"""Interpolation against scipy and TensorFlow, norms against formulas."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_upsample_with_corners_aligned_is_scipys_zoom():
 
 
 @pytest.mark.parametrize('align_corners', [False, True])
-def test_upsample_takes_an_open_size(align_corners):
+def test_upsample_with_an_open_size(align_corners):
     layer = layers.Upsample(align_corners)
     step = tf.function(
         layer, input_signature=[tf.TensorSpec((None, None, None, 3))])
@@ -91,7 +91,7 @@ def test_group_norm(groups):
     np.testing.assert_allclose(layer(x), truth, atol=1e-5)
 
 
-def test_stored_batch_norm_never_takes_the_batchs_statistics():
+def test_stored_batch_norm_ignores_the_batchs_statistics():
     x = _map(2, 3, 3, 4)
     layer = layers.StoredBatchNorm()
     layer.build(x.shape)

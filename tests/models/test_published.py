@@ -1,4 +1,4 @@
-"""Files of exactly the published layouts of R50+ViT-B/16, at full size."""
+"""Files with the exact published layouts of R50+ViT-B/16, at full size."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Decoder and segmenter: shapes, widths, modes and refusals."""
+"""Decoder and segmenter: shapes, widths, modes, and what they refuse."""
 
 import keras
 import numpy as np
@@ -40,7 +40,7 @@ def test_width_multiplies_every_channel_count(width):
     assert logits.shape == (2, 32, 48, 5) and logits.dtype == 'float32'
 
 
-def test_any_multiple_of_16_where_the_size_is_open():
+def test_open_size_takes_any_multiple_of_16():
     net = _network()
     for size in ((16, 16), (48, 32), (64, 80)):
         assert net(_images(*size)).shape == (2, *size, 3)
@@ -48,7 +48,7 @@ def test_any_multiple_of_16_where_the_size_is_open():
         net(_images(40, 32))
 
 
-def test_default_decoder_is_the_specs():
+def test_default_decoder_is_that_of_the_spec():
     net = segmenter.build_segmenter('efficientnet_lite0', 4,
                                     image_size=(None, None))
     kernel = weights.named_variables(net)['decoder/entry/conv/kernel']
@@ -59,7 +59,7 @@ def test_default_decoder_is_the_specs():
     assert tuple(kernel.shape) == (3, 3, 112, 32)
 
 
-def test_decode_is_the_rest_of_the_network():
+def test_decode_completes_the_network():
     net = _network()
     images = _images(32, 32)
     features = net.encoder(images, training=False)
@@ -67,7 +67,7 @@ def test_decode_is_the_rest_of_the_network():
                                   net(images, training=False))
 
 
-def test_decoder_leaves_a_class_token_aside():
+def test_decoder_ignores_a_class_token():
     body = encoder.build_encoder('tiny', (32, 32), class_token=True)
     spec = specs.DecoderSpec(**SMALL)
     net = segmenter.Network(body, decoder.build_decoder(spec, body), 2)
@@ -79,7 +79,7 @@ def test_first_prediction_is_small():
     assert 0 < prediction.std() < 0.5
 
 
-def test_batch_norm_statistics_move_in_training_only_and_are_named():
+def test_batch_norm_statistics_change_in_training_only():
     net = _network(norm='batch')
     mean = weights.named_variables(net)['decoder/entry/norm/moving_mean']
     images = _images(32, 32)
@@ -89,7 +89,7 @@ def test_batch_norm_statistics_move_in_training_only_and_are_named():
     assert mean.numpy().any()
 
 
-def test_training_moves_nothing_of_efficientnet():
+def test_training_mode_changes_nothing_in_efficientnet():
     body = encoder.build_encoder('efficientnet_lite0', (32, 32))
     images = _images(32, 32)
     before = weights.export_arrays(body)
@@ -126,7 +126,7 @@ def test_equal_seeds_give_equal_networks():
     assert not np.array_equal(*kernels)
 
 
-def test_every_kernel_is_called_so():
+def test_every_kernel_is_named_kernel():
     # The optimizer decays the weights whose variable is named 'kernel'.
     net = _network()
     body = encoder.build_encoder('efficientnet_lite0', (32, 32))
@@ -137,7 +137,7 @@ def test_every_kernel_is_called_so():
             assert variable.name.endswith('kernel') == kernel, key
 
 
-def test_a_saved_network_comes_back(tmp_path):
+def test_network_survives_saving(tmp_path):
     net = _network()
     net.save(tmp_path / 'net.keras')
     again = keras.models.load_model(tmp_path / 'net.keras')

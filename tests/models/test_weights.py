@@ -1,4 +1,4 @@
-"""Loading, exporting and grafting weights, and files that are bad."""
+"""Loading, exporting and grafting weights; damaged and wrong files."""
 
 import json
 import pickle
@@ -88,7 +88,7 @@ def test_classifier_without_pre_logits(tmp_path, arrays):
 
 
 def test_classifier_never_drops_pre_logits(tmp_path):
-    """As wide as the tokens they may be, the head is made for their output."""
+    """Even of the tokens' width: the head was trained on their output."""
     arrays = numpy_encoder.random_arrays((2, 2), num_classes=3,
                                          representation_size=48)
     path = _saved(tmp_path, arrays)
@@ -118,7 +118,7 @@ def test_round_trip_is_exact(tmp_path):
         assert [p.name for p in tmp_path.iterdir()] == ['weights.npz']
 
 
-def test_load_arrays_is_one_for_one():
+def test_load_arrays_takes_exactly_the_models_keys():
     net = _network()
     arrays = weights.export_arrays(net)
     with pytest.raises(ValueError, match='strange'):
@@ -155,7 +155,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_bad_arrays_are_named_and_change_nothing(tmp_path, arrays, case):
+def test_wrong_arrays_are_named_and_change_nothing(tmp_path, arrays, case):
     spoil, message = BAD[case]
     path = tmp_path / 'bad.npz'
     np.savez(path, **spoil(arrays))
@@ -224,7 +224,7 @@ def test_failed_save_keeps_what_was_there(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ['weights.npz']
 
 
-def test_equal_arrays_are_equal_files_and_keys_are_free(tmp_path):
+def test_equal_arrays_give_equal_files_and_any_key_is_allowed(tmp_path):
     arrays = {'file': np.ones(3, 'f4'), 'a/b': np.float32(2).reshape(())}
     first = _saved(tmp_path, arrays).read_bytes()
     assert _saved(tmp_path, arrays).read_bytes() == first

@@ -19,7 +19,7 @@ def test_damaged_json_is_named(tmp_path, read, name, text):
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path):
-    with pytest.raises(errors.UserError, match='no run folder'):
+    with pytest.raises(errors.UserError, match='not a run folder'):
         run_folder.read_run(tmp_path)
     assert run_folder.read_result(tmp_path) is None
 
