@@ -8,6 +8,7 @@ Over several machines that share --run_dir, each takes a part:
   python launch/experiment.py --gin_file=... --shard=3/16 --wait=600
 """
 
+import functools
 import re
 import sys
 
@@ -28,32 +29,28 @@ flags.DEFINE_string('shard', '', 'I/N: do every Nth run of each level only, '
                     'from the Ith on.')
 flags.DEFINE_float('wait', 0, 'Minutes to wait for runs that a run needs and '
                    'other machines do.')
+flags.DEFINE_string('parallel', '1', 'Runs at a time, each in a process with '
+                    'its share of the cores, or with a GPU of its own; auto '
+                    'is one per GPU, or else one per core.')
 FLAGS = flags.FLAGS
 
 
 def main():
     from ddep_tf import configure, errors
-    from ddep_tf.runtime import tpu_install
+    from ddep_tf.experiments import runner as runner_lib
+    from ddep_tf.runtime import stop_signal, tpu_install
     spec, stages, operative = configure.load_experiment(
         FLAGS.gin_file, FLAGS.gin_param)
-    shard = _shard()
+    shard, slots = _shard(), _slots()
     if FLAGS.dry_run:
         _describe(spec, stages)
         return
     tpu_install.check(FLAGS.strategy, FLAGS.tpu)
     run_dir = FLAGS.run_dir or f'runs/{spec.name}'
-    in_process = FLAGS.one_process or bool(FLAGS.only)
-    # A TPU serves one process: this one leaves it to those that it starts.
-    strategy = cli.start_tensorflow() if in_process else None
-    from ddep_tf.experiments import runner as runner_lib
-    from ddep_tf.runtime import stop_signal
-    runner = (
-        runner_lib.in_process(operative, FLAGS.data_dir, strategy,
-                              stop_signal.StopSignal().install())
-        if in_process else
-        runner_lib.by_command([sys.executable, *sys.argv]))
-    whole = runner_lib.Experiment(spec, stages, operative, run_dir,
-                                  FLAGS.data_dir, runner)
+    stop = stop_signal.StopSignal().install()
+    whole = runner_lib.Experiment(
+        spec, stages, operative, run_dir, FLAGS.data_dir,
+        _executor(operative, slots, stop), stop)
     if FLAGS.only:
         whole.run_one(FLAGS.only, FLAGS.wait)
         return
@@ -63,6 +60,36 @@ def main():
         _report(run_dir)  # Of what there is.
         raise
     _report(run_dir)
+
+
+def _executor(operative, slots, stop):
+    """Returns what does the runs: this process, one of each run's own, or
+    workers."""
+    from ddep_tf.experiments import executors, pool
+    if slots > 1:
+        return pool.Pool(slots, functools.partial(
+            executors.make_trainer, cli.import_tensorflow, operative,
+            FLAGS.data_dir, FLAGS.strategy), stop)
+    if FLAGS.one_process or FLAGS.only:
+        return executors.in_process(operative, FLAGS.data_dir,
+                                 cli.start_tensorflow(), stop)
+    # A TPU serves one process: this one leaves it to those that it starts.
+    return executors.by_command([sys.executable, *sys.argv])
+
+
+def _slots():
+    """Returns how many runs --parallel does at a time."""
+    from ddep_tf import errors
+    from ddep_tf.experiments import shares
+    slots = shares.slots_of(FLAGS.parallel)
+    if slots > 1 and (FLAGS.tpu or FLAGS.strategy in ('tpu', 'multi_worker')):
+        raise errors.UserError(
+            f'--parallel={FLAGS.parallel} needs --strategy=auto, mirrored or '
+            'one_device: a TPU, or a cluster, does one run at a time')
+    if slots > 1 and FLAGS.only:
+        raise errors.UserError(f'--parallel={FLAGS.parallel} and --only '
+                               'exclude each other: --only does one run')
+    return slots
 
 
 def _shard():

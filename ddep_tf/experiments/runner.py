@@ -1,25 +1,18 @@
-"""Runs a plan: skips what is done, resumes what was cut off."""
+"""Runs a plan: skips what is done, resumes what was cut off. No TF."""
 
-import dataclasses
-import gc
-import json
-import pathlib
-import signal
-import subprocess
 import time
+from typing import Any
 
-from ddep_tf import errors, files, spec_base, specs
+from ddep_tf import errors, specs
 from ddep_tf.data import labels
+from ddep_tf.experiments import executors, exp_folder, tables
 from ddep_tf.experiments import ledger as ledger_lib
-from ddep_tf.experiments import plan, tables
+from ddep_tf.experiments import plan as plan_lib
 from ddep_tf.experiments import spec as spec_lib
-from ddep_tf.runtime import input_checks, inputs, run_folder
-from ddep_tf.training import train
+from ddep_tf.runtime import stop_signal
 
-# What the exit code of a run's own process says.
-_ERRORS = {2: errors.UserError, 3: errors.TrainingStopped,
-           143: errors.Preempted}
-_POLL_SECONDS = 30  # Between looks at what other machines have finished.
+# Between looks at what other machines have finished, and at `stop`.
+_POLL_SECONDS, _STOP_SECONDS = 30, 0.5
 
 
 class Experiment:
@@ -27,140 +20,190 @@ class Experiment:
 
     Args:
       spec: ExperimentSpec.
-      stages: {variant: {stage: RunSpec}}.
+      templates: {variant: {stage: RunSpec}}.
       operative: the operative gin config as text.
-      run_dir: folder of the experiment.
+      exp_dir: folder of the experiment.
       data_dir: root folder of the data.
-      runner: (planned, its folder, test) -> None: does one run of the plan.
-        `in_process` and `by_command` make one.
+      executor: does the runs; see executors.py and pool.py.
+      stop: StopSignal; None never stops.
 
     Raises:
-      UserError: the folder is of another experiment, or cannot be made.
+      UserError: the folder holds another experiment, or cannot be created;
+        or rates are to be chosen and nothing is there to choose them on.
     """
 
-    def __init__(self, spec, stages, operative, run_dir, data_dir, runner):
-        self.spec, self.operative = spec, operative
-        self._data_dir = data_dir
-        self.exp_dir = pathlib.Path(run_dir)
-        self.plan = plan.Plan(spec, stages, run_dir, data_dir)
+    def __init__(self, spec: spec_lib.ExperimentSpec,
+                 templates: plan_lib.Templates, operative: str, exp_dir: str,
+                 data_dir: str, executor: executors.Executor,
+                 stop: stop_signal.StopSignal | None = None):
+        self.plan = plan_lib.Plan(spec, templates, exp_dir, data_dir)
         self.ledger = ledger_lib.Ledger(self.plan)
-        self._runner = runner
-        template = next(iter(stages.values())).get(specs.SEGMENT)
-        self.label_set = template and labels.for_spec(template.data[0])
-        if self.plan.at_level(plan.SWEEP) and not (
+        self._data_dir = data_dir
+        self._executor = executor
+        self._stop = stop or stop_signal.StopSignal()
+        self._running: dict[str, plan_lib.PlannedRun] = {}
+        template = next(iter(templates.values())).get(specs.SEGMENT)
+        self._label_set = template and labels.for_spec(template.data[0])
+        if self.plan.at_level(plan_lib.SWEEP) and not (
                 spec.holdout or template.data[0].val_split):
             raise errors.UserError(
                 'ExperimentSpec.learning_rates and weight_decays need images '
                 'to choose on: set ExperimentSpec.holdout, or '
                 'DatasetSpec.val_split')
-        self._open(stages)
+        self.exp_dir = exp_folder.open_experiment(
+            exp_dir, spec, templates, operative)
 
-    def run(self, shard=None, wait=0.0):
-        """Does the runs that are not done, each after what it needs.
+    def run(self, shard: tuple[int, int] | None = None,
+            wait: float = 0.0) -> None:
+        """Does the runs that are not done, each after the runs it needs.
 
-        A run that fails is noted, and what needs it is left; the others go
-        on.
+        A failure is noted and the other runs go on, except for those that
+        need the failed one.
 
         Args:
           shard: (index, count): only this part of the runs; None is all.
-          wait: minutes to wait for a run's needs that others do.
+          wait: minutes to wait for needed runs that other machines do.
 
         Raises:
-          UserError: before anything runs, where a label setting cannot be had
-            or two of them are the same images; or what a run raises.
+          UserError: before any run, a label setting cannot be had or equals
+            another one; or what a run raises.
+          Preempted: `stop` was asked.
           RunsFailed, TrainingStopped: after all others, naming the runs that
-            failed; the latter where the loss of each was not finite.
-          NotReady: after all others, of runs whose needs are not done.
+            failed; the latter if the loss of each became non-finite.
+          NotReady: after all others, runs are left whose needs are not done.
         """
-        if not self._is_started():  # What goes on was checked before.
-            self._check_settings()
-        names = self.plan.shard(*shard) if shard else self.plan.runs
-        waiting = []
-        for planned in self.plan.runs.values():
-            if planned.name not in names or self.ledger.is_done(planned):
-                continue
-            if self.ledger.is_stopped(planned.name):
-                continue
-            if not self._wait_for_needs(planned, wait):
-                waiting.append(planned.name)
-                continue
-            self._attempt(planned)
-            self.write()
+        chosen = self.plan.shard(*shard) if shard else self.plan.runs
+        names = [name for name in self.plan.runs if name in chosen]
+        pending = [planned for planned in map(self.plan.find, names)
+                   if self.ledger.is_to_do(planned)]
+        self._running.clear()
+        with self._executor:
+            self._executor.prepare(len(pending), self.plan.count())
+            self._check_label_settings()
+            self._do_all(pending, wait)
         self.write()
         self._raise_failures(names)
-        if waiting:
+        if pending:
             raise errors.NotReady(
-                f'{len(waiting)} runs wait for others that are not done, such '
-                f'as {waiting[0]}: start again when they are, or give --wait')
+                f'{len(pending)} runs wait for others that are not done, such '
+                f'as {pending[0].name}: start again when they are, or give '
+                '--wait')
 
-    def run_one(self, name, wait=0.0):
+    def run_one(self, name: str, wait: float = 0.0) -> None:
         """Does one run of the plan, again if it failed before.
 
         Args:
           name: of the run.
-          wait: minutes to wait for what it needs.
+          wait: minutes to wait for the runs it needs.
 
         Raises:
-          NotReady: what it needs is not done.
-          UserError: no such run; or what the run raises.
+          NotReady: a run it needs is not done.
+          UserError: there is no such run; or what the run raises.
         """
         planned = self.plan.find(name)
-        if not self._wait_for_needs(planned, wait):
+        if not self._wait_for_needs([planned], wait):
             raise errors.NotReady(
-                f'{name} needs {self._missing(planned)[0]}, which is not '
-                'done: run it first, or give --wait=MINUTES')
+                f'{name} needs {self.ledger.missing(planned)[0]}, which is '
+                'not done: run it first, or give --wait=MINUTES')
         self.ledger.clear_failure(name)
-        self._do(planned)
+        with self._executor:
+            self._executor.prepare(1, self.plan.count())
+            self._executor.start(self._job(planned))
+            while not (outcomes := self._executor.outcomes(_POLL_SECONDS)):
+                pass
+        (_, error), = outcomes
+        if error:
+            raise error
 
-    def write(self):
+    def write(self) -> None:
         """Writes the tables of all that is done, whoever did it."""
-        tables.write(self.ledger, self.exp_dir, self.label_set)
+        tables.write(self.ledger, self.exp_dir, self._label_set)
 
-    def _attempt(self, planned):
-        """Does a run; notes its failure and goes on."""
-        done = sum(map(self.ledger.is_done, self.plan.runs.values()))
-        print(f'--- {planned.name} ({done} of {len(self.plan.runs)} done)',
-              flush=True)
+    def _do_all(self, pending, wait):
+        """Does `pending` runs, and leaves in it those that cannot be done."""
+        while pending or self._running:
+            if self._stop.asked and not self._running:
+                raise errors.Preempted('stopped between two runs')
+            self._start_ready(pending)
+            if self._running:
+                for job, error in self._executor.outcomes(_POLL_SECONDS):
+                    self._settle(job, error)
+            elif pending and not self._wait_for_needs(pending, wait):
+                return
+
+    def _start_ready(self, pending):
+        for planned in list(pending):
+            if len(self._running) >= self._executor.slots:
+                return
+            if not self.ledger.is_to_do(planned):  # Another machine did it.
+                pending.remove(planned)
+            elif not self.ledger.missing(planned):
+                pending.remove(planned)
+                self._start(planned)
+
+    def _start(self, planned):
+        self.ledger.clear_failure(planned.name)
         try:
-            self.ledger.clear_failure(planned.name)
-            self._do(planned)
+            job = self._job(planned)
         except errors.TrainingStopped as error:
-            self.ledger.note_failure(planned.name, error, stopped=True)
-            print(f'{planned.name}: {error}', flush=True)
-        except (errors.UserError, errors.Preempted):
-            raise  # They concern all runs.
-        except Exception as error:  # A full memory, a lost device.
-            self.ledger.note_failure(planned.name, error, stopped=False)
-            print(f'{planned.name} failed: {error}', flush=True)
+            self._note(planned, error)
+            return
+        self._running[planned.name] = planned
+        self._show()
+        self._executor.start(job)
 
-    def _do(self, planned):
+    def _job(self, planned):
         actual = self.ledger.as_run(planned)
         if actual is None:
             raise errors.TrainingStopped(
                 'no learning rate and weight decay of the grid trained to '
                 'its end')
-        # A grid is compared on its validation: test is for what is chosen.
-        test = planned.level != plan.SWEEP
-        self._runner(planned, actual, self.plan.run_dir(actual.name), test)
-        self.ledger.forget(actual.name)
+        # Runs of a grid are compared on val; test is for the chosen one.
+        return executors.Job(planned, actual, self.plan.run_dir(actual.name),
+                   test=planned.level != plan_lib.SWEEP)
 
-    def _missing(self, planned):
-        return [name for name in planned.needs
-                if not self.ledger.is_settled(name)]
+    def _settle(self, job, error):
+        del self._running[job.planned.name]
+        self.ledger.forget(job.actual.name)
+        if isinstance(error, (errors.UserError, errors.Preempted)):
+            raise error  # They concern all runs.
+        if error:
+            self._note(job.planned, error)
+        self._show()
+        self.write()
 
-    def _wait_for_needs(self, planned, minutes):
-        """Returns whether all that a run needs is done, waiting if asked."""
+    def _note(self, planned, error):
+        stopped = isinstance(error, errors.TrainingStopped)
+        self.ledger.note_failure(planned.name, error, stopped)
+        self._executor.say(f'{planned.name} failed: {error}')
+
+    def _show(self):
+        done = sum(map(self.ledger.is_done, self.plan.runs.values()))
+        self._executor.show(list(self._running), done, len(self.plan.runs))
+
+    def _wait_for_needs(self, runs, minutes):
+        """Waits until one of `runs` has what it needs; returns whether.
+
+        It does not wait for runs that failed.
+        """
         end, told = time.monotonic() + 60 * minutes, False
-        while missing := self._missing(planned):
-            if any(self.ledger.failure(name) for name in missing) or (
-                    time.monotonic() >= end):
+        while all(missing := [self.ledger.missing(run) for run in runs]):
+            hopeful = [names for names in missing
+                       if not any(map(self.ledger.failure, names))]
+            if not hopeful or time.monotonic() >= end:
                 return False
             if not told:
-                print(f'{planned.name} waits for {", ".join(missing)}',
-                      flush=True)
+                self._executor.say('waiting for ' + ', '.join(hopeful[0]))
             told = True
-            time.sleep(min(_POLL_SECONDS, max(end - time.monotonic(), 0.1)))
+            self._sleep(min(_POLL_SECONDS, max(end - time.monotonic(), 0.1)))
         return True
+
+    def _sleep(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self._stop.asked:
+                raise errors.Preempted('stopped while waiting for other runs')
+            time.sleep(min(_STOP_SECONDS, seconds))
 
     def _raise_failures(self, names):
         failed = {name: self.ledger.failure(name) for name in names
@@ -176,110 +219,13 @@ class Experiment:
                                for name, found in failed.items())
                    + ': --only=NAME runs one of them again')
 
-    def _check_settings(self):
-        """Hours of pretraining go before the first labels are read."""
-        tuned = self.plan.finetuning()
-        if not tuned:
-            return
-        opened = inputs.open_labelled(
-            inputs.with_all_labels(tuned[0].run), self._data_dir)
-        known, seen = {}, set()
-        for planned in tuned:
-            key = planned.setting, planned.run.holdout
-            if key in seen:
-                continue
-            seen.add(key)
-            labelled = inputs.take_labels(planned.run, opened)
-            inputs.hold_out(planned.run, labelled)
-            images = labelled[0].num_examples
-            if known.setdefault(images, planned.setting) != planned.setting:
-                raise errors.UserError(
-                    f'the label settings {known[images]} and '
-                    f'{planned.setting} are the same {images} images: take '
-                    'one out of ExperimentSpec.label_counts and '
-                    'label_fractions')
-
-    def _is_started(self):
-        return any(map(run_folder.is_started, self.exp_dir.glob('runs/*')))
-
-    def _open(self, stages):
-        plan_file = self.exp_dir / 'plan.json'
-        if self._is_started() and _read_plan(plan_file) != (self.spec, stages):
-            raise errors.UserError(
-                f'--run_dir {self.exp_dir} holds another experiment or another '
-                'version of this one: choose another folder')
-        try:
-            (self.exp_dir / 'subsets').mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise errors.UserError(f'--run_dir {self.exp_dir} cannot be made: '
-                                   f'{error.strerror}') from error
-        files.write_text(plan_file, _plan_text(self.spec, stages))
-        files.write_text(self.exp_dir / 'operative.gin', self.operative)
+    def _check_label_settings(self):
+        finetuning = self.plan.finetuning()
+        if finetuning and not exp_folder.is_started(self.exp_dir):
+            self._executor.call(_check, finetuning, self._data_dir)
 
 
-def _plan_text(spec, stages):
-    return json.dumps({'spec': dataclasses.asdict(spec), 'stages': {
-        variant: {name: dataclasses.asdict(run)
-                  for name, run in templates.items()}
-        for variant, templates in stages.items()}}, indent=2)
-
-
-def _read_plan(path):
-    """Returns what `_plan_text` was given, None of another form.
-
-    Fields that an earlier version did not have are at their defaults.
-    """
-    found = files.read_json(path)
-    try:
-        return (spec_base.from_dict(spec_lib.ExperimentSpec, found['spec']),
-                {variant: {name: spec_base.from_dict(specs.RunSpec, run)
-                           for name, run in templates.items()}
-                 for variant, templates in found['stages'].items()})
-    except (errors.UserError, AttributeError, KeyError, TypeError):
-        return None
-
-
-def in_process(operative, data_dir, strategy, stop=None):
-    """Returns a runner that trains here, so that TensorFlow starts once.
-
-    Args:
-      operative: the operative gin config as text.
-      data_dir: root folder of the data.
-      strategy: tf.distribute.Strategy.
-      stop: StopSignal; None never stops.
-    """
-    checks = input_checks.InputChecks()
-
-    def do(planned, actual, run_dir, test):
-        del planned
-        train.train(actual.run, operative, run_dir, data_dir, strategy, test,
-                    stop, checks)
-        gc.collect()  # A network refers to itself: it would stay for long.
-    return do
-
-
-def by_command(command):
-    """Returns a runner that gives each run a process of its own.
-
-    Args:
-      command: list of str that starts the experiment; `--only` is added.
-    """
-    def do(planned, actual, run_dir, test):
-        if run_folder.finished_result(run_dir, actual.run, test):
-            return
-        code = _wait([*command, f'--only={planned.name}'])
-        if code:
-            raise _ERRORS.get(code, RuntimeError)(
-                f'the run {planned.name} ended with exit code {code}')
-    return do
-
-
-def _wait(command):
-    """Runs a command, hands SIGTERM on to it, and returns its exit code."""
-    with subprocess.Popen(command) as process:
-        before = signal.signal(signal.SIGTERM,
-                               lambda *_: process.terminate())
-        try:
-            return process.wait()
-        finally:
-            signal.signal(signal.SIGTERM, before)
+def _check(*args: Any) -> None:
+    """Calls label_settings.check, which imports TensorFlow."""
+    from ddep_tf.experiments import label_settings
+    label_settings.check(*args)

@@ -12,7 +12,7 @@ import pytest
 
 from ddep_tf import configure
 from ddep_tf.data import subsets
-from ddep_tf.experiments import plan
+from ddep_tf.experiments import executors, plan
 from ddep_tf.experiments import runner as runner_lib
 from ddep_tf.reports import write
 
@@ -48,7 +48,7 @@ def _leaf(request, tmp_path):
                             _images(request.param))
     spec, stages, operative = _load(request.param)
     where = tmp_path / 'run'
-    runner = runner_lib.in_process(operative, str(data_dir),
+    runner = executors.in_process(operative, str(data_dir),
                                    strategy.get_strategy('one_device'))
     whole = runner_lib.Experiment(spec, stages, operative, str(where),
                                   str(data_dir), runner)

@@ -1,4 +1,4 @@
-"""runs.csv and the like: written and read by one schema, whatever the version."""
+"""runs.csv and the like: one schema writes and reads them, of any version."""
 
 import csv
 import dataclasses

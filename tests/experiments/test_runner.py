@@ -7,15 +7,15 @@ import csv
 import dataclasses
 import json
 import math
+import pathlib
 import sys
 
 import pytest
 
 from ddep_tf import configure, errors
-from ddep_tf.experiments import plan
+from ddep_tf.experiments import executors, plan
 from ddep_tf.experiments import runner as runner_lib
 from ddep_tf.reports import write
-from ddep_tf.runtime import run_folder
 
 GIN = ['experiments/demo_shapes.gin']
 GRID = ['ExperimentSpec.learning_rates=(1e-3, 3e-3)',
@@ -38,10 +38,11 @@ class Runner:
         self.score = score
         self.asked = []
 
-    def __call__(self, planned, actual, run_dir, test):
+    def __call__(self, job):
+        planned, actual, test = job.planned, job.actual, job.test
         self.asked.append((actual.name, test))
         val = self.score(actual)
-        where = run_folder.pathlib.Path(run_dir)
+        where = pathlib.Path(job.run_dir)
         where.mkdir(parents=True, exist_ok=True)
         (where / 'validation.csv').write_text(f'step,val\n5,{val}\n')
         result = {'stage': planned.run.stage, 'steps': 5, 'val': val,
@@ -58,7 +59,7 @@ def _experiment(where, score, *params):
     spec, stages, operative = _load(*params)
     runner = Runner(score)
     whole = runner_lib.Experiment(spec, stages, operative, str(where), '',
-                                  runner)
+                                  executors.Serial(runner))
     return whole, runner
 
 
@@ -349,15 +350,18 @@ def test_a_run_may_have_a_process_of_its_own(tmp_path):
     result = tmp_path / 'result.json'
 
     def run(code):
-        runner_lib.by_command([sys.executable, '-c', _CHILD, str(code),
-                               str(result)])(planned, planned, tmp_path, True)
+        runner = executors.by_command(
+            [sys.executable, '-c', _CHILD, str(code), str(result)])
+        runner.start(executors.Job(planned, planned, str(tmp_path), True))
+        (_, error), = runner.outcomes(0)
+        if error:
+            raise error
     for code, error in ((2, errors.UserError), (3, errors.TrainingStopped),
                         (143, errors.Preempted), (1, RuntimeError)):
         with pytest.raises(error, match=planned.name):
             run(code)
     run(0)
     assert json.loads(result.read_text())['name'] == planned.name
-    run(1)  # Done: it is not started again.
 
 
 SHORT = ['classify/RunSpec.steps=2', 'denoise/RunSpec.steps=2',
@@ -376,7 +380,7 @@ def test_the_demo_in_short_from_data_to_report(tmp_path):
     spec, stages, operative = _load(*SHORT)
 
     def run():
-        runner = runner_lib.in_process(
+        runner = executors.in_process(
             operative, '', strategy.get_strategy('one_device'))
         runner_lib.Experiment(spec, stages, operative, str(tmp_path), '',
                               runner).run()
