@@ -1,0 +1,131 @@
+"""--parallel: stopped and resumed, the same results as one after the other."""
+
+import csv
+import hashlib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, str(ROOT / 'launch' / 'experiment.py'),
+           '--gin_file=experiments/demo_shapes.gin']
+SHORT = ['classify/RunSpec.steps=2', 'denoise/RunSpec.steps=40',
+         'segment/RunSpec.steps=40', 'segment/RunSpec.eval_every=20',
+         'RunSpec.log_every=1', 'RunSpec.eager=True',
+         'RunSpec.crop_size=(32, 32)', 'shapes/DatasetSpec.limit=6',
+         'classify/RunSpec.global_batch_size=2',
+         'denoise/RunSpec.global_batch_size=2',
+         'segment/RunSpec.global_batch_size=2',
+         'segment/EvalSpec.samples=1', 'denoise/EvalSpec.samples=1',
+         'ExperimentSpec.label_counts=(3,)', 'ExperimentSpec.seeds=(4,)',
+         "ExperimentSpec.arms=('supervised', 'ddep')"]
+RUNS = ['classify', 'denoise-ddep-s4', 'segment-supervised-n3-s4',
+        'segment-ddep-n3-s4']
+
+
+def _start(exp_dir, *flags, **options):
+    return subprocess.Popen(
+        [*COMMAND, f'--run_dir={exp_dir}', *flags,
+         *(f'--gin_param={param}' for param in SHORT)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, **options)
+
+
+def _end(process, seconds=300):
+    out, err = process.communicate(timeout=seconds)
+    assert not _processes(process.pid), 'a process is left'
+    assert 'Traceback' not in err, err
+    return process.returncode, out, err
+
+
+def _processes(session):
+    """Returns the processes of a session that are alive."""
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
+        try:
+            state, _, _, owner = path.read_text().rsplit(')', 1)[1].split()[:4]
+        except OSError:
+            continue
+        if int(owner) == session and state != 'Z':
+            found.append(path.parent.name)
+    return found
+
+
+def _wait_for_steps(exp_dir, process):
+    """Waits until two runs train at once."""
+    logs = [exp_dir / 'runs' / name / 'metrics.csv' for name in RUNS[1:3]]
+    end = time.monotonic() + 200
+    while any(not log.exists() or len(log.read_text().splitlines()) < 3
+              for log in logs):
+        assert process.poll() is None and time.monotonic() < end, (
+            process.communicate())
+        time.sleep(0.05)
+
+
+def _results(exp_dir):
+    """Returns the rows of runs.csv but for times, and each run's weights."""
+    with open(exp_dir / 'runs.csv', newline='', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert [row['run'] for row in rows] == RUNS
+    weights = {name: hashlib.sha256(
+        (exp_dir / 'runs' / name / 'weights.npz').read_bytes()).hexdigest()
+        for name in RUNS}
+    return [{**row, 'seconds': ''} for row in rows], weights
+
+
+def test_stopped_and_resumed_it_ends_as_one_after_the_other(tmp_path):
+    cores = sorted(os.sched_getaffinity(0))
+    one = _start(tmp_path / 'one', env={
+        **os.environ, 'TF_NUM_INTRAOP_THREADS': '1',
+        'TF_NUM_INTEROP_THREADS': '1'},
+        preexec_fn=lambda: os.sched_setaffinity(0, cores[:1]))
+    code, _, err = _end(one)
+    assert code == 0, err
+
+    # A worker has as many threads as `one` has, if there are two cores.
+    def limit():
+        os.sched_setaffinity(0, cores[:2])
+    exp_dir = tmp_path / 'two'
+    # Ctrl-C reaches all processes of a terminal.
+    process = _start(exp_dir, '--parallel=2', '--shard=1/2', preexec_fn=limit)
+    _wait_for_steps(exp_dir, process)
+    os.killpg(process.pid, signal.SIGINT)
+    code, _, err = _end(process)
+    assert code == 130 and 'interrupted' in err
+    for name in RUNS[1:3]:
+        assert (exp_dir / 'runs' / name / 'state' / 'checkpoint').exists()
+        assert not (exp_dir / 'runs' / name / 'result.json').exists()
+    # The other shard finds in the ledger that it has to wait.
+    code, _, err = _end(_start(exp_dir, '--parallel=2', '--shard=2/2',
+                               preexec_fn=limit))
+    assert code == 4 and 'segment-ddep-n3-s4' in err
+    process = _start(exp_dir, '--parallel=2', preexec_fn=limit)
+    _wait_for_steps(exp_dir, process)
+    process.send_signal(signal.SIGTERM)
+    code, _, err = _end(process)
+    assert code in (143, 0), err  # They may just have reached their ends.
+    code, out, err = _end(_start(exp_dir, '--parallel=auto',
+                                 preexec_fn=limit))
+    assert code == 0, err
+    assert '| ddep |' in out and 'report:' in out
+    assert _results(exp_dir) == _results(tmp_path / 'one')
+    assert 'step 0 of' in (exp_dir / 'runs' / RUNS[1] / 'log.txt').read_text()
+
+
+@pytest.mark.parametrize('flags, named', [
+    (['--parallel=0'], '--parallel'), (['--parallel=-1'], '--parallel'),
+    (['--parallel=x'], '--parallel'),
+    (['--parallel=2', '--strategy=tpu'], '--strategy'),
+    (['--parallel=2', '--tpu=local'], '--strategy'),
+    (['--parallel=2', '--strategy=multi_worker'], '--strategy'),
+    (['--parallel=2', '--only=classify'], '--only')])
+def test_what_cannot_run_side_by_side_is_refused(tmp_path, flags, named):
+    code, out, err = _end(_start(tmp_path / 'exp', *flags))
+    assert code == 2 and named in err
+    assert len(err.strip().splitlines()) == 1
+    assert 'TensorFlow' not in out and not (tmp_path / 'exp').exists()
