@@ -27,7 +27,8 @@ def experiment(spec: spec_lib.ExperimentSpec, templates: plan_lib.Templates,
       UserError: the chip is unknown, or the utilisation out of range.
     """
     plan = plan_lib.Plan(spec, templates, f'runs/{spec.name}', data_dir)
-    rows, totals = [_HEAD], [0.0, 0.0, 0.0]
+    rows: list[Sequence[str]] = [_HEAD]
+    totals = [0.0, 0.0, 0.0]
     for planned in plan.runs.values():
         numbers = _numbers(planned, chip, utilisation)
         totals = [total + number for total, number in zip(totals, numbers)]

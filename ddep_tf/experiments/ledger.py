@@ -45,7 +45,7 @@ class Ledger:
     def is_stopped(self, name: str) -> bool:
         """Whether a run's loss became non-finite, as it would again."""
         failure = self.failure(name)
-        return bool(failure) and failure['stopped']
+        return failure is not None and failure['stopped']
 
     def note_failure(self, name: str, reason: object, stopped: bool) -> None:
         """Records that a run failed; `stopped`: its loss was not finite."""

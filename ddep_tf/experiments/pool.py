@@ -173,7 +173,7 @@ class _Worker:
         self.connection.close()
 
 
-def _reason(exit_code: int) -> str:
-    if exit_code < 0:
+def _reason(exit_code: int | None) -> str:
+    if exit_code and exit_code < 0:
         return f'its process was ended by {signal.Signals(-exit_code).name}'
     return f'its process ended with exit code {exit_code}'

@@ -19,15 +19,15 @@ PRETRAINING, SWEEP, FINAL = ROLES = ('pretraining', 'sweep', 'final')
 Row = TypeVar('Row')
 
 
-def of_result(*keys: str, title: str = '') -> Any:
-    """A field that is found in a run's result, under nested keys.
+def of_result(*keys: str, title: str = '') -> dict[str, Any]:
+    """Metadata of a field whose value is found in a run's result.
 
     Args:
-      *keys: of `result.json`, the outermost first.
+      *keys: nested keys of `result.json`, the outermost first.
       title: of its column in the table of scores, as the mean over runs in
         points (times 100); '' leaves it out of that table.
     """
-    return dataclasses.field(metadata={'keys': keys, 'title': title})
+    return {'keys': keys, 'title': title}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,21 +55,21 @@ class RunRow:
     width: int
     setting: str
     labels: int
-    subset_sha256: str = of_result('subset_sha256')
+    subset_sha256: str = dataclasses.field(metadata=of_result('subset_sha256'))
     seed: int
     role: str
     learning_rate: float
     weight_decay: float
     chosen: bool
-    steps: int = of_result('steps')
-    val: float = of_result('val')
-    test: float = of_result('test')
-    single_scale: float = of_result(
-        'test_details', 'single_scale', 'mean_iou', title='Single scale')
-    pixel_accuracy: float = of_result(
-        'test_details', 'pixel_accuracy', title='Pixel accuracy')
-    seconds: float = of_result('seconds')
-    commit: str = of_result('commit')
+    steps: int = dataclasses.field(metadata=of_result('steps'))
+    val: float = dataclasses.field(metadata=of_result('val'))
+    test: float = dataclasses.field(metadata=of_result('test'))
+    single_scale: float = dataclasses.field(metadata=of_result(
+        'test_details', 'single_scale', 'mean_iou', title='Single scale'))
+    pixel_accuracy: float = dataclasses.field(metadata=of_result(
+        'test_details', 'pixel_accuracy', title='Pixel accuracy'))
+    seconds: float = dataclasses.field(metadata=of_result('seconds'))
+    commit: str = dataclasses.field(metadata=of_result('commit'))
 
     def __post_init__(self):
         if not self.run:

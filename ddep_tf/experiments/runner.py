@@ -43,13 +43,14 @@ class Experiment:
         self._stop = stop or stop_signal.StopSignal()
         self._running: dict[str, plan_lib.PlannedRun] = {}
         template = next(iter(templates.values())).get(specs.SEGMENT)
-        self._label_set = template and labels.for_spec(template.data[0])
-        if self.plan.at_level(plan_lib.SWEEP) and not (
-                spec.holdout or template.data[0].val_split):
-            raise errors.UserError(
-                'ExperimentSpec.learning_rates and weight_decays need images '
-                'to choose on: set ExperimentSpec.holdout, or '
-                'DatasetSpec.val_split')
+        self._label_set = labels.for_spec(template.data[0]) if (
+            template) else None
+        for planned in self.plan.at_level(plan_lib.SWEEP):
+            if not (spec.holdout or planned.run.data[0].val_split):
+                raise errors.UserError(
+                    'ExperimentSpec.learning_rates and weight_decays need '
+                    'images to choose on: set ExperimentSpec.holdout, or '
+                    'DatasetSpec.val_split')
         self.exp_dir = exp_folder.open_experiment(
             exp_dir, spec, templates, operative)
 
@@ -206,9 +207,9 @@ class Experiment:
             time.sleep(min(_STOP_SECONDS, seconds))
 
     def _raise_failures(self, names):
-        failed = {name: self.ledger.failure(name) for name in names
-                  if not self.ledger.is_settled(name)}
-        failed = {name: found for name, found in failed.items() if found}
+        failed = {name: found for name in names
+                  if not self.ledger.is_settled(name)
+                  and (found := self.ledger.failure(name))}
         if not failed:
             return
         kind = (errors.TrainingStopped if all(

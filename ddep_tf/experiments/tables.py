@@ -100,7 +100,7 @@ def _setting(ledger, planned, result):
 
 def _takers(plan):
     """Returns {name of a sweep's run: the first run that takes its rates}."""
-    takers = {}
+    takers: dict[str, plan_lib.PlannedRun] = {}
     for final in plan.at_level(plan_lib.FINAL):
         for name in final.sweep:
             takers.setdefault(name, final)
@@ -110,8 +110,10 @@ def _takers(plan):
 def _is_chosen(ledger, planned, takers):
     if planned.level == plan_lib.FINAL:
         return True
-    best = planned.name in takers and ledger.best(takers[planned.name])
-    return bool(best) and best.name == planned.name
+    if planned.name not in takers:
+        return False
+    best = ledger.best(takers[planned.name])
+    return best is not None and best.name == planned.name
 
 
 def _curve(ledger, row):

@@ -5,6 +5,7 @@ They are drawn on a `Figure`: pyplot would look for a display and keep state.
 
 from collections.abc import Mapping, Sequence
 import os
+from typing import Any
 
 from matplotlib import figure, ticker
 import numpy as np
@@ -151,7 +152,7 @@ def _variant_title(experiment, variant):
 
 
 def _variant_ticks(axes, positions: Mapping[str, float],
-                   values: Mapping[str, object], numeric: bool) -> None:
+                   values: Mapping[str, Any], numeric: bool) -> None:
     if numeric and min(values.values()) > 0 and (
             max(values.values()) > 4 * min(values.values())):
         axes.set_xscale('log')

@@ -16,9 +16,10 @@ _Columns = list[tuple[str, Callable[[Any], str]]]
 
 def score_rows(experiment: read.Experiment) -> Table:
     """Returns test mIoU per label setting, variant and arm."""
-    measured: _Columns = [
-        (title, lambda s, column=column: points(s.metrics[column]))
-        for column, title in records.metrics().items()]
+    def metric(column):
+        return lambda score: points(score.metrics[column])
+    measured: _Columns = [(title, metric(column))
+                          for column, title in records.metrics().items()]
     columns: _Columns = [
         ('Labelled images', lambda s: spec_lib.label_text(
             str(s.labels), s.setting)),

@@ -47,8 +47,8 @@ def samples(exp_dir: str, run: str, kinds: Sequence[str]) -> dict[
 def photo(path: str, alt: str, caption: str) -> Html:
     """Returns a figure of an RGB file."""
     def read():
-        with Image.open(path) as image:
-            image = image.convert('RGB')
+        with Image.open(path) as file:
+            image = file.convert('RGB')
         image.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
         return image
     return _tile(path, read, alt, caption, None)

@@ -77,8 +77,10 @@ def test_a_metric_is_added_in_one_place(results, monkeypatch):
     """From a run's result to runs.csv, and from there to the scores."""
     @dataclasses.dataclass(frozen=True)
     class RunRow(records.RunRow):
-        frequency_weighted: float = records.of_result(
-            'test_details', 'frequency_weighted_iou', title='Weighted IoU')
+        frequency_weighted: float = dataclasses.field(
+            metadata=records.of_result('test_details',
+                                       'frequency_weighted_iou',
+                                       title='Weighted IoU'))
 
     monkeypatch.setattr(records, 'RunRow', RunRow)
     assert records.measured({'test': 0.5, 'test_details': {

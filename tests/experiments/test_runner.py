@@ -82,7 +82,7 @@ def test_the_rate_is_chosen_on_val_at_the_first_seed(tmp_path):
     assert not any(r['run'] in tested for r in rows if r['chosen'] == '0')
     assert len(rows) == 3 * (2 + 2)
     page = write.write_report(tmp_path)
-    assert 'ddep' in open(page, encoding='utf-8').read()
+    assert 'ddep' in pathlib.Path(page).read_text('utf-8')
 
 
 def _plan(*params, run_dir='runs'):
@@ -255,15 +255,16 @@ def test_a_failed_run_leaves_the_others_and_is_run_again_alone(tmp_path):
 def test_shards_in_turn_do_what_one_machine_does(tmp_path):
     one, _ = _experiment(tmp_path / 'one', lambda planned: 0.4, *GRID)
     one.run()
-    where, asked = tmp_path / 'many', []
+    where, asked, told = tmp_path / 'many', [], []
     # As often as there are levels to wait for.
     for index in (2, 1, 2, 1, 2, 1, 2):
         part, runner = _experiment(where, lambda planned: 0.4, *GRID)
         try:
             part.run(shard=(index, 2))
         except errors.NotReady as error:
-            assert '--wait' in str(error)
+            told.append(str(error))
         asked += [(index, *run) for run in runner.asked]
+    assert told and all('--wait' in text for text in told)
     assert {index for index, *_ in asked} == {1, 2}
     assert len({run[1:] for run in asked}) == len(asked) == 19  # Each once.
     assert (where / 'runs.csv').read_text() == (
@@ -393,7 +394,7 @@ def test_the_demo_in_short_from_data_to_report(tmp_path):
     weights = tmp_path / 'runs' / names[-1] / 'weights.npz'
     stamp = weights.stat().st_mtime_ns
     assert run() == first and weights.stat().st_mtime_ns == stamp
-    page = open(write.write_report(tmp_path), encoding='utf-8').read()
+    page = pathlib.Path(write.write_report(tmp_path)).read_text('utf-8')
     assert '4 of 4 runs done' in page and 'noisy' in page
     segment = _rows(tmp_path / 'runs.csv')[2:]
     assert len({r['subset_sha256'] for r in segment}) == 1

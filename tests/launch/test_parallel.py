@@ -56,12 +56,18 @@ def _processes(session):
     return found
 
 
-def _wait_for_steps(exp_dir, process):
-    """Waits until two runs train at once."""
+def _steps(exp_dir):
+    """Returns how many steps each of the two runs at once has logged."""
     logs = [exp_dir / 'runs' / name / 'metrics.csv' for name in RUNS[1:3]]
+    return [len(log.read_text().splitlines()) - 1 if log.exists() else 0
+            for log in logs]
+
+
+def _wait_for_steps(exp_dir, process, before=(0, 0)):
+    """Waits until both runs have trained two steps more than `before`."""
     end = time.monotonic() + 200
-    while any(not log.exists() or len(log.read_text().splitlines()) < 3
-              for log in logs):
+    while any(now < then + 2
+              for now, then in zip(_steps(exp_dir), before)):
         assert process.poll() is None and time.monotonic() < end, (
             process.communicate())
         time.sleep(0.05)
@@ -104,8 +110,9 @@ def test_stopped_and_resumed_it_ends_as_one_after_the_other(tmp_path):
     code, _, err = _end(_start(exp_dir, '--parallel=2', '--shard=2/2',
                                preexec_fn=limit))
     assert code == 4 and 'segment-ddep-n3-s4' in err
+    before = _steps(exp_dir)
     process = _start(exp_dir, '--parallel=2', preexec_fn=limit)
-    _wait_for_steps(exp_dir, process)
+    _wait_for_steps(exp_dir, process, before)
     process.send_signal(signal.SIGTERM)
     code, _, err = _end(process)
     assert code in (143, 0), err  # They may just have reached their ends.

@@ -4,6 +4,7 @@ import csv
 import html.parser
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -78,7 +79,8 @@ def _row(run, stage, arm, labels, seed, rate, chosen, val, test):
 
 
 def _curves(rng, rows):
-    keys = ('run', 'variant', 'arm', 'labels', 'seed', 'learning_rate', 'chosen')
+    keys = ('run', 'variant', 'arm', 'labels', 'seed', 'learning_rate',
+            'chosen')
     return [{**{key: row[key] for key in keys}, 'step': step,
              'val': rng.uniform(.1, .5)}
             for row in rows if row['stage'] == 'segment'
@@ -285,7 +287,7 @@ def test_class_means_leave_out_runs_without_the_class(exp_dir):
 def test_page_is_self_contained(exp_dir):
     path = write.write_report(exp_dir)
     assert path == os.path.join(exp_dir, 'report.html')
-    text = open(path, encoding='utf-8').read()
+    text = pathlib.Path(path).read_text('utf-8')
     assert text.startswith('<!DOCTYPE html>')
     page = _Page(text)
     markup = re.sub(r'data:image/[^"]*', '', text)
@@ -316,7 +318,7 @@ def test_page_tells_what_is_asked_of_it(exp_dir):
     shown = [attributes['alt'] for tag, attributes in page.tags
              if tag == 'img']
     settings = len(COUNTS) * len(SEEDS)
-    assert sum('photograph a_image_1' == alt for alt in shown) == settings
+    assert sum(alt == 'photograph a_image_1' for alt in shown) == settings
     assert sum('predicted by' in alt for alt in shown) == settings * len(ARMS)
     assert sum(alt.startswith('noisy') for alt in shown) == len(SEEDS)
 
@@ -405,7 +407,7 @@ def test_results_hold_tables_and_no_picture(exp_dir, tmp_path):
 
 def test_readme_is_regenerated_from_the_results_alone(exp_dir, tmp_path):
     results = tmp_path / 'results' / 'small'
-    text = open(write.write_results(exp_dir, results)).read()
+    text = pathlib.Path(write.write_results(exp_dir, results)).read_text()
     exp_dir.rename(tmp_path / 'away')
     assert write.results_readme(results) == text
     moved = results.rename(tmp_path / 'elsewhere')
