@@ -2,20 +2,23 @@
 
 A multiply-add counts as 2. Counted are convolutions, depthwise convolutions
 and matrix products (dense layers, attention, the interpolation of the position
-embedding), forward and backward, as the traced graph holds them. A
-convolution's padding counts like its pixels, as is usual. An operation that
-the results do not depend on is not counted.
+embedding) in the traced graph, forward and backward, if the result depends on
+them. As is usual, the padding of a convolution counts like its pixels.
 
 Not counted: norms, activations, softmax, pooling, resizing, losses, biases,
-kernel standardisation and the optimizer.
+kernel standardization and the optimizer.
 """
 
 import collections
+from collections.abc import Callable, Iterable, Sequence
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from ddep_tf import specs
+from ddep_tf.objectives import base
 from ddep_tf.runtime import build
 
 _CALLS = ('PartitionedCall', 'StatefulPartitionedCall')
@@ -24,28 +27,28 @@ _BRANCHES = ('If', 'StatelessIf', 'Case', 'StatelessCase', 'While',
 
 
 class _Collector(keras.optimizers.Optimizer):
-    """Takes the gradients and changes nothing: what a backward pass gives."""
+    """Keeps the gradients of a train step, and updates nothing."""
 
     def __init__(self):
         super().__init__(learning_rate=0.0, name='collector')
-        self.gradients = []
+        self.gradients: list[tf.Tensor] = []
 
     def apply(self, grads, trainable_variables=None):
         self.gradients = [g for g in grads if g is not None]
 
 
-def measure(run):
+def measure(run: specs.RunSpec) -> tuple[int, int, int, int]:
     """Traces a run's network and train step with one image.
 
     Args:
       run: RunSpec.
 
     Returns:
-      (parameters, trained parameters, forward FLOPs, train FLOPs), ints; the
-      FLOPs are of one image of run.crop_size. The train step is the
-      objective's own, without the optimizer's update.
+      (parameters, trained parameters, forward FLOPs, train FLOPs); the FLOPs
+      are those of one image of run.crop_size. The train step is the
+      objective's, without the optimizer's update.
     """
-    # In a graph of its own no variable takes memory or a draw of its values.
+    # In a graph of its own, no variable is allocated or initialized.
     with tf.Graph().as_default():
         network = build.build_network(run)
         objective = build.build_objective(run, network)
@@ -55,23 +58,25 @@ def measure(run):
                 flops([loss]), flops([loss, *gradients]))
 
 
-def flops(tensors):
-    """Returns the FLOPs of what graph tensors depend on, an int.
+def flops(tensors: Iterable[tf.Tensor]) -> int:
+    """Returns the FLOPs of the operations that graph tensors depend on.
 
     Raises:
-      NotImplementedError: it branches or loops, so that no number holds.
+      NotImplementedError: there is a branch or a loop, so that the number
+        depends on the data.
     """
     return sum(by_type(tensors).values())
 
 
-def by_type(tensors):
-    """Returns {operation type: FLOPs} of what `flops` adds up."""
-    totals = collections.Counter()
+def by_type(tensors: Iterable[tf.Tensor]) -> dict[str, int]:
+    """Returns {operation type: FLOPs}, whose sum is `flops`."""
+    totals: collections.Counter[str] = collections.Counter()
     for op in _reachable(tensors):
         if op.type in _COUNTS:
             totals[op.type] += _COUNTS[op.type](op)
         elif op.type in _CALLS:
             name = op.get_attr('f').name
+            # TensorFlow has no public way to a function's graph by its name.
             inner = op.graph._get_function(name).graph  # pylint: disable=protected-access
             totals.update(by_type(inner.outputs))
         elif op.type in _BRANCHES:
@@ -80,8 +85,8 @@ def by_type(tensors):
     return dict(totals)
 
 
-def _trace(objective, batch):
-    """Returns the tensors of a train step: its loss, and its gradients.
+def _trace(objective: base.Objective, batch: dict[str, tf.TensorSpec]) -> Any:
+    """Returns (loss, gradients) of a train step, as graph tensors.
 
     The loss depends on the forward pass alone, so one trace serves both.
     """
@@ -95,16 +100,17 @@ def _trace(objective, batch):
     return traced.graph.structured_outputs
 
 
-def _size(variables):
+def _size(variables: Iterable[keras.Variable]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
 
 
-def _reachable(tensors):
-    """Returns the operations whose values the tensors are made of.
+def _reachable(tensors: Iterable[tf.Tensor]) -> set[tf.Operation]:
+    """Returns the operations that the values of tensors depend on.
 
-    Control inputs are left out: what is assigned on the way is no part of it.
+    Control inputs are not followed: an assignment on the way is not a value.
     """
-    found, waiting = set(), [tensor.op for tensor in tensors]
+    found: set[tf.Operation] = set()
+    waiting = [tensor.op for tensor in tensors]
     while waiting:
         op = waiting.pop()
         if op not in found:
@@ -113,40 +119,43 @@ def _reachable(tensors):
     return found
 
 
-def _conv(kernel, pixels):
+# Below, `kernel` is the shape of a kernel and `outputs` that of the result.
+Rule = Callable[[Sequence[int], Sequence[int]], int]
+
+
+def _conv(kernel: Sequence[int], outputs: Sequence[int]) -> int:
     # A kernel is [height, width, inputs of a group, outputs].
     rows, columns, inputs, _ = kernel
-    return 2 * math.prod(pixels) * rows * columns * inputs
+    return 2 * math.prod(outputs) * rows * columns * inputs
 
 
-def _depthwise(kernel, pixels):
-    return 2 * math.prod(pixels) * kernel[0] * kernel[1]
+def _depthwise(kernel: Sequence[int], outputs: Sequence[int]) -> int:
+    return 2 * math.prod(outputs) * kernel[0] * kernel[1]
 
 
-def _forward(rule):
+def _forward(rule: Rule) -> Callable[[tf.Operation], int]:
     return lambda op: rule(op.inputs[1].shape, op.outputs[0].shape)
 
 
-def _to_input(rule):
+def _to_input(rule: Rule) -> Callable[[tf.Operation], int]:
     # Inputs: sizes of the result, kernel, gradient of the output.
     return lambda op: rule(op.inputs[1].shape, op.inputs[2].shape)
 
 
-def _to_filter(rule):
+def _to_filter(rule: Rule) -> Callable[[tf.Operation], int]:
     # Inputs: image, sizes of the result, gradient of the output.
     return lambda op: rule(op.outputs[0].shape, op.inputs[2].shape)
 
 
-def _matmul(op):
+def _matmul(op: tf.Operation) -> int:
     transposed = op.get_attr(
         'transpose_a' if op.type == 'MatMul' else 'adj_x')
     inner = op.inputs[0].shape[-2 if transposed else -1]
     return 2 * math.prod(op.outputs[0].shape) * inner
 
 
-def _einsum(op):
-    """Products of two tensors; with one there is nothing to multiply."""
-    if len(op.inputs) < 2:
+def _einsum(op: tf.Operation) -> int:
+    if len(op.inputs) < 2:  # It permutes or sums, and multiplies nothing.
         return 0
     equation = op.get_attr('equation').decode().split('->')[0].split(',')
     sizes = {label: size for labels, tensor in zip(equation, op.inputs)
