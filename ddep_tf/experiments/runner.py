@@ -24,7 +24,7 @@ class Experiment:
       operative: the operative gin config as text.
       exp_dir: folder of the experiment.
       data_dir: root folder of the data.
-      executor: does the runs; see executors.py and pool.py.
+      executor: executes the runs; see executors.py and pool.py.
       stop: StopSignal; None never stops.
 
     Raises:
@@ -56,7 +56,7 @@ class Experiment:
 
     def run(self, shard: tuple[int, int] | None = None,
             wait: float = 0.0) -> None:
-        """Does the runs that are not done, each after the runs it needs.
+        """Executes the runs that are not done, each after those it needs.
 
         A failure is noted and the other runs go on, except for those that
         need the failed one.
@@ -91,7 +91,7 @@ class Experiment:
                 '--wait')
 
     def run_one(self, name: str, wait: float = 0.0) -> None:
-        """Does one run of the plan, again if it failed before.
+        """Executes one run of the plan, again if it failed before.
 
         Args:
           name: of the run.
@@ -121,7 +121,7 @@ class Experiment:
         tables.write(self.ledger, self.exp_dir, self._label_set)
 
     def _do_all(self, pending, wait):
-        """Does `pending` runs, and leaves in it those that cannot be done."""
+        """Executes `pending`, and leaves in it the runs that cannot start."""
         while pending or self._running:
             if self._stop.asked and not self._running:
                 raise errors.Preempted('stopped between two runs')
@@ -187,15 +187,15 @@ class Experiment:
 
         It does not wait for runs that failed.
         """
-        end, told = time.monotonic() + 60 * minutes, False
+        end, announced = time.monotonic() + 60 * minutes, False
         while all(missing := [self.ledger.missing(run) for run in runs]):
             hopeful = [names for names in missing
                        if not any(map(self.ledger.failure, names))]
             if not hopeful or time.monotonic() >= end:
                 return False
-            if not told:
+            if not announced:
                 self._executor.say('waiting for ' + ', '.join(hopeful[0]))
-            told = True
+            announced = True
             self._sleep(min(_POLL_SECONDS, max(end - time.monotonic(), 0.1)))
         return True
 
