@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ddep_tf import configure, files
-from ddep_tf.experiments import runner
+from ddep_tf.experiments import executors, runner
 from ddep_tf.reports import write
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -76,7 +76,7 @@ def test_a_finished_experiment_is_done_and_reported_alike(
     def train(*_):
         raise AssertionError('all runs were done')
     experiment = runner.Experiment(spec, stages, operative, where.name, '',
-                                   train)
+                                   executors.Serial(train))
     experiment.run()
     page = pathlib.Path(write.write_report(where)).read_text('utf-8')
     assert f'{len(before)} of {len(before)} runs done' in page
