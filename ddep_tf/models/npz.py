@@ -30,7 +30,7 @@ def read_npz(path: str | os.PathLike,
 
     Raises:
       UserError: the file is missing, truncated, corrupt or not an .npz file,
-        or lacks one of `keys`, or an array is not made of finite numbers.
+        or lacks one of `keys`, or an array holds anything but finite numbers.
     """
     with _opened(path) as file:
         wanted = file.files if keys is None else list(keys)

@@ -44,14 +44,14 @@ def _unchanged(key: str, array: 'np.ndarray') -> 'np.ndarray':
 class KeyMap:
     """How the variables of an encoder and its head are published.
 
-    In `head` and `unused`, a name that ends in '/' or '.' stands for every key
-    that starts with it, any other name for itself.
+    In `head` and `unused`, a name that ends in '/' or '.' matches every key
+    that starts with it; any other name matches that key alone.
 
     Attributes:
       head: keys of the classifier's head, which loading with `head='skip'`
         leaves as they are.
       unused: keys of a published file that the encoder alone has no variable
-        for: the head's, and those of layers above stride 16.
+        for: the head's, and those of layers that only the classifier has.
       key_of: (name of a layer, name of its variable) -> published key.
       to_published: (key, a variable's value) -> the array as published.
       from_published: its inverse. An array with a wrong number of axes is

@@ -11,7 +11,7 @@ FILE = 'weights/efficientnet_lite0_imagenet.npz'
 
 
 def _photo(array):
-    """Short side to 256 bicubic, centre 224, to [-1, 1]."""
+    """Short side to 256 bicubic, center 224, to [-1, 1]."""
     image = Image.fromarray(array)
     scale = 256 / min(image.size)
     image = image.resize([round(side * scale) for side in image.size],
