@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo 'make env        the environment .venv, from setup.py'
-	@echo 'make demo       the whole method on embedded data, with a report'
+	@echo 'make demo       the method on microscopy images, with a report'
 	@echo 'make quick      the tests of what most often breaks, 2 minutes'
 	@echo 'make test       the tests that CI runs, 15 minutes'
 	@echo 'make test-full  all tests, every experiment run in small'
@@ -20,7 +20,8 @@ env:
 	@.ci/env '$(PYTHON)'
 
 demo: env
-	$(BIN)/python launch/experiment.py --gin_file=experiments/demo_shapes.gin $(ARGS)
+	$(BIN)/python launch/experiment.py --parallel=auto \
+	  --gin_file=experiments/demo_nuclei.gin $(ARGS)
 
 quick: env
 	$(BIN)/python -m pytest -m quick $(ARGS)

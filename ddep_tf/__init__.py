@@ -20,7 +20,7 @@ _HOMES = {
     'map_labels': 'ddep_tf.data.labels',
 }
 
-__all__ = [*sorted(_HOMES)]
+__all__ = sorted(_HOMES)  # noqa: PLE0605  A list of names.
 
 
 def __getattr__(name):

@@ -59,7 +59,8 @@ def test_a_run_without_data_says_so():
 def test_specs_survive_json():
     import json
     run = _run()
-    again = spec_base.from_dict(specs.RunSpec, json.loads(spec_base.to_json(run)))
+    again = spec_base.from_dict(specs.RunSpec,
+                                json.loads(spec_base.to_json(run)))
     assert again == run
 
 

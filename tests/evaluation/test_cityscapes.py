@@ -114,12 +114,12 @@ def test_our_score_is_that_of_the_official_rule(tmp_path, ids):
         np.mean(list(official.values())), abs=1e-12)
 
 
-OFFICIAL = """
+OFFICIAL = '''
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as e
 e.args.evalInstLevelScore = False
 e.args.quiet = True
 e.main()
-"""
+'''
 
 
 @pytest.mark.skipif(

@@ -45,7 +45,7 @@ def test_absent_class_is_nan_and_left_out_of_the_mean():
     ([0, 3], [0, 0]), ([0, 1], [0, 9]), ([0, 1], [0]), ([0, -1], [0, 0]),
     ([0.0, 1.0], [0, 1])])
 def test_bad_ids_are_refused(labels, predictions):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match='labels|predictions'):
         ddep_tf.confusion_matrix(np.array(labels), np.array(predictions), 3)
 
 

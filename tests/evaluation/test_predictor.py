@@ -29,7 +29,8 @@ def test_views_agree_where_the_network_is_local(images, kwargs):
 
 
 def test_scales_average_probabilities(images):
-    predictor = predictor_lib.Predictor(_local, specs.EvalSpec(scales=(1.0, 0.5)))
+    predictor = predictor_lib.Predictor(
+        _local, specs.EvalSpec(scales=(1.0, 0.5)))
     half = tf.image.resize(images, (20, 28), antialias=True)
     expected = (tf.nn.softmax(_local(images)) + tf.image.resize(
         tf.nn.softmax(_local(half)), (40, 56))) / 2

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-_CODE = """
+_CODE = '''
 import sys
 from tensorflow.python.framework import config
 import tensorflow as tf
@@ -18,7 +18,7 @@ run = specs.RunSpec(
 assert not config.is_op_determinism_enabled()
 train.train(run, '', sys.argv[1], '', tf.distribute.get_strategy())
 assert config.is_op_determinism_enabled()
-"""
+'''
 
 
 def test_training_from_python_is_deterministic(tmp_path):

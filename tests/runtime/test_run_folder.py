@@ -10,7 +10,8 @@ from ddep_tf.runtime import run_folder
 
 @pytest.mark.parametrize('text', ['{"stage": "segm', '[1, 2]', ''])
 @pytest.mark.parametrize('read, name', [
-    (run_folder.read_result, 'result.json'), (run_folder.read_run, 'config.json')])
+    (run_folder.read_result, 'result.json'),
+    (run_folder.read_run, 'config.json')])
 def test_damaged_json_is_named(tmp_path, read, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(errors.UserError, match=name) as caught:
