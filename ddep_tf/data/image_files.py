@@ -1,32 +1,46 @@
-"""Picture files on the host: what TensorFlow would read wrong is refused."""
+"""Image and mask files on the host: names, headers, and what is refused."""
+
+import os
+from typing import Any
 
 import numpy as np
 import PIL.Image
 
 from ddep_tf import errors
 
-# How PIL calls pictures of one channel: bits, bytes, palettes, wider ints.
+SUFFIXES = ('.jpg', '.jpeg', '.png')  # Of the images that folders are read for.
+# Record files may name images of formats that no folder is read for.
+_STEM_SUFFIXES = (*SUFFIXES, '.bmp', '.gif')
+# PIL's modes of single-channel images: bits, gray, palette, wider integers.
 _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 _ORIENTATION = 0x0112  # The EXIF tag; 1 is upright.
-_PNG_DEPTH = 24  # The byte of a PNG that holds the bits a channel.
-# What PIL raises for a file that is truncated or no picture.
+_PNG_DEPTH = 24  # Offset of the byte with a PNG's bits per channel.
+# What PIL raises for a file that is truncated or not an image.
 BROKEN = (OSError, SyntaxError, ValueError)
 
 
-def check_image(path, has_mask=False):
-    """Refuses an image of 16 bits a channel, or that cannot be opened.
+def stem(file_name: str) -> str:
+    """Returns the id of an image file: its name without folder and suffix."""
+    name = os.path.basename(file_name)
+    root, suffix = os.path.splitext(name)
+    return root if suffix.lower() in _STEM_SUFFIXES else name
 
-    Grey, palette, transparent and CMYK ones are read as their RGB colours.
+
+def check_image(path: str | os.PathLike,
+                has_mask: bool = False) -> tuple[int, int]:
+    """Checks an image's header.
+
+    Gray, palette, transparent and CMYK images pass: they are read as RGB.
 
     Args:
-      path: of the image.
-      has_mask: whether one that is to be turned when shown is refused too.
+      path: the image file.
+      has_mask: also refuse an EXIF orientation other than upright.
 
     Returns:
       (width, height).
 
     Raises:
-      UserError: naming the file.
+      UserError: the file cannot be opened, or has 16 bits per channel.
     """
     size, _, turn = _header(path)
     if has_mask and turn != 1:
@@ -34,24 +48,25 @@ def check_image(path, has_mask=False):
     return size
 
 
-def check_pair(image, mask):
-    """Refuses an image and a mask that do not fit each other.
+def check_pair(image: str | os.PathLike, mask: str | os.PathLike) -> bool:
+    """Checks the headers of an image and its mask.
 
     Args:
-      image, mask: paths.
+      image: the image file.
+      mask: the mask file.
 
     Returns:
-      Whether the mask is 8-bit grey, which TensorFlow reads as it is.
+      Whether the mask is 8-bit gray, which TensorFlow decodes unchanged.
 
     Raises:
-      UserError: naming the file.
+      UserError: one of them cannot be used, or their sizes differ.
     """
     size = check_image(image, has_mask=True)
     mask_size, mode, _ = _header(mask, image=False)
     if mode not in _MASK_MODES:
         raise errors.UserError(
-            f'the mask {mask} is in {mode} colours: it must hold class '
-            'ids, as grey values or by a palette')
+            f'the mask {mask} is in {mode} colors: it must hold class ids, '
+            'as gray values or palette indices')
     if mask_size != size:
         raise errors.UserError(
             f'the mask {mask} has {mask_size[0]} x {mask_size[1]} pixels, '
@@ -59,15 +74,15 @@ def check_pair(image, mask):
     return mode == 'L'
 
 
-def read_mask(path):
+def read_mask(path: str | os.PathLike) -> np.ndarray:
     """Returns the ids of a mask, [H, W] uint8; of a palette its indices.
 
     Raises:
       UserError: it cannot be read, or an id lies outside 0..255.
     """
     try:
-        with PIL.Image.open(path) as picture:
-            ids = np.asarray(picture)
+        with PIL.Image.open(path) as image:
+            ids = np.asarray(image)
     except BROKEN as error:
         raise unreadable(path, error) from None
     if ids.max(initial=0) > 255 or ids.min(initial=0) < 0:
@@ -75,36 +90,38 @@ def read_mask(path):
     return ids.astype(np.uint8)
 
 
-def unreadable(path, error):
-    """Returns the UserError of a picture that cannot be read."""
-    return errors.UserError(f'cannot read the picture {path}: it is truncated '
-                            f'or no picture ({error}): replace it')
+def unreadable(name: str | os.PathLike,
+               reason: Exception | str) -> errors.UserError:
+    """Returns the error for an image or mask that cannot be decoded."""
+    return errors.UserError(f'cannot read the image {name}: it is truncated '
+                            f'or not an image ({reason}): replace it')
 
 
-def turned(name, turn):
-    """Returns the UserError of an image whose EXIF orientation is not 1."""
+def turned(name: str | os.PathLike, turn: int) -> errors.UserError:
+    """Returns the error for a labeled image whose EXIF orientation is not 1."""
     return errors.UserError(
-        f'the image {name} is to be turned when shown (EXIF orientation '
-        f'{turn}), so its mask may fit the turned or the stored '
-        'pixels: save it upright (PIL.ImageOps.exif_transpose) where the '
-        'mask was drawn on the upright view, else take the tag away')
+        f'the image {name} has EXIF orientation {turn}, so that its mask may '
+        'fit either the stored or the upright pixels: save it upright '
+        '(PIL.ImageOps.exif_transpose) if the mask was drawn on the upright '
+        'view, otherwise remove the tag')
 
 
-def orientation(picture):
-    """Returns the EXIF orientation of an open PIL image; 1 is upright."""
-    return picture.getexif().get(_ORIENTATION, 1)
+def orientation(image: PIL.Image.Image) -> int:
+    """Returns the EXIF orientation of an open image; 1 is upright."""
+    return image.getexif().get(_ORIENTATION, 1)
 
 
-def _header(path, image=True):
-    """Returns (width, height), PIL's mode, EXIF orientation."""
+def _header(path: str | os.PathLike,
+            image: bool = True) -> tuple[tuple[int, int], str, Any]:
+    """Returns (width, height), PIL's mode and the EXIF orientation."""
     try:
-        with open(path, 'rb') as file, PIL.Image.open(file) as picture:
-            found = picture.size, picture.mode, orientation(picture)
+        with open(path, 'rb') as file, PIL.Image.open(file) as opened:
+            found = opened.size, opened.mode, orientation(opened)
             file.seek(_PNG_DEPTH)
-            wide = picture.format == 'PNG' and file.read(1) == b'\x10'
+            wide = opened.format == 'PNG' and file.read(1) == b'\x10'
     except BROKEN as error:
         raise unreadable(path, error) from None
     if image and wide:
-        raise errors.UserError(f'the image {path} has 16 bits a channel: save '
-                               'it with 8, in the range that is meant')
+        raise errors.UserError(f'the image {path} has 16 bits per channel: '
+                               'save it with 8, scaled to the intended range')
     return found

@@ -18,8 +18,6 @@ from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import build, process
 
-SUFFIXES = ('.jpg', '.jpeg', '.png')
-
 
 def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
                   inputs: Iterable[str | os.PathLike],
@@ -159,10 +157,10 @@ def find_images(inputs: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     for name in map(pathlib.Path, inputs):
         if name.is_dir():
             found = sorted(p for p in name.iterdir()
-                           if p.suffix.lower() in SUFFIXES)
+                           if p.suffix.lower() in image_files.SUFFIXES)
             if not found:
                 raise errors.UserError(f'--input {name} holds no image '
-                                       f'({", ".join(SUFFIXES)})')
+                                       f'({", ".join(image_files.SUFFIXES)})')
             paths += found
         elif name.is_file():
             paths.append(name)

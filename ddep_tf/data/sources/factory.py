@@ -1,8 +1,9 @@
 """Opens a data set: from its spec to a source of examples."""
 
+import os
 import pathlib
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
 from ddep_tf.data.sources import (
     base,
     folder_source,
@@ -16,24 +17,27 @@ Source = base.Source
 PACKAGED = pathlib.Path(__file__).resolve().parent.parent / 'packaged'
 
 
-def open_source(spec, split, data_dir, decodes, strict=True):
-    """Opens one split of a data set, as far as listing it.
+def open_source(spec: specs.DatasetSpec, split: str,
+                data_dir: str | os.PathLike, decodes: str,
+                strict: bool = True) -> Source:
+    """Opens one split of a data set, without decoding its examples.
 
     Args:
       spec: DatasetSpec.
       split: name of the split, such as `spec.train_split`.
       data_dir: folder below which `spec.path` lies. 'shapes' and 'packaged'
         need none.
-      decodes: 'nothing', 'class' or 'mask': what labels are read.
-      strict: False leaves out of a folder the images that cannot be used, for
-        `problems` to name them all.
+      decodes: 'nothing', 'class' or 'mask': the labels that are read beside
+        the images.
+      strict: False leaves out of a folder the images that cannot be used, so
+        that `problems` can name them all.
 
     Returns:
       A Source. Its `check()` reads every example.
 
     Raises:
       UserError: the split is '', the data is missing or empty, it does not
-        fit the spec, or (of a folder) an image has no mask, or a mask of
+        fit the spec, or (in a folder) an image has no mask, or a mask of
         another size.
     """
     if not split:
@@ -47,7 +51,7 @@ def open_source(spec, split, data_dir, decodes, strict=True):
                                           strict)
     if not pathlib.Path(data_dir).is_dir():
         raise errors.UserError(f'there is no folder {data_dir}: set '
-                               '--data_dir to where the data lies')
+                               '--data_dir to the folder of the data')
     if spec.source == 'folder':
         return folder_source.FolderSource(spec, split, decodes, data_dir,
                                           strict)

@@ -1,37 +1,41 @@
-"""What is known of TFRecord files without reading them. No TensorFlow."""
+"""How many examples TFRecord files hold, noted beside them. No TensorFlow."""
 
+from collections.abc import Sequence
 import json
 import os
 import pathlib
 
+from ddep_tf import files as files_lib
 
-def write(folder, split, files, counts):
+
+def write(folder: str | os.PathLike, split: str, files: Sequence[str],
+          counts: Sequence[int]) -> None:
     """Writes SPLIT.index.json beside the files of a split.
 
     Args:
       folder: where the files lie.
-      split: its name.
+      split: name of the split.
       files: names of the files, sorted.
       counts: the number of examples in each.
     """
     folder = pathlib.Path(folder)
     rows = [{'file': name, 'bytes': os.path.getsize(folder / name),
              'examples': count} for name, count in zip(files, counts)]
-    path = _path(folder, split)
-    temporary = path.with_suffix('.incomplete')
-    temporary.write_text(json.dumps({'files': rows}, indent=1))
-    os.replace(temporary, path)
+    files_lib.write_json(_path(folder, split), {'files': rows}, indent=1)
 
 
-def read(folder, split, files):
-    """Returns the number of examples in each file, or None.
-
-    None where there is no index, or one of other files: their names and sizes
-    must be the ones that it holds.
+def read(folder: str | os.PathLike, split: str,
+         files: Sequence[str]) -> list[int] | None:
+    """Returns the number of examples in each file.
 
     Args:
-      folder, split: as for `write`.
+      folder: as for `write`.
+      split: as for `write`.
       files: paths of the files found, sorted.
+
+    Returns:
+      None without an index, or with one that was written for other files:
+      names and sizes must be those that it holds.
     """
     try:
         rows = json.loads(_path(folder, split).read_text())['files']

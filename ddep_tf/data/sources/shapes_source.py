@@ -1,59 +1,62 @@
 """The embedded procedural set as a source."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import tensorflow as tf
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
 from ddep_tf.data import shapes
 from ddep_tf.data.sources import base
 
 
 class ShapesSource(base.Source):
-    """See `shapes.py`. Unlabelled images are those of the segment view."""
+    """See `shapes.py`. Unlabeled images are those of the segment view."""
 
-    def __init__(self, spec, split, decodes):
+    def __init__(self, spec: specs.DatasetSpec, split: str, decodes: str):
         super().__init__(spec, split, decodes)
         length = shapes.length(split)
         self._length = min(spec.limit or length, length)
         self._view = 'classify' if decodes == base.CLASS else 'segment'
-        # One spec serves both views: masks have one class more.
+        # One spec serves both views, and masks have one class more.
         if decodes == base.CLASS and spec.num_classes < len(shapes.SHAPES):
             raise errors.UserError(
                 f'{self.title}: the classification view has '
                 f'{len(shapes.SHAPES)} classes, DatasetSpec.num_classes is '
                 f'{spec.num_classes}')
 
-    def records(self):
+    def records(self) -> tf.data.Dataset:
         kept = (np.arange(self._length) if self._kept is None else self._kept)
         empty = [''] * len(kept)
         return base.make_records(empty, empty, kept)
 
-    def decode(self, record):
+    def decode(self, record: base.Tensors) -> base.Tensors:
+        index = record['class_or_index']
         image, label = tf.numpy_function(
-            self._render, [record['class_or_index']], (tf.uint8, tf.uint8),
-            stateful=False)
+            self._render, [index], (tf.uint8, tf.uint8), stateful=False)
         size = (shapes.SIZE, shapes.SIZE)
         example = {'image': tf.ensure_shape(image, (*size, 3))}
         if self.decodes == base.CLASS:
             example['label'] = tf.cast(tf.ensure_shape(label, ()), tf.int32)
         elif self.decodes == base.MASK:
             example['label'] = self._map_mask(
-                tf.ensure_shape(label, size),
-                tf.as_string(record['class_or_index']))
+                tf.ensure_shape(label, size), tf.as_string(index))
         return example
 
-    def problems(self, progress=iter, inspect=None):
-        """Nothing can be wrong with what is drawn; see the base class."""
-        return ()
+    def problems(self, progress: base.Progress = iter,
+                 inspect: Callable[[base.Tensors], str] | None = None
+                 ) -> Iterator[str]:
+        """Yields nothing: drawn images cannot be damaged."""
+        return iter(())
 
     def _render(self, index):
         image, label = shapes.render(self._view, self.split, int(index))
         return image, np.asarray(label, np.uint8)
 
-    def _count(self):
+    def _count(self) -> int:
         return self._length
 
-    def _list_ids(self):
-        # The views hold other images, and their ids say so.
+    def _list_ids(self) -> list[str]:
+        # The two views hold different images, and so have different ids.
         return [f'{self._view}_{self.split}_{i:07d}'
                 for i in range(self._length)]

@@ -1,35 +1,32 @@
 """Data sets that TensorFlow Datasets has prepared on disk."""
 
-import itertools
+from collections.abc import Iterator
+import os
 import pathlib
 import re
 
-import numpy as np
 import tensorflow as tf
 
-from ddep_tf import errors
-from ddep_tf.data.sources import base as base_lib
-
-# A subset of up to so many bytes is read once and held in memory, or each
-# epoch over one image in a hundred would read all of them.
-_HOLD_BYTES = 2 ** 30
+from ddep_tf import errors, specs
+from ddep_tf.data import image_files
+from ddep_tf.data.sources import base, stream_source
 
 
-class TfdsSource(base_lib.Source):
+class TfdsSource(stream_source.StreamSource):
     """A prepared builder `NAME[/CONFIG][:VERSION]`, never downloaded.
 
-    Looked for below `data_dir/tfds`, or `data_dir` where that is missing. A
-    split may be sliced, as in 'train[:10%]'. The id is the stem of
-    `spec.id_key`; where there is no such feature, SPLIT_INDEX.
+    Looked for below `data_dir/tfds`, or `data_dir` if that does not exist. A
+    split may be a slice, as in 'train[:10%]'. The id is the stem of the
+    feature `spec.id_key`, or SPLIT_INDEX without such a feature.
     """
 
-    def __init__(self, spec, split, decodes, data_dir):
+    def __init__(self, spec: specs.DatasetSpec, split: str, decodes: str,
+                 data_dir: str | os.PathLike):
         super().__init__(spec, split, decodes)
-        if decodes == base_lib.MASK and re.match(
-                r'scene_parse150\b', spec.path):
+        if decodes == base.MASK and re.match(r'scene_parse150\b', spec.path):
             raise errors.UserError(
                 f'{self.title}: TFDS scene_parse150 holds masks of 100 '
-                "instance classes, none of ADE20K's 150 semantic ones: use "
+                "instance classes, not ADE20K's 150 semantic classes: use "
                 'gin/data/ade20k.gin or ade20k_folder.gin')
         import tensorflow_datasets as tfds  # Slow, and seldom needed.
         self._tfds = tfds
@@ -38,49 +35,25 @@ class TfdsSource(base_lib.Source):
         self._builder = _open_builder(tfds, _find_builder(folder, spec.path))
         self._features = self._builder.info.features
         self._instruction = self._parse_split()
-        info = self._builder.info.splits[self._instruction]
-        self._length = info.num_examples
-        base = self._builder.info.splits[split.partition('[')[0]]
+        splits = self._builder.info.splits
+        self._length = splits[self._instruction].num_examples
+        whole = splits[split.partition('[')[0]]
         self.record_bytes = max(
-            1, base.num_bytes // max(base.num_examples, 1))
-        self._held = None
+            1, whole.num_bytes // max(whole.num_examples, 1))
         self._check_features()
 
-    def records(self):
-        if self._kept is None:
-            return self._stream()
-        small = len(self._kept) * self.record_bytes <= _HOLD_BYTES
-        if not small:
-            return self._stream_kept()
-        if self._held is None:
-            parts = list(self._stream_kept().as_numpy_iterator())
-            self._held = base_lib.make_records(
-                [p['image'] for p in parts], [p['label'] for p in parts],
-                [p['class_or_index'] for p in parts])
-        return self._held
+    def _examples(self):
+        return self._read(self._keys)
 
-    def decode(self, record):
-        return self._decode_bytes(record)
+    def _image_and_label(self, example):
+        return (example[self.spec.image_key],
+                example.get(self.spec.label_key))
 
-    def first_ids(self, count):
-        if self._kept is not None or self._ids is not None:
-            return super().first_ids(count)
-        return list(itertools.islice(self._iterate_ids(), count))
-
-    def _count(self):
-        return self._length
-
-    def _forget(self):
-        self._held = None
-
-    def _list_ids(self):
-        return list(self._iterate_ids())
-
-    def _iterate_ids(self):
+    def _iterate_ids(self) -> Iterator[str]:
         key = self.spec.id_key
         if key in self._features:
-            for example in self._read({key: True}).as_numpy_iterator():
-                yield base_lib.stem(example[key].decode())
+            for example in self._read([key]).as_numpy_iterator():
+                yield image_files.stem(example[key].decode())
             return
         splits = self._builder.info.splits
         parts = self._tfds.core.ReadInstruction.from_spec(
@@ -91,6 +64,7 @@ class TfdsSource(base_lib.Source):
                 yield f'{part.splitname}_{i:07d}'
 
     def _parse_split(self):
+        """Returns the split with `spec.limit`, as TFDS writes slices."""
         splits = self._builder.info.splits
         try:
             length = splits[self.split].num_examples
@@ -107,26 +81,20 @@ class TfdsSource(base_lib.Source):
         return f'{self.split}[:{limit}]'
 
     def _check_features(self):
-        keys = [self.spec.image_key]
-        if self.decodes != base_lib.NOTHING:
-            keys.append(self.spec.label_key)
-        for key in keys:
-            if key not in self._features:
-                raise errors.UserError(
-                    f'{self.title}: has no feature {key!r}: choose one of '
-                    f'{", ".join(self._features)}')
-        classes = getattr(self._features[keys[-1]], 'num_classes', None)
-        if self.decodes == base_lib.CLASS and classes != self.spec.num_classes:
+        self._check_keys(self._features, f'{self.title}:')
+        label = self._features[self._keys[-1]]
+        classes = getattr(label, 'num_classes', None)
+        if self.decodes == base.CLASS and classes != self.spec.num_classes:
             raise errors.UserError(
                 f'{self.title}: has {classes} classes, '
                 f'DatasetSpec.num_classes is {self.spec.num_classes}')
-        if self.decodes == base_lib.MASK and not isinstance(
-                self._features[keys[-1]], self._tfds.features.Image):
-            raise errors.UserError(f'{self.title}: the feature {keys[-1]!r} '
-                                   'is no mask to segment by')
+        if self.decodes == base.MASK and not isinstance(
+                label, self._tfds.features.Image):
+            raise errors.UserError(f'{self.title}: the feature '
+                                   f'{self._keys[-1]!r} is no mask')
 
     def _read(self, keys):
-        """Examples of these features, in the order of the files."""
+        """Returns these features of all examples, in the files' order."""
         decoders = {
             key: self._tfds.decode.SkipDecoding() for key in keys
             if isinstance(self._features[key], self._tfds.features.Image)}
@@ -135,31 +103,8 @@ class TfdsSource(base_lib.Source):
             read_config=self._tfds.ReadConfig(
                 interleave_cycle_length=1, try_autocache=False,
                 add_tfds_id=False),
-            decoders=self._tfds.decode.PartialDecoding(keys,
-                                                       decoders=decoders))
-
-    def _stream(self):
-        image_key, label_key = self.spec.image_key, self.spec.label_key
-        keys = {image_key: True}
-        if self.decodes != base_lib.NOTHING:
-            keys[label_key] = True
-        return self._read(keys).enumerate().map(
-            lambda position, example: {
-                'position': position,
-                'class_or_index': tf.cast(example[label_key], tf.int64)
-                       if self.decodes == base_lib.CLASS else tf.constant(
-                           0, tf.int64),
-                'image': example[image_key],
-                'label': example[label_key] if self.decodes == base_lib.MASK
-                         else tf.constant('')})
-
-    def _stream_kept(self):
-        new = np.full(self._length, -1, np.int64)
-        new[self._kept] = np.arange(len(self._kept))
-        new = tf.constant(new)
-        return self._stream().filter(
-            lambda record: new[record['position']] >= 0).map(
-                lambda record: record | {'position': new[record['position']]})
+            decoders=self._tfds.decode.PartialDecoding(
+                dict.fromkeys(keys, True), decoders=decoders))
 
 
 def _open_builder(tfds, folder):
@@ -167,7 +112,7 @@ def _open_builder(tfds, folder):
         return tfds.builder_from_directory(folder)
     except Exception as error:  # JSON, protobuf or TFDS: whatever is damaged.
         raise errors.UserError(
-            f'{folder} is no whole TFDS data set ({type(error).__name__}): '
+            f'{folder} is not a whole TFDS data set ({type(error).__name__}): '
             'prepare it again with tfds') from error
 
 

@@ -153,11 +153,11 @@ def _palette(ids):
 
 
 @pytest.mark.parametrize('mask, named', [
-    (_palette(np.zeros((4, 5), np.uint8)), 'no 8-bit grey PNG'),
-    (png(np.zeros((4, 5), np.uint16)), 'no 8-bit grey PNG'),
-    (png(np.zeros((4, 5, 3), np.uint8)), 'no 8-bit grey PNG'),
+    (_palette(np.zeros((4, 5), np.uint8)), 'not an 8-bit gray PNG'),
+    (png(np.zeros((4, 5), np.uint16)), 'not an 8-bit gray PNG'),
+    (png(np.zeros((4, 5, 3), np.uint8)), 'not an 8-bit gray PNG'),
     (png(np.zeros((5, 4), np.uint8)), 'different sizes'),
-    (b'', 'no 8-bit grey PNG')],
+    (b'', 'not an 8-bit gray PNG')],
     ids=['palette', '16 bit', 'colour', 'other size', 'empty'])
 def test_a_mask_of_another_form_is_named(tmp_path, mask, named):
     good = png(np.zeros((4, 5), np.uint8))

@@ -1,0 +1,149 @@
+"""Which images, masks and classes a folder holds. No TensorFlow."""
+
+from collections.abc import Sequence
+import os
+import pathlib
+
+from ddep_tf import errors, specs
+from ddep_tf.data import image_files
+
+
+class FolderLayout:
+    """The files of one split of a folder.
+
+    The mask of `image_dir/SUB/ID<image_suffix>` is
+    `label_dir/SUB/ID<label_suffix>`; masks without an image are ignored.
+
+    Args:
+      spec: DatasetSpec; its `image_dir`, `label_dir` and `split_file` lie
+        below `data_dir/path`.
+      split: name of the split.
+      data_dir: root folder of the data.
+      title: the data set and split, for messages.
+      with_masks: whether the masks are read. Their folder must exist then.
+
+    Raises:
+      UserError: a folder is missing.
+    """
+
+    def __init__(self, spec: specs.DatasetSpec, split: str,
+                 data_dir: str | os.PathLike, title: str, with_masks: bool):
+        self._spec, self._split, self._title = spec, split, title
+        self._root = pathlib.Path(data_dir, spec.path)
+        self._image_dir = self._folder(spec.image_dir)
+        # Even if no masks are read they must not be taken for images.
+        self._label_dir = self._path(spec.label_dir) if spec.label_dir else None
+        if with_masks:
+            if not spec.label_dir:
+                raise errors.UserError(
+                    f'{title}: has no masks to train segmentation on: set '
+                    'DatasetSpec.label_dir')
+            self._label_dir = self._folder(spec.label_dir)
+
+    def images(self) -> list[pathlib.Path]:
+        """Returns the images of the split, at any depth, sorted by path.
+
+        Raises:
+          UserError: there are none, or `split_file` lists another one.
+        """
+        suffix = self._spec.image_suffix
+        suffixes = (suffix,) if suffix else image_files.SUFFIXES
+        endings = tuple(s.lower() for s in suffixes)
+        images = [path for path in sorted(self._image_dir.rglob('*'))
+                  if path.name.lower().endswith(endings)
+                  and not path.name.startswith('.') and path.is_file()
+                  and not self._is_mask(path)]
+        if not images:
+            raise errors.UserError(
+                f'{self._title}: the folder {self._image_dir} holds no image '
+                f'({", ".join(suffixes)})')
+        return self._listed(images) if self._spec.split_file else images
+
+    def ids(self, images: Sequence[pathlib.Path]) -> list[str]:
+        """Returns the images' ids. UserError if two of them are the same."""
+        ids = {}
+        for path in images:
+            other = ids.setdefault(self._id(path), path)
+            if other is not path:
+                raise errors.UserError(
+                    f'{self._title}: {other} and {path} have the same id: '
+                    'rename one of them')
+        return list(ids)
+
+    def mask(self, image: pathlib.Path) -> pathlib.Path:
+        """Returns the path of an image's mask. UserError if it is missing."""
+        folder = self._label_dir / image.relative_to(self._image_dir).parent
+        mask = folder / f'{self._id(image)}{self._spec.label_suffix}'
+        if not mask.is_file():
+            raise errors.UserError(f'{self._title}: the image {image} has no '
+                                   f'mask {mask}: add it, or remove the image')
+        return mask
+
+    def classes(self, images: Sequence[pathlib.Path]) -> list[int]:
+        """Returns the images' classes: the rank of their first subfolder.
+
+        Raises:
+          UserError: an image lies in no subfolder, or there are more of them
+            than the spec has classes.
+        """
+        parts = [path.relative_to(self._image_dir).parts for path in images]
+        loose = [path for path, p in zip(images, parts) if len(p) < 2]
+        if loose:
+            raise errors.UserError(
+                f'{self._title}: {loose[0]} lies in no subfolder: to classify, '
+                'each class needs its own')
+        names = sorted({p[0] for p in parts})
+        if len(names) > self._spec.num_classes:
+            raise errors.UserError(
+                f'{self._title}: {self._image_dir} has {len(names)} '
+                'subfolders for DatasetSpec.num_classes = '
+                f'{self._spec.num_classes}')
+        ranks = {name: rank for rank, name in enumerate(names)}
+        return [ranks[p[0]] for p in parts]
+
+    def _folder(self, template):
+        folder = self._path(template)
+        if not folder.is_dir():
+            raise errors.UserError(f'{self._title}: there is no folder '
+                                   f'{folder}: set --data_dir')
+        return folder
+
+    def _path(self, template):
+        try:
+            return self._root / template.format(split=self._split)
+        except (KeyError, IndexError, ValueError):
+            raise errors.UserError(
+                f'{self._title}: {template!r} may hold {{split}} and no other '
+                'braces') from None
+
+    def _listed(self, images):
+        """Returns the images whose ids the split's file lists."""
+        path = self._path(self._spec.split_file)
+        try:
+            wanted = set(path.read_text(encoding='utf-8').split())
+        except (OSError, ValueError) as error:
+            raise errors.UserError(
+                f'{self._title}: cannot read the list of its ids, {path} '
+                f'({error}): set --data_dir or DatasetSpec.split_file'
+            ) from None
+        missing = sorted(wanted.difference(map(self._id, images)))
+        if missing or not wanted:
+            what = (f'{missing[0]!r}, of which there is no image in '
+                    f'{self._image_dir}' if missing else 'no id')
+            raise errors.UserError(f'{self._title}: {path} lists {what}: '
+                                   'complete the folder, or correct the list')
+        return [image for image in images if self._id(image) in wanted]
+
+    def _is_mask(self, path):
+        """Masks may lie below the images, or beside them by their suffix."""
+        if self._label_dir is None:
+            return False
+        if self._label_dir == self._image_dir:
+            return (not self._spec.image_suffix
+                    and path.name.endswith(self._spec.label_suffix))
+        return (self._label_dir in path.parents
+                and self._image_dir in self._label_dir.parents)
+
+    def _id(self, path):
+        suffix = self._spec.image_suffix
+        return path.name[:-len(suffix)] if suffix else path.stem

@@ -1,0 +1,147 @@
+"""What sources have in common that stream records from files."""
+
+import abc
+from collections.abc import Iterable, Iterator
+import io
+import itertools
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import tensorflow as tf
+
+from ddep_tf import errors
+from ddep_tf.data import decoding, image_files
+from ddep_tf.data.sources import base
+
+# A subset of up to this size is read once and held in memory. Otherwise each
+# epoch over one image in a hundred would read all of them.
+_HOLD_BYTES = 2 ** 30
+
+
+class StreamSource(base.Source):
+    """Encoded images and labels that can only be read one after the other.
+
+    A subclass sets `_length` (examples of the split, after `spec.limit`) and
+    `record_bytes` when it is made.
+    """
+
+    _length: int
+    _held = None  # The records of a small subset, once they have been read.
+
+    def records(self) -> tf.data.Dataset:
+        if self._kept is None or (
+                len(self._kept) * self.record_bytes > _HOLD_BYTES):
+            return self._stream()
+        if self._held is None:
+            self._held = self._hold()
+        return self._held
+
+    def decode(self, record: base.Tensors) -> base.Tensors:
+        name = tf.strings.join(['number ', tf.as_string(record['position'])])
+        example = {'image': decoding.decode_image(record['image'], name)}
+        if self.decodes == base.CLASS:
+            example['label'] = self._check_class(
+                record['class_or_index'], name)
+        elif self.decodes == base.MASK:
+            example['label'] = self._map_mask(
+                decoding.decode_gray(record['label'], name), name)
+            decoding.check_same_size(example, name)
+        return example
+
+    def first_ids(self, count: int) -> list[str]:
+        if self._kept is not None or self._ids is not None:
+            return super().first_ids(count)
+        return list(itertools.islice(self._iterate_ids(), count))
+
+    @abc.abstractmethod
+    def _examples(self) -> tf.data.Dataset:
+        """Returns the split's undecoded examples, after `spec.limit`."""
+
+    @abc.abstractmethod
+    def _image_and_label(self, example: Any
+                         ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns the image's bytes, and the class or the mask's bytes.
+
+        Args:
+          example: element of `_examples`.
+        """
+
+    @abc.abstractmethod
+    def _iterate_ids(self) -> Iterator[str]:
+        """Yields the ids of the split's examples, after `spec.limit`."""
+
+    def _count(self) -> int:
+        return self._length
+
+    def _list_ids(self) -> list[str]:
+        return list(self._iterate_ids())
+
+    def _forget(self) -> None:
+        self._held = None
+
+    @property
+    def _keys(self) -> list[str]:
+        """The features that are read: the image's, maybe the label's."""
+        if self.decodes == base.NOTHING:
+            return [self.spec.image_key]
+        return [self.spec.image_key, self.spec.label_key]
+
+    def _check_keys(self, present: Iterable[str], holder: str) -> None:
+        """UserError if `present`, the features of `holder`, lack one."""
+        for key in self._keys:
+            if key not in present:
+                raise errors.UserError(
+                    f'{holder} has no feature {key!r}: choose one of '
+                    f'{", ".join(sorted(present))}')
+
+    def _stream(self):
+        """Returns the kept records, read from the files."""
+        examples = self._examples().enumerate()
+        if self._kept is None:
+            return examples.map(self._record)
+        positions = np.full(self._length, -1, np.int64)
+        positions[self._kept] = np.arange(len(self._kept))
+        positions = tf.constant(positions)
+        return examples.filter(lambda index, _: positions[index] >= 0).map(
+            lambda index, example: self._record(positions[index], example))
+
+    def _record(self, position, example):
+        image, label = self._image_and_label(example)
+        return {
+            'position': position,
+            'class_or_index': (
+                tf.cast(label, tf.int64) if self.decodes == base.CLASS
+                else tf.constant(0, tf.int64)),
+            'image': image,
+            'label': label if self.decodes == base.MASK else tf.constant('')}
+
+    def _hold(self):
+        try:
+            held = list(self._stream().as_numpy_iterator())
+        except tf.errors.OpError:
+            return self._stream()  # Its reader meets the damage in its place.
+        return base.make_records(*(
+            [record[field] for record in held]
+            for field in ('image', 'label', 'class_or_index')))
+
+    def _decode_checked(self, record, position):
+        example = self.decode(record)
+        if self.decodes == base.MASK:
+            self._check_upright(record, position)
+        return example
+
+    def _check_upright(self, record, position):
+        """UserError if the mask may not fit the image's stored pixels."""
+        try:
+            with PIL.Image.open(io.BytesIO(record['image'].numpy())) as image:
+                turn = image_files.orientation(image)
+        except image_files.BROKEN as error:
+            raise image_files.unreadable(
+                self._in_title(position), error) from None
+        if turn != 1:
+            raise image_files.turned(self._in_title(position), turn)
+
+    def _in_title(self, position):
+        """The id of a refused example; listing ids may be a pass over all."""
+        return f'{self._quoted_id(position)}({self.title})'
