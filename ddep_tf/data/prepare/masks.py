@@ -1,24 +1,27 @@
 """Builds TFDS data sets of images and masks from official downloads.
 
-TFDS' own GeneratorBasedBuilder starts over after every interruption; here
-the shards are written one by one, and TFDS' metadata last.
+TFDS' own GeneratorBasedBuilder starts over after every interruption. Here the
+shards are written one by one, and TFDS' metadata last.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import pathlib
 
 import numpy as np
+import tqdm
 
 from ddep_tf import errors
 from ddep_tf.data import image_files
-from ddep_tf.data.prepare import shards
+from ddep_tf.data.prepare import guide, shards
 
 VERSION = '1.0.0'
+_SHARD_EXAMPLES = 512  # About 100 MB.
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """An image and where its mask is.
+    """An image and its mask.
 
     Attributes:
       id: the stem of the image's file.
@@ -30,76 +33,50 @@ class Example:
     mask: pathlib.Path
 
 
-def build(name, examples, read_mask, data_dir, shard_examples, progress):
+def build(request: guide.BuildRequest,
+          examples: Mapping[str, Sequence[Example]],
+          read_mask: Callable[[Example], np.ndarray]) -> pathlib.Path:
     """Writes DATA_DIR/tfds/NAME/VERSION, or what is missing of it.
 
     Features: image (the JPEG's bytes), label (PNG, [H, W, 1] uint8 ids) and
     file_name (the id).
 
     Args:
-      name: of the TFDS data set.
-      examples: {split: list of Example}.
-      read_mask: function of an Example, returns [H, W] uint8.
-      data_dir: root folder of the data.
-      shard_examples: about how many go into a file.
-      progress: class of the bar, tqdm.tqdm.
+      request: what to build, and where.
+      examples: those of each split.
+      read_mask: function of an Example that returns its ids, [H, W] uint8.
 
     Returns:
       The folder.
 
     Raises:
-      UserError: an image or a mask cannot be read, or they do not fit.
+      UserError: images are missing, one or its mask cannot be read, or their
+        sizes differ.
     """
-    folder = pathlib.Path(data_dir, 'tfds', name, VERSION)
+    name = request.name
+    for split, counts in (request.counts or {}).items():
+        guide.require_count(name, f'images in {split}', len(examples[split]),
+                            counts)
+    folder = pathlib.Path(request.data_dir, 'tfds', name, VERSION)
     if (folder / 'dataset_info.json').is_file():
         return folder
     features = _features()
-    plans = {split: shards.assign([e.id for e in some], shard_examples)
+    plans = {split: shards.assign([e.id for e in some],
+                                  request.shard_examples or _SHARD_EXAMPLES)
              for split, some in examples.items()}
     names = {split: [f'{name}-{split}.tfrecord-{i:05d}-of-{len(parts):05d}'
                      for i in range(len(parts))]
              for split, parts in plans.items()}
     shards.drop_others(folder, sum(names.values(), []))
     for split, some in examples.items():
-        with progress(total=len(some), desc=f'{name} {split}',
-                      unit='image') as bar:
+        with tqdm.tqdm(total=len(some), desc=f'{name} {split}',
+                       unit='image') as bar:
             shards.write(folder, names[split], plans[split],
                          [e.id for e in some], lambda i, some=some: _record(
                              features, some[i], read_mask), bar)
     _write_metadata(name, folder, features, plans, names)
     shards.finish(folder)
     return folder
-
-
-def ade20k(data_dir):
-    """Returns the examples of ADEChallengeData2016 below `data_dir`."""
-    root = pathlib.Path(data_dir, 'ADEChallengeData2016')
-    return {split: _pairs(root / f'images/{own}', root / f'annotations/{own}')
-            for split, own in (('train', 'training'),
-                               ('validation', 'validation'))}
-
-
-def read_ade20k_mask(example):
-    """Returns an Example's ids, [H, W] uint8: 0 other, 1..150."""
-    _check(example)
-    return image_files.read_mask(example.mask)
-
-
-def _pairs(image_dir, mask_dir):
-    images = sorted(image_dir.glob('*.jpg'))
-    if not images:
-        raise errors.UserError(f'the folder {image_dir} is missing or holds '
-                               'no .jpg: unpack ADEChallengeData2016.zip in '
-                               '--data_dir')
-    return [Example(path.stem, path, mask_dir / f'{path.stem}.png')
-            for path in images]
-
-
-def _check(example):
-    for path in (example.image, example.mask):
-        if not path.is_file():
-            raise errors.UserError(f'there is no file {path}: unpack the '
-                                   'archives again')
 
 
 def _features():
@@ -127,6 +104,7 @@ def _write_metadata(name, folder, features, plans, names):
 
 
 def _record(features, example, read_mask):
+    """Returns a serialized tf.Example."""
     mask = read_mask(example)
     width, height = image_files.check_image(example.image, has_mask=True)
     if mask.shape != (height, width):
@@ -136,7 +114,7 @@ def _record(features, example, read_mask):
     record = features.serialize_example(features.encode_example({
         'image': str(example.image), 'label': mask[..., np.newaxis],
         'file_name': example.id}))
-    # TFDS leaves the order of the features to chance, process by process.
+    # TFDS orders the features differently from process to process.
     import tensorflow as tf
     return tf.train.Example.FromString(record).SerializeToString(
         deterministic=True)

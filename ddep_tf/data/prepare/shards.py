@@ -1,28 +1,32 @@
-"""Writes TFRecord shards so that a build that was killed goes on.
+"""Writes TFRecord shards so that a build that was killed can go on.
 
-A shard stands under its name only when it is whole, and which examples are
-in it depends on their ids alone. So an interrupted build that is started
-again ends with the same bytes as one that ran through.
+A shard takes its name only when it is whole, and its contents depend on the
+examples' ids alone. So an interrupted build that is started again ends with
+the same bytes as one that ran through.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 import hashlib
-import json
 import os
 import pathlib
 
-_LOG = 'build.json'  # Of an unfinished build: what is in each whole shard.
+import tqdm
+
+from ddep_tf import errors, files
+
+_LOG = 'build.json'  # Of an unfinished build: the contents of whole shards.
 
 
-def assign(ids, shard_examples):
-    """Deals examples out to shards, in an order shuffled by hashed id.
+def assign(ids: Sequence[str], shard_examples: int) -> list[list[int]]:
+    """Assigns examples to shards, in an order shuffled by hashed id.
 
     Args:
-      ids: distinct str.
-      shard_examples: about how many a shard shall hold.
+      ids: distinct ids.
+      shard_examples: approximate number of examples per shard.
 
     Returns:
-      A list of lists of indices into `ids`, one a shard. An example taken
-      away changes its own shard only, as long as their number stays.
+      Indices into `ids`, one list per shard. Removing an example changes its
+      own shard only, as long as the number of shards stays the same.
     """
     count = max(1, -(-len(ids) // shard_examples))
     parts = [[] for _ in range(count)]
@@ -32,47 +36,51 @@ def assign(ids, shard_examples):
     return parts
 
 
-def write(folder, names, parts, ids, serialize, progress):
-    """Writes the shards that are not there yet.
+def write(folder: str | os.PathLike, names: Sequence[str],
+          parts: Sequence[Sequence[int]], ids: Sequence[str],
+          serialize: Callable[[int], bytes], progress: tqdm.tqdm) -> None:
+    """Writes the shards that are missing.
 
     Args:
-      folder: for the shards; is made.
-      names: of the shards' files.
-      parts: as `assign` gives them.
+      folder: for the shards; created if it does not exist.
+      names: file names of the shards.
+      parts: as `assign` returns them.
       ids: of all examples.
-      serialize: function of an index, returns a record's bytes.
-      progress: a tqdm bar over the examples.
+      serialize: function of an index that returns a record's bytes.
+      progress: a bar over the examples.
     """
     import tensorflow as tf
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     log = _read_log(folder)
     for name, part in zip(names, parts):
-        held = hashlib.sha256('\n'.join(
+        digest = hashlib.sha256('\n'.join(
             ids[i] for i in part).encode()).hexdigest()
         path = folder / name
-        if not path.is_file() or log.get(name) != held:
-            temporary = folder / f'{name}.incomplete'
-            with tf.io.TFRecordWriter(str(temporary)) as writer:
-                for index in part:
-                    writer.write(serialize(index))
-                    progress.update()
-            os.replace(temporary, path)
-            log[name] = held
-            _write_log(folder, log)
-        else:
+        if path.is_file() and log.get(name) == digest:
             progress.update(len(part))
+            continue
+        with files.replacing(path) as temporary, tf.io.TFRecordWriter(
+                str(temporary)) as writer:
+            for index in part:
+                writer.write(serialize(index))
+                progress.update()
+        log[name] = digest
+        files.write_json(folder / _LOG, log)
 
 
-def finish(folder):
-    """Ends a build: drops its log, and shards of an earlier plan."""
-    for path in pathlib.Path(folder).glob('*.incomplete'):
-        path.unlink()
-    pathlib.Path(folder, _LOG).unlink(missing_ok=True)
+def finish(folder: str | os.PathLike) -> None:
+    """Ends a build: removes its log and what killed builds left behind."""
+    folder = pathlib.Path(folder)
+    # Earlier releases wrote to NAME.incomplete.
+    for pattern in (f'.*{files.PART}', '*.incomplete'):
+        for path in folder.glob(pattern):
+            path.unlink()
+    (folder / _LOG).unlink(missing_ok=True)
 
 
-def drop_others(folder, names):
-    """Removes the shards of an unfinished build that had other names."""
+def drop_others(folder: str | os.PathLike, names: Iterable[str]) -> None:
+    """Removes an unfinished build's shards that are not among `names`."""
     log = _read_log(folder)
     for name in set(log).difference(names):
         pathlib.Path(folder, name).unlink(missing_ok=True)
@@ -80,12 +88,6 @@ def drop_others(folder, names):
 
 def _read_log(folder):
     try:
-        return dict(json.loads(pathlib.Path(folder, _LOG).read_text()))
-    except (OSError, ValueError, TypeError):
+        return files.read_json(pathlib.Path(folder, _LOG))
+    except errors.UserError:
         return {}
-
-
-def _write_log(folder, log):
-    temporary = pathlib.Path(folder, f'{_LOG}.incomplete')
-    temporary.write_text(json.dumps(log))
-    os.replace(temporary, pathlib.Path(folder, _LOG))

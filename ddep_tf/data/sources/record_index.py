@@ -1,10 +1,10 @@
 """How many examples TFRecord files hold, noted beside them. No TensorFlow."""
 
 from collections.abc import Sequence
-import json
 import os
 import pathlib
 
+from ddep_tf import errors
 from ddep_tf import files as files_lib
 
 
@@ -38,10 +38,10 @@ def read(folder: str | os.PathLike, split: str,
       names and sizes must be those that it holds.
     """
     try:
-        rows = json.loads(_path(folder, split).read_text())['files']
+        rows = files_lib.read_json(_path(folder, split))['files']
         known = {row['file']: (row['bytes'], int(row['examples']))
                  for row in rows}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (errors.UserError, ValueError, KeyError, TypeError):
         return None
     found = {os.path.basename(path): os.path.getsize(path) for path in files}
     if found != {name: size for name, (size, _) in known.items()}:

@@ -5,8 +5,6 @@ import os
 import pathlib
 import re
 
-import tensorflow as tf
-
 from ddep_tf import errors, specs
 from ddep_tf.data import image_files
 from ddep_tf.data.sources import base, stream_source
