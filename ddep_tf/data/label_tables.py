@@ -1,11 +1,11 @@
-"""Published facts of the label sets: names, colours, id maps. No TF."""
+"""Published facts of the label sets: names, colors, id maps. No TF."""
 
-# Colours are written as hexadecimal RGB, one word a class.
+# Colors are hexadecimal RGB, one word per class.
 
 CAMVID_NAMES = (
     'sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign symbol',
     'fence', 'car', 'pedestrian', 'bicyclist')
-CAMVID_COLOURS = (
+CAMVID_COLORS = (
     '808080 800000 c0c080 804080 3c28de 808000 c08080 404080 400080 404000 '
     '0080c0')
 
@@ -13,7 +13,7 @@ CITYSCAPES_NAMES = (
     'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light',
     'traffic sign', 'vegetation', 'terrain', 'sky', 'person', 'rider', 'car',
     'truck', 'bus', 'train', 'motorcycle', 'bicycle')
-CITYSCAPES_COLOURS = (
+CITYSCAPES_COLORS = (
     '804080 f423e8 464646 66669c be9999 999999 faaa1e dcdc00 6b8e23 98fb98 '
     '4682b4 dc143c ff0000 00008e 000046 003c64 005064 0000e6 770b20')
 # The labelIds of the 19 trained classes, in the order of their train ids.
@@ -22,10 +22,10 @@ CITYSCAPES_LABEL_IDS = (
 CITYSCAPES_NUM_LABEL_IDS = 34
 
 SHAPES_NAMES = ('background', 'disc', 'square', 'triangle', 'cross', 'ring')
-SHAPES_COLOURS = '303030 e6194b 3cb44b 4363d8 f58231 f0e442'
+SHAPES_COLORS = '303030 e6194b 3cb44b 4363d8 f58231 f0e442'
 
 NUCLEI_NAMES = ('background', 'nucleus', 'outline')
-NUCLEI_COLOURS = '20242c 3aa6dd f5b83d'
+NUCLEI_COLORS = '20242c 3aa6dd f5b83d'
 
 # The 59 most frequent of the 459 classes, in the order of the official
 # 59_labels.txt, under their names in the official labels.txt (59_labels.txt
@@ -64,7 +64,7 @@ ADE20K_NAMES = (
     'traffic light', 'tray', 'ashcan', 'fan', 'pier', 'crt screen', 'plate',
     'monitor', 'bulletin board', 'shower', 'radiator', 'glass', 'clock',
     'flag')
-ADE20K_COLOURS = (
+ADE20K_COLORS = (
     '787878 b47878 06e6e6 503232 04c803 787850 8c8c8c cc05ff e6e6e6 04fa07 '
     'e005ff ebff07 96053d 787846 08ff33 ff0652 8fff8c ccff04 ff3307 cc4603 '
     '0066c8 3de6fa ff0633 0b66ff ff0747 ff09e0 0907e6 dcdcdc ff095c 7009ff '

@@ -1,12 +1,14 @@
-"""Label sets: how the ids of a mask become train ids, names and colours.
+"""Label sets: how the ids of a mask become train ids, names and colors.
 
-NumPy only. A train id is in 0..C-1; 255 is ignored by loss and metric.
+NumPy only. Train ids are 0..C-1; loss and metrics ignore 255.
 """
 
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 
 import numpy as np
+import numpy.typing as npt
 
 from ddep_tf import errors, specs
 from ddep_tf.data import label_tables as tables
@@ -19,8 +21,8 @@ class LabelSet:
     """The classes of a data set.
 
     Attributes:
-      name: of the set.
-      class_names: C names, by train id.
+      name: shown in tables.
+      class_names: C names, in the order of the train ids.
       palette: [C, 3] uint8, RGB.
       train_ids: the train id (or 255) of each source id 0..len-1.
     """
@@ -30,42 +32,42 @@ class LabelSet:
     train_ids: tuple[int, ...]
 
     @property
-    def num_classes(self):
-        """Number of classes, without the ignored label."""
+    def num_classes(self) -> int:
+        """Number of classes, not counting the ignored label."""
         return len(self.class_names)
 
     @property
-    def source_ids(self):
-        """[C] uint8: the id in the masks' files of each train id."""
+    def source_ids(self) -> np.ndarray:
+        """[C] uint8: the id of each train id in mask files."""
         return np.array([self.train_ids.index(train_id)
                          for train_id in range(self.num_classes)], np.uint8)
 
     @property
-    def table(self):
-        """[256] int32: train id of each byte, 255 ignored, -1 refused."""
+    def table(self) -> np.ndarray:
+        """[256] int32: train id of each source id; 255 ignored, -1 refused."""
         table = np.full(256, -1, np.int32)
         table[:len(self.train_ids)] = self.train_ids
         table[IGNORE] = IGNORE
         return table
 
 
-def label_set(name):
-    """Returns the LabelSet of that name. UserError where there is none."""
+def label_set(name: str) -> LabelSet:
+    """Returns the LabelSet of that name. UserError if there is none."""
     if not isinstance(name, str) or name not in _SETS:
         raise errors.UserError(f'no label set is called {name!r}: choose one '
                                f'of {", ".join(_SETS)}')
     return _made(name)
 
 
-@functools.lru_cache(maxsize=None)
-def _made(name):
+@functools.cache
+def _made(name: str) -> LabelSet:
     class_names, palette, train_ids = _SETS[name]()
     palette.setflags(write=False)
     return LabelSet(name, tuple(class_names), palette, tuple(train_ids))
 
 
-def generic(num_classes, name='generic'):
-    """Returns a LabelSet of ids kept as they are, for any other data set.
+def generic(num_classes: int, name: str = 'generic') -> LabelSet:
+    """Returns a LabelSet whose train ids are the ids in the masks.
 
     Args:
       num_classes: in [1, 255].
@@ -81,11 +83,12 @@ def generic(num_classes, name='generic'):
                     voc_palette(num_classes), tuple(range(num_classes)))
 
 
-def for_spec(spec):
+def for_spec(spec: specs.DatasetSpec) -> LabelSet:
     """Returns the LabelSet of the masks of a DatasetSpec.
 
     Raises:
-      UserError: the set is unknown, or has not `spec.num_classes` classes.
+      UserError: the set is unknown, or does not have `spec.num_classes`
+        classes.
     """
     name = spec.label_set
     if not name and spec.source == 'shapes':
@@ -100,12 +103,12 @@ def for_spec(spec):
     return found
 
 
-def map_labels(label_ids, name):
+def map_labels(label_ids: npt.ArrayLike, name: str) -> np.ndarray:
     """Maps the ids of a mask to train ids.
 
     Args:
-      label_ids: any shape, integers: uint8 as in the masks' files.
-      name: of the label set: camvid (0..11, 11 is void), cityscapes
+      label_ids: integers of any shape, such as a mask's uint8.
+      name: of a label set: camvid (0..11, 11 is void), cityscapes
         (labelIds 0..33; -1 is 255 in a file), cityscapes_train_ids (0..18),
         ade20k (0..150, 0 is other), pascal_context_59, pascal_context_60
         (0..59, 0 is background, then as in 59_labels.txt), the same with
@@ -134,10 +137,11 @@ def map_labels(label_ids, name):
     return mapped.astype(np.uint8)
 
 
-def voc_palette(num_classes):
-    """Returns the colours of the Pascal VOC colour map.
+def voc_palette(num_classes: int) -> np.ndarray:
+    """Returns the colors of the Pascal VOC color map.
 
-    The bits of an id are dealt out to red, green and blue, highest first.
+    The bits of an id, lowest first, go to red, green and blue in turn, where
+    they fill the highest bits first.
 
     Args:
       num_classes: C, at most 256.
@@ -154,13 +158,13 @@ def voc_palette(num_classes):
     return palette
 
 
-def _colours(text):
+def _colors(text: str) -> np.ndarray:
     return np.array([list(bytes.fromhex(word)) for word in text.split()],
                     np.uint8)
 
 
 def _camvid():
-    return (tables.CAMVID_NAMES, _colours(tables.CAMVID_COLOURS),
+    return (tables.CAMVID_NAMES, _colors(tables.CAMVID_COLORS),
             [*range(11), IGNORE])
 
 
@@ -168,7 +172,7 @@ def _cityscapes():
     train_ids = [IGNORE] * tables.CITYSCAPES_NUM_LABEL_IDS
     for train_id, label_id in enumerate(tables.CITYSCAPES_LABEL_IDS):
         train_ids[label_id] = train_id
-    return (tables.CITYSCAPES_NAMES, _colours(tables.CITYSCAPES_COLOURS),
+    return (tables.CITYSCAPES_NAMES, _colors(tables.CITYSCAPES_COLORS),
             train_ids)
 
 
@@ -178,12 +182,12 @@ def _cityscapes_train_ids():
 
 
 def _ade20k():
-    return (tables.ADE20K_NAMES, _colours(tables.ADE20K_COLOURS),
+    return (tables.ADE20K_NAMES, _colors(tables.ADE20K_COLORS),
             [IGNORE, *range(150)])
 
 
 def _pascal_context_59(class_names=tables.PASCAL_CONTEXT_NAMES):
-    # Pascal Context has no colours of its own: the VOC colour map is usual.
+    # Pascal Context has no colors of its own: the VOC color map is usual.
     return class_names, voc_palette(60)[1:], [IGNORE, *range(59)]
 
 
@@ -192,17 +196,19 @@ def _pascal_context_60(class_names=tables.PASCAL_CONTEXT_NAMES):
 
 
 def _shapes():
-    return (tables.SHAPES_NAMES, _colours(tables.SHAPES_COLOURS),
+    return (tables.SHAPES_NAMES, _colors(tables.SHAPES_COLORS),
             range(len(tables.SHAPES_NAMES)))
 
 
 def _nuclei():
-    return (tables.NUCLEI_NAMES, _colours(tables.NUCLEI_COLOURS),
+    return (tables.NUCLEI_NAMES, _colors(tables.NUCLEI_COLORS),
             range(len(tables.NUCLEI_NAMES)))
 
 
 _ALPHABETICAL = tuple(sorted(tables.PASCAL_CONTEXT_NAMES))
-_SETS = {
+# Class names, palette and train ids of each set.
+_SETS: dict[str, Callable[[], tuple[
+        Sequence[str], np.ndarray, Sequence[int]]]] = {
     'camvid': _camvid,
     'cityscapes': _cityscapes,
     'cityscapes_train_ids': _cityscapes_train_ids,

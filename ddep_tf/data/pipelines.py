@@ -1,45 +1,51 @@
 """tf.data pipelines whose order and randomness are pure functions.
 
-The order of an epoch depends on (seed, epoch); what is drawn for an example
-on (seed, step * batch + place in the batch). So a pipeline started at a later
-step gives what one from the start gives from there on.
+The order of an epoch depends on (seed, epoch), and what is drawn for an
+example on (seed, step * batch + place in the batch). So a pipeline that starts
+at a later step continues exactly as one from the first step would.
 """
+
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from ddep_tf import errors
 from ddep_tf.data import transforms
+from ddep_tf.data.sources import base
 
-# Undecoded records are shuffled within a window of at most so many bytes.
+# A function (example, seed) of [2] int32, different for each example.
+ExampleFn = Callable[[base.Tensors, tf.Tensor], base.Tensors]
+
+# Undecoded records are shuffled in a buffer of at most this size.
 SHUFFLE_BYTES = 2 ** 30
-_CROP, _FLIP, _SCALE, _EXAMPLE_FN = range(4)  # What a seed is folded for.
+_CROP, _FLIP, _SCALE, _EXAMPLE_FN = range(4)  # The uses of an example's seed.
 
 
-def train_dataset(sources, *, crop_size, global_batch_size, seed,
-                  start_step=0, flip=True, example_fn=None,
-                  shuffle_buffer=None):
-    """Batches without end, epoch after epoch, across their borders.
+def train_dataset(sources: Sequence[base.Source], *,
+                  crop_size: tuple[int, int], global_batch_size: int,
+                  seed: int, start_step: int = 0, flip: bool = True,
+                  example_fn: ExampleFn | None = None,
+                  shuffle_buffer: int | None = None) -> tf.data.Dataset:
+    """Makes endless batches; a batch may hold the end and start of epochs.
 
     Args:
-      sources: non-empty sequence of Sources that decode the same, concatenated.
+      sources: concatenated; at least one. All decode the same.
       crop_size: (height, width) of the random crops.
-      global_batch_size: B, examples a step, over all replicas.
-      seed: int.
+      global_batch_size: B, examples per step over all replicas.
+      seed: of the order and the augmentation.
       start_step: begin with the batch of this step; skips undecoded records.
       flip: mirror half of the examples.
-      example_fn: None or a function (example, seed) -> example, mapped last;
-        seed is [2] int32, its own for each example; shapes must be static.
-      shuffle_buffer: records; None takes all, or as many as fit into 1 GiB.
+      example_fn: mapped last; the shapes it returns must be static.
+      shuffle_buffer: in records; None takes all, or as many as fit into 1 GiB.
 
     Returns:
       An infinite tf.data.Dataset of {'image': [B, h, w, 3] float32 in
       [-1, 1], 'label': [B, h, w] int32 train ids with 255 ignored, or [B]
       int32 classes, or absent, 'position': [B] int64, index into
-      `global_ids(sources)`}, and what
-      `example_fn` added.
+      `global_ids(sources)`}, and what `example_fn` adds.
 
     Raises:
-      UserError: no source, or sources that decode different labels.
+      UserError: there is no source, or they decode different labels.
     """
     sources = list(sources)
     _check_sources(sources)
@@ -61,21 +67,23 @@ def train_dataset(sources, *, crop_size, global_batch_size, seed,
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
 
 
-def eval_dataset(source, batch_size, crop_size=None, example_fn=None):
-    """Every example once, in order.
+def eval_dataset(source: base.Source, batch_size: int,
+                 crop_size: tuple[int, int] | None = None,
+                 example_fn: ExampleFn | None = None) -> tf.data.Dataset:
+    """Gives every example once, in order.
 
     Args:
-      source: a Source.
+      source: data source.
       batch_size: of the batches; the last one may be smaller.
-      crop_size: (height, width), cut out of the middle after the resize of
-        the spec; None gives whole images one by one, unbatched.
-      example_fn: as in `train_dataset`; its seed depends on the position alone.
+      crop_size: (height, width) of a central crop, after the resizing of the
+        spec; None gives whole images, unbatched.
+      example_fn: mapped last; its seed depends on the position alone.
 
     Returns:
-      A tf.data.Dataset of dicts. With a crop size as `train_dataset` gives
-      them. Without: 'image' [H, W, 3] float32 in [-1, 1], resized as the spec
-      says; 'label' [h, w] int32 at the size of the mask's file, or a class,
-      or absent; 'position' int64, index into `source.ids`.
+      A tf.data.Dataset of dicts: with a crop size those of `train_dataset`;
+      without one 'image' [H, W, 3] float32 in [-1, 1], resized as the spec
+      says, 'label' [h, w] int32 of the mask file's size, or a class, or
+      absent, and 'position' int64, index into `source.ids`.
     """
     def prepare(record):
         decoded = source.decode(record)
@@ -84,7 +92,7 @@ def eval_dataset(source, batch_size, crop_size=None, example_fn=None):
             if 'label' in decoded:
                 example['label'] = decoded['label']
         else:
-            example = transforms.centre_crop(
+            example = transforms.center_crop(
                 _resized(source, decoded), crop_size)
         example = transforms.to_float(example)
         example['position'] = record['position']
@@ -100,8 +108,8 @@ def eval_dataset(source, batch_size, crop_size=None, example_fn=None):
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
 
 
-def global_ids(sources):
-    """Returns the ids of all sources, by the `position` of a batch."""
+def global_ids(sources: Sequence[base.Source]) -> list[str]:
+    """Returns the ids of all sources, indexed by a batch's `position`."""
     return [example_id for source in sources for example_id in source.ids]
 
 
@@ -120,7 +128,7 @@ def _default_buffer(sources, count):
 
 
 def _all_records(sources):
-    """Records of all sources, `position` counted through them."""
+    """Records of all sources, with their position among all of them."""
     result, offset = None, 0
     for index, source in enumerate(sources):
         records = source.records().map(_numbered(index, offset))
@@ -136,11 +144,11 @@ def _numbered(index, offset):
 
 
 def _shuffled(records, buffer, seed, first_epoch):
-    """Epochs without end, each in its own order."""
+    """Endless epochs, each in its own order."""
     def epoch_records(epoch):
-        # tf.data mixes the graph's seed into `seed`: set it here, or the
-        # order would hang on whatever the program gave tf.random.set_seed.
-        # Within this function's graph this touches nothing else.
+        # tf.data mixes the graph's seed into `seed`. Unless it is set, the
+        # order depends on the program's tf.random.set_seed. This changes the
+        # seed of this function's graph only.
         tf.compat.v1.set_random_seed(1 + int(seed) % (2 ** 31 - 2))
         return records.shuffle(buffer, seed=epoch,
                                reshuffle_each_iteration=False)
@@ -155,7 +163,7 @@ def _example_seed(seed, index):
 
 
 def _fold(seed, purpose):
-    """[2] int64 -> [2] int32, independent for each purpose."""
+    """Returns a seed for one purpose: [2] int64 -> [2] int32."""
     return tf.random.stateless_uniform(
         (2,), seed + tf.constant([0, purpose << 56], tf.int64), minval=None,
         maxval=None, dtype=tf.int32)
@@ -182,7 +190,7 @@ def _augment(source, record, crop_size, seeds, flip, example_fn):
 
 
 def _choose_source(sources, record, prepare):
-    """Runs `prepare` for the source that the record is of."""
+    """Calls `prepare` with the source of the record."""
     if len(sources) == 1:
         return prepare(sources[0])
     return tf.switch_case(
@@ -193,7 +201,7 @@ def _choose_source(sources, record, prepare):
 def _with_options(dataset):
     options = tf.data.Options()
     options.deterministic = True
-    # Sharding by file would give each worker other examples than one has.
+    # Sharding by file would give workers other examples than a single one.
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA)
     return dataset.with_options(options)

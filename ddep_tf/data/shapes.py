@@ -1,9 +1,9 @@
 """The embedded procedural set: shapes in clutter, drawn from their index.
 
-Classes differ by form. Each also leans towards a hue, but over so wide a part
-of the colour wheel that neighbours overlap and colour alone tells little; the
-background and the clutter take any colour. Textures, size and turn are drawn
-alike for every class, and later objects hide parts of earlier ones. NumPy only.
+Classes differ in shape. Each also has a range of hues, but one so wide that
+neighboring classes overlap and color alone says little; background and clutter
+have any color. Texture, size and orientation follow the same distribution for
+every class, and later objects occlude earlier ones. NumPy only.
 """
 
 import colorsys
@@ -17,26 +17,27 @@ SIZE = 64
 LENGTHS = {'train': 2000, 'val': 100, 'test': 200}
 SHAPES = ('disc', 'square', 'triangle', 'cross', 'ring')
 VIEWS = ('classify', 'segment')
-# How far an object's hue lies from its class's, in turns of the colour wheel.
+# Largest distance of an object's hue from its class's, in turns of the wheel.
 HUE_SPREAD = 0.2
 
 _Y, _X = np.mgrid[:SIZE, :SIZE].astype(np.float32)
 
 
 @functools.lru_cache(maxsize=8192)
-def render(view, split, index):
+def render(view: str, split: str,
+           index: int) -> tuple[np.ndarray, np.ndarray | int]:
     """Draws one example; the same arguments give the same pixels.
 
     Args:
-      view: 'segment', several objects over a background, or 'classify', one
+      view: 'segment', several objects on a background, or 'classify', one
         large object.
-      split: of LENGTHS. Splits share no example.
+      split: one of LENGTHS. Splits share no example.
       index: in [0, LENGTHS[split]).
 
     Returns:
-      (image, label): image [64, 64, 3] uint8. label of 'segment': [64, 64]
-      uint8, 0 background, 1 + index in SHAPES for objects; of 'classify': int,
-      the index in SHAPES. The arrays are cached and not to be written to.
+      (image, label): image [64, 64, 3] uint8. The label is for 'segment' a
+      mask, [64, 64] uint8, 0 background and 1 + index in SHAPES for objects;
+      for 'classify' the index in SHAPES. The arrays are cached and read-only.
 
     Raises:
       UserError: the view or split is unknown, the index out of range.
@@ -44,9 +45,9 @@ def render(view, split, index):
     if view not in VIEWS or not 0 <= index < length(split):
         raise errors.UserError(f'shapes: no example {index} of view {view!r} '
                                f'in split {split!r}')
-    key = [70_841, VIEWS.index(view), list(LENGTHS).index(split), index]
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
-    image = _texture(rng, _any_colour(rng), _any_colour(rng))
+    entropy = [70_841, VIEWS.index(view), list(LENGTHS).index(split), index]
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+    image = _texture(rng, _any_color(rng), _any_color(rng))
     mask = np.zeros((SIZE, SIZE), np.uint8)
     for _ in range(_integer(rng, 0, 3)):
         _draw_line(rng, image)
@@ -67,15 +68,15 @@ def render(view, split, index):
     return image, label
 
 
-def length(split):
-    """Returns the number of examples. UserError if there is no such split."""
+def length(split: str) -> int:
+    """Returns a split's number of examples. UserError if there is none."""
     if split not in LENGTHS:
         raise errors.UserError(f'shapes: no split is called {split!r}: choose '
                                f'one of {", ".join(LENGTHS)}')
     return LENGTHS[split]
 
 
-# Everything is drawn by random(), whose stream NumPy has never changed.
+# Only random() is drawn from: its stream is the one NumPy never changed.
 
 
 def _uniform(rng, low, high):
@@ -83,16 +84,16 @@ def _uniform(rng, low, high):
 
 
 def _integer(rng, low, high):
-    """From low to high, both included."""
+    """Uniform from low to high, both included."""
     return low + int((high - low + 1) * rng.random())
 
 
-def _any_colour(rng):
+def _any_color(rng):
     return rng.random(3).astype(np.float32) * 200 + 28
 
 
-def _class_colour(rng, shape):
-    """A colour with a hue near that of the class."""
+def _class_color(rng, shape):
+    """A color with a hue near that of the class."""
     hue = shape / len(SHAPES) + _uniform(rng, -HUE_SPREAD, HUE_SPREAD)
     rgb = colorsys.hsv_to_rgb(hue % 1, _uniform(rng, 0.3, 1),
                               _uniform(rng, 0.35, 1))
@@ -100,8 +101,8 @@ def _class_colour(rng, shape):
 
 
 def _texture(rng, first, second):
-    """[64, 64, 3] float32: two colours in stripes, checks, grains or plain."""
-    # Near colours as well as far ones, so that contrast does not tell objects.
+    """[64, 64, 3] float32: two colors as stripes, checks, grain or gradient."""
+    # Similar colors too, so that contrast does not give objects away.
     second = first + (second - first) * np.float32(rng.random())
     angle, period = _uniform(rng, 0, np.pi), _uniform(rng, 3, 14)
     kind, phase = _integer(rng, 0, 3), _uniform(rng, 0, 2 * np.pi)
@@ -120,15 +121,15 @@ def _texture(rng, first, second):
 
 
 def _draw_object(rng, image, mask, radius, margin):
-    """Draws a random shape of `radius` pixels, its centre off the border."""
+    """Draws a shape of `radius` pixels, its center `margin` off the border."""
     shape = _integer(rng, 0, len(SHAPES) - 1)
-    centre_y, centre_x = (_uniform(rng, margin, SIZE - margin)
+    center_y, center_x = (_uniform(rng, margin, SIZE - margin)
                           for _ in range(2))
     turn = _uniform(rng, 0, 2 * np.pi)
     squash = _uniform(rng, 0.8, 1.0)
-    texture = _texture(rng, _class_colour(rng, shape),
-                       _class_colour(rng, shape))
-    y, x = _Y - centre_y, _X - centre_x
+    texture = _texture(rng, _class_color(rng, shape),
+                       _class_color(rng, shape))
+    y, x = _Y - center_y, _X - center_x
     u = (np.cos(turn) * x + np.sin(turn) * y) / radius
     v = (np.cos(turn) * y - np.sin(turn) * x) / (radius * squash)
     inside = _inside(SHAPES[shape], u, v)
@@ -137,7 +138,7 @@ def _draw_object(rng, image, mask, radius, margin):
 
 
 def _inside(shape, u, v):
-    """Where the point (u, v) lies in a shape of about unit radius."""
+    """Whether points (u, v) lie in a shape of about unit radius."""
     far = np.maximum(np.abs(u), np.abs(v))
     if shape == 'square':
         return far < 0.8
@@ -153,24 +154,24 @@ def _inside(shape, u, v):
 
 
 def _draw_line(rng, image, mask=None):
-    """Draws a bar across the image: clutter, and background in the mask."""
+    """Draws a bar across the image: clutter, labeled as background."""
     angle, offset = _uniform(rng, 0, np.pi), _uniform(rng, -24, 24)
     thickness = _uniform(rng, 0.6, 1.8)
     distance = (np.cos(angle) * (_X - SIZE / 2)
                 + np.sin(angle) * (_Y - SIZE / 2) - offset)
     near = np.abs(distance) < thickness
-    image[near] = _any_colour(rng)
+    image[near] = _any_color(rng)
     if mask is not None:
         mask[near] = 0
 
 
 def _finish(rng, image):
-    """Light that falls off to one side, then noise of the camera."""
+    """Adds light that falls off to one side, then camera noise."""
     angle, strength = _uniform(rng, 0, 2 * np.pi), _uniform(rng, 0, 0.45)
     slope = (np.cos(angle) * (_X / SIZE - 0.5)
              + np.sin(angle) * (_Y / SIZE - 0.5))
     light = (1 - strength / 2 + strength * slope)[..., None]
-    # A sum of three uniform numbers is close enough to a normal one.
+    # A sum of three uniform variables is close enough to a normal one.
     noise = rng.random((3, *image.shape)).sum(0) - 1.5
     image = image * light + noise * _uniform(rng, 4, 14)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -1,6 +1,7 @@
-"""Label subsets: nested, seeded, and the same whatever the files' order."""
+"""Label subsets: nested, seeded, and independent of the files' order."""
 
 import collections
+from collections.abc import Iterable
 import hashlib
 import math
 import numbers
@@ -8,21 +9,22 @@ import numbers
 from ddep_tf import errors
 
 
-def label_subset(example_ids, fraction=None, seed=0, count=None):
+def label_subset(example_ids: Iterable[str], fraction: float | None = None,
+                 seed: int = 0, count: int | None = None) -> list[str]:
     """Chooses the examples whose labels are used.
 
-    Ids are ranked by the SHA-256 of `seed:id` and the first ones are taken,
-    so that with one seed a smaller subset lies inside every larger one, and
-    that neither the order of the ids nor the machine matters.
+    Ids are ranked by the SHA-256 of `seed:id` and the first ones are taken.
+    So a smaller subset lies inside every larger one of the same seed, and
+    neither the order of the ids nor the machine matters.
 
     Args:
-      example_ids: iterable of distinct str, n of them.
+      example_ids: n distinct ids.
       fraction: in (0, 1]; floor(fraction * n + 0.5) ids are taken.
-      seed: int, another one gives another choice.
-      count: or the number of ids, in [1, n].
+      seed: another one gives another choice.
+      count: the number of ids in place of a fraction, in [1, n].
 
     Returns:
-      A sorted list of str.
+      The chosen ids, sorted.
 
     Raises:
       UserError: not exactly one of fraction and count is given, it is out of
@@ -46,7 +48,7 @@ def label_subset(example_ids, fraction=None, seed=0, count=None):
     return sorted(ranked[:int(count)])
 
 
-def subset_size(fraction, total):
+def subset_size(fraction: float, total: int) -> int:
     """Returns how many of `total` examples a fraction is, rounded half up.
 
     Raises:
@@ -63,14 +65,14 @@ def subset_size(fraction, total):
     return count
 
 
-def manifest(ids):
+def manifest(ids: Iterable[str]) -> dict[str, int | str]:
     """Returns what identifies a subset in tables.
 
     Args:
-      ids: iterable of str.
+      ids: the subset's ids.
 
     Returns:
-      {'count': int, 'sha256': hex digest of the sorted ids, one a line}.
+      {'count': int, 'sha256': hex digest of the sorted ids, one per line}.
     """
     ids = sorted(ids)
     return {'count': len(ids), 'sha256': _digest('\n'.join(ids))}

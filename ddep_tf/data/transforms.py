@@ -1,30 +1,33 @@
 """Pure TensorFlow ops on an example.
 
-An example is a dict: 'image' [H, W, 3] uint8 or float32 in [0, 255], and
-maybe 'label', [H, W] uint8 train ids (a mask) or a scalar int32 (a class,
-which passes through). What is done to the image's geometry is done to the
-mask. Randomness is a function of `seed`, [2] int32 or int64, alone.
+An example is a dict of 'image', [H, W, 3] uint8 or float32 in [0, 255], and
+possibly 'label': a mask, [H, W] uint8 train ids, or a class, scalar int32.
+Geometric changes apply to image and mask alike; a class passes through.
+Randomness is a function of `seed`, [2] int32 or int64, alone.
 """
 
 import tensorflow as tf
 
 from ddep_tf import specs
 
-# What images are padded with: ImageNet's mean colour, RGB [O]. A fixed one, so
-# that the pad does not depend on the image, nor on how it was cropped before.
+Example = dict[str, tf.Tensor]
+
+# Images are padded with ImageNet's mean color, RGB [O]. It is fixed, so that
+# the padding depends neither on the image nor on an earlier crop.
 FILL = (124, 116, 104)
 
 
-def resize(example, scale=1.0, short_side=0):
-    """Resizes by `scale`, then so that the short side is `short_side`.
+def resize(example: Example, scale: float = 1.0,
+           short_side: int = 0) -> Example:
+    """Resizes by `scale`, then to a short side of `short_side`.
 
     Args:
       example: see above.
-      scale: float above 0; 1 is off. Sides are rounded, at least 1 pixel.
+      scale: above 0; 1 is off. Sides are rounded, and at least 1 pixel.
       short_side: pixels; 0 is off.
 
     Returns:
-      The example; image float32 in [0, 255] if anything was resized.
+      The example; its image is float32 in [0, 255] if it was resized.
     """
     if scale == 1.0 and not short_side:
         return example
@@ -36,7 +39,8 @@ def resize(example, scale=1.0, short_side=0):
     return _resize_to(example, size)
 
 
-def random_scale(example, low, high, seed):
+def random_scale(example: Example, low: float, high: float,
+                 seed: tf.Tensor) -> Example:
     """Resizes by a factor drawn uniformly from [low, high)."""
     if low == high == 1.0:
         return example
@@ -45,13 +49,14 @@ def random_scale(example, low, high, seed):
                       _scaled(tf.shape(example['image'])[:2], factor))
 
 
-def pad_to(example, size, ignore=specs.IGNORE_LABEL):
-    """Pads below and to the right, where the image is smaller than `size`.
+def pad_to(example: Example, size: tuple[int, int],
+           ignore: int = specs.IGNORE_LABEL) -> Example:
+    """Pads an image smaller than `size` below and to the right.
 
     Args:
       example: see above.
-      size: (height, width), at least this afterwards.
-      ignore: what the mask is padded with; the image takes FILL.
+      size: the least (height, width) of the result.
+      ignore: the mask's padding value; the image's is FILL.
     """
     image = example['image']
     missing = tf.maximum(tf.constant(size) - tf.shape(image)[:2], 0)
@@ -67,8 +72,9 @@ def pad_to(example, size, ignore=specs.IGNORE_LABEL):
     return result
 
 
-def random_crop(example, size, seed):
-    """Cuts out `size` at a random place, of the padded image if need be.
+def random_crop(example: Example, size: tuple[int, int],
+                seed: tf.Tensor) -> Example:
+    """Crops to `size` at a random place; a smaller image is padded first.
 
     Args:
       example: see above.
@@ -81,21 +87,21 @@ def random_crop(example, size, seed):
     example = pad_to(example, size)
     room = tf.shape(example['image'])[:2] - tf.constant(size)
     place = tf.random.stateless_uniform((2,), seed)
-    # In [0, room]: the product of floats below 1 may round up to room + 1.
+    # `place` is below 1, but its product may round up to room + 1.
     corner = tf.minimum(tf.cast(
         place * tf.cast(room + 1, tf.float32), tf.int32), room)
     return _cut(example, corner, size)
 
 
-def centre_crop(example, size):
-    """Cuts `size`, (height, width), out of the (padded) image's middle."""
+def center_crop(example: Example, size: tuple[int, int]) -> Example:
+    """Crops to the central (height, width); a smaller image is padded."""
     example = pad_to(example, size)
     room = tf.shape(example['image'])[:2] - tf.constant(size)
     return _cut(example, room // 2, size)
 
 
-def random_flip(example, seed):
-    """Mirrors left and right, in half of the cases."""
+def random_flip(example: Example, seed: tf.Tensor) -> Example:
+    """Mirrors left and right with probability 1/2."""
     flip = tf.random.stateless_uniform((), seed) < 0.5
     result = dict(example)
     result['image'] = tf.where(flip, example['image'][:, ::-1],
@@ -106,8 +112,8 @@ def random_flip(example, seed):
     return result
 
 
-def to_float(example):
-    """Image -> float32 in [-1, 1], x / 127.5 - 1; label -> int32."""
+def to_float(example: Example) -> Example:
+    """Casts the image to float32, x / 127.5 - 1 in [-1, 1]; label to int32."""
     result = dict(example)
     image = tf.cast(example['image'], tf.float32)
     result['image'] = tf.clip_by_value(image / 127.5 - 1.0, -1.0, 1.0)

@@ -1,13 +1,14 @@
 """ADE20K's 150 semantic classes, from ADEChallengeData2016. No TF."""
 
+import functools
 import pathlib
 
 from ddep_tf import errors
 from ddep_tf.data import image_files
 from ddep_tf.data.prepare import guide, masks
 
-_FACTS = dict(
-    page='http://sceneparsing.csail.mit.edu/',
+_guide = functools.partial(
+    guide.Guide, page='http://sceneparsing.csail.mit.edu/',
     license='images for non-commercial research and education only')
 _ARCHIVE = ('http://data.csail.mit.edu/places/ADEchallenge/'
             'ADEChallengeData2016.zip, unpacked in {data_dir}')
@@ -44,11 +45,11 @@ def _read_mask(example):
 
 
 GUIDES = {
-    'ade20k': guide.Guide(
-        **_FACTS, steps=(
+    'ade20k': _guide(
+        steps=(
             _ARCHIVE, 'then --build writes {data_dir}/tfds/ade20k'),
         counts={'train': (20210,), 'validation': (2000,)}, builder=build),
-    'ade20k_folder': guide.Guide(
-        **_FACTS, steps=(_ARCHIVE,),
+    'ade20k_folder': _guide(
+        steps=(_ARCHIVE,),
         counts={'training': (20210,), 'validation': (2000,)}),
 }

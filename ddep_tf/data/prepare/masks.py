@@ -6,6 +6,7 @@ shards are written one by one, and TFDS' metadata last.
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 import pathlib
 
 import numpy as np
@@ -71,9 +72,10 @@ def build(request: guide.BuildRequest,
     for split, some in examples.items():
         with tqdm.tqdm(total=len(some), desc=f'{name} {split}',
                        unit='image') as bar:
-            shards.write(folder, names[split], plans[split],
-                         [e.id for e in some], lambda i, some=some: _record(
-                             features, some[i], read_mask), bar)
+            shards.write(
+                folder, names[split], plans[split], [e.id for e in some],
+                functools.partial(_record, features, read_mask, some),
+                bar)
     _write_metadata(name, folder, features, plans, names)
     shards.finish(folder)
     return folder
@@ -103,8 +105,9 @@ def _write_metadata(name, folder, features, plans, names):
         version=VERSION, check_data=False)
 
 
-def _record(features, example, read_mask):
-    """Returns a serialized tf.Example."""
+def _record(features, read_mask, examples, index):
+    """Returns an example as a serialized tf.Example."""
+    example = examples[index]
     mask = read_mask(example)
     width, height = image_files.check_image(example.image, has_mask=True)
     if mask.shape != (height, width):

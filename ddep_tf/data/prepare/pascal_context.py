@@ -5,6 +5,7 @@ its folders the official `trainval/ID.mat` and `labels.txt`.
 """
 
 from collections.abc import Callable
+import functools
 import os
 import pathlib
 
@@ -15,8 +16,8 @@ from ddep_tf.data import labels
 from ddep_tf.data.prepare import guide, masks
 
 _SPLITS = {'train': 'train', 'validation': 'val'}
-_FACTS = dict(
-    page='https://cs.stanford.edu/~roozbeh/pascal-context/',
+_guide = functools.partial(
+    guide.Guide, page='https://cs.stanford.edu/~roozbeh/pascal-context/',
     license="annotations for research; images under Flickr's terms of use")
 _VOC = ('VOCtrainval_03-May-2010.tar of http://host.robots.ox.ac.uk/pascal/'
         'VOC/voc2010/, unpacked in {data_dir}: VOCdevkit/VOC2010')
@@ -99,14 +100,14 @@ def _lines(path):
 
 
 GUIDES = {
-    'pascal_context': guide.Guide(
-        **_FACTS, steps=(
+    'pascal_context': _guide(
+        steps=(
             _VOC, "the page's trainval.tar.gz and labels.txt in {data_dir}/"
             'VOCdevkit/VOC2010, the archive unpacked: trainval/*.mat',
             'then --build writes {data_dir}/tfds/pascal_context'),
         counts={'train': (4998,), 'validation': (5105,)}, builder=build),
-    'pascal_context_folder': guide.Guide(
-        **_FACTS, steps=(
+    'pascal_context_folder': _guide(
+        steps=(
             _VOC, "mmsegmentation's converter writes SegmentationClassContext "
             'and ImageSets/SegmentationContext beside its folders'),
         # The lists of merged masks in use lack up to three images.

@@ -29,7 +29,7 @@ def assign(ids: Sequence[str], shard_examples: int) -> list[list[int]]:
       own shard only, as long as the number of shards stays the same.
     """
     count = max(1, -(-len(ids) // shard_examples))
-    parts = [[] for _ in range(count)]
+    parts: list[list[int]] = [[] for _ in range(count)]
     keys = [hashlib.sha256(i.encode()).digest()[:16] for i in ids]
     for index in sorted(range(len(ids)), key=keys.__getitem__):
         parts[int.from_bytes(keys[index][-8:], 'big') % count].append(index)

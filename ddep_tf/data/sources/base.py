@@ -42,8 +42,10 @@ class Source(abc.ABC):
         self.spec = spec
         self.split = split
         self.decodes = decodes
-        self._ids = None  # Of the whole split, once they have been listed.
-        self._kept = None  # [n] int64 indices into these; None keeps all.
+        # Of the whole split, once they have been listed.
+        self._ids: list[str] | None = None
+        # [n] int64 indices into these; None keeps all.
+        self._kept: np.ndarray | None = None
         self._table = (labels.for_spec(spec).table if decodes == MASK
                        else None)
         if decodes == CLASS and spec.num_classes < 1:
@@ -95,7 +97,6 @@ class Source(abc.ABC):
         result = copy.copy(self)
         result._kept = np.array(
             [k for k, i in zip(indices, own) if i in wanted], np.int64)
-        result._forget()
         return result
 
     def first_ids(self, count: int) -> list[str]:
@@ -190,9 +191,6 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def _list_ids(self) -> list[str]:
         """Ids of the split's examples, after `spec.limit`."""
-
-    def _forget(self) -> None:
-        """Drops what a copy of this source must not share with a subset."""
 
     def _map_mask(self, mask: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         """Maps source ids to train ids.

@@ -31,14 +31,11 @@ class FolderLayout:
         self._spec, self._split, self._title = spec, split, title
         self._root = pathlib.Path(data_dir, spec.path)
         self._image_dir = self._folder(spec.image_dir)
-        # Even if no masks are read they must not be taken for images.
-        self._label_dir = self._path(spec.label_dir) if spec.label_dir else None
-        if with_masks:
-            if not spec.label_dir:
-                raise errors.UserError(
-                    f'{title}: has no masks to train segmentation on: set '
-                    'DatasetSpec.label_dir')
-            self._label_dir = self._folder(spec.label_dir)
+        if with_masks and not spec.label_dir:
+            raise errors.UserError(f'{title}: has no masks to segment by: set '
+                                   'DatasetSpec.label_dir')
+        locate = self._folder if with_masks else self._path
+        self._label_dir = locate(spec.label_dir)
 
     def images(self) -> list[pathlib.Path]:
         """Returns the images of the split, at any depth, sorted by path.
@@ -61,7 +58,7 @@ class FolderLayout:
 
     def ids(self, images: Sequence[pathlib.Path]) -> list[str]:
         """Returns the images' ids. UserError if two of them are the same."""
-        ids = {}
+        ids: dict[str, pathlib.Path] = {}
         for path in images:
             other = ids.setdefault(self._id(path), path)
             if other is not path:
@@ -135,8 +132,11 @@ class FolderLayout:
         return [image for image in images if self._id(image) in wanted]
 
     def _is_mask(self, path):
-        """Masks may lie below the images, or beside them by their suffix."""
-        if self._label_dir is None:
+        """Masks lie below the images, or beside them with a suffix.
+
+        Even if they are not read they must not be taken for images.
+        """
+        if not self._spec.label_dir:
             return False
         if self._label_dir == self._image_dir:
             return (not self._spec.image_suffix

@@ -35,9 +35,13 @@ class FolderSource(base.Source):
         classes = (layout.classes(images) if decodes == base.CLASS
                    else [0] * len(images))
         limit = spec.limit or len(images)
-        self._strict, self._faults = strict, []
+        self._strict = strict
+        self._faults: list[str] = []
         self._gray_masks = True  # 8-bit gray, which TensorFlow can decode.
-        self._images, self._stems, self._classes, self._masks = [], [], [], []
+        self._images: list[str] = []
+        self._stems: list[str] = []
+        self._classes: list[int] = []
+        self._masks: list[str] = []
         for image, stem, label in zip(images[:limit], stems, classes):
             try:
                 mask = self._check_files(layout, image)
@@ -51,9 +55,9 @@ class FolderSource(base.Source):
 
     def records(self) -> tf.data.Dataset:
         kept = range(len(self._images)) if self._kept is None else self._kept
-        return base.make_records(*(
-            [values[i] for i in kept]
-            for values in (self._images, self._masks, self._classes)))
+        return base.make_records([self._images[i] for i in kept],
+                                 [self._masks[i] for i in kept],
+                                 [self._classes[i] for i in kept])
 
     def decode(self, record: base.Tensors) -> base.Tensors:
         image = record['image']

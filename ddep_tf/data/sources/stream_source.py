@@ -4,7 +4,7 @@ import abc
 from collections.abc import Iterable, Iterator
 import io
 import itertools
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import PIL.Image
@@ -49,6 +49,11 @@ class StreamSource(base.Source):
             decoding.check_same_size(example, name)
         return example
 
+    def subset(self, ids: Iterable[str]) -> Self:
+        result = super().subset(ids)
+        result._held = None
+        return result
+
     def first_ids(self, count: int) -> list[str]:
         if self._kept is not None or self._ids is not None:
             return super().first_ids(count)
@@ -76,9 +81,6 @@ class StreamSource(base.Source):
 
     def _list_ids(self) -> list[str]:
         return list(self._iterate_ids())
-
-    def _forget(self) -> None:
-        self._held = None
 
     @property
     def _keys(self) -> list[str]:

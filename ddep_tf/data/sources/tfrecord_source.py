@@ -43,7 +43,8 @@ class TfrecordSource(stream_source.StreamSource):
         counts = record_index.read(folder, split, self._files)
         if counts is None:
             self._ids = list(self._iterate_ids())
-        whole = sum(counts) if counts else len(self._ids)
+            counts = [len(self._ids)]
+        whole = sum(counts)
         self._length = min(spec.limit or whole, whole)
         size = sum(os.path.getsize(path) for path in self._files)
         self.record_bytes = max(1, size // whole)
