@@ -1,12 +1,12 @@
-r"""Tells how to get a data set, checks it, builds the files for training.
+r"""Explains how to get a data set, checks it, builds the files for training.
 
   python launch/prepare_data.py --set=ade20k --data_dir=DATA
   python launch/prepare_data.py --set=ade20k --data_dir=DATA --build
   python launch/prepare_data.py --set=ade20k --data_dir=DATA --check
 
-Without --build or --check it says what to download from where. Nothing is
-downloaded by it. A build that was stopped goes on with the same command. A
-check names every problem in a line, and exits with 2 if there is one.
+Without --build or --check it says what to download, and from where; it never
+downloads anything itself. The same command continues a build that was stopped.
+A check prints a line for each problem, and exits with 2 if there is one.
 """
 
 import os
@@ -21,27 +21,28 @@ flags.DEFINE_string('set', '', 'cityscapes, cityscapes_folder, ade20k, '
 flags.DEFINE_string(
     'data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
     'Root folder of the data sets; else $DDEP_DATA_DIR.')
-flags.DEFINE_string('manual_dir', '', 'Where the archives lie that TFDS '
+flags.DEFINE_string('manual_dir', '', 'Folder of the archives that TFDS '
                     'unpacks itself; else DATA_DIR/manual.')
-flags.DEFINE_bool('build', False, 'Build, or go on building, the TFDS or '
-                  'TFRecord files.')
-flags.DEFINE_bool('check', False, 'Check what is there.')
-flags.DEFINE_bool('count_check', True, 'Numbers of examples and sizes must '
-                  'be the official ones.')
-flags.DEFINE_bool('decode', True, 'A check reads every image and mask.')
-flags.DEFINE_integer('shard_examples', None, 'About how many examples go '
-                     'into a file; else about 100 MB.', lower_bound=1)
+flags.DEFINE_bool('build', False, 'Build the TFDS or TFRecord files, or '
+                  'continue to build them.')
+flags.DEFINE_bool('check', False, 'Check the data that is there.')
+flags.DEFINE_bool('count_check', True, 'Numbers of examples and image '
+                  'sizes must be the official ones.')
+flags.DEFINE_bool('decode', True, 'A check decodes every image and mask.')
+flags.DEFINE_integer('shard_examples', None, 'Approximate number of '
+                     'examples per file; else about 100 MB.', lower_bound=1)
 flags.DEFINE_multi_string('gin_param', [], 'NAME=VALUE, bound over the gin '
                           'file of the set, for --check. Repeatable.')
 FLAGS = flags.FLAGS
+# The stage in which a set that decodes these labels is read.
+_STAGES = {'class': 'classify', 'mask': 'segment'}
 
 
-def main():
+def main() -> None:
     from ddep_tf import configure, errors
     from ddep_tf.data.prepare import official_sets
     name = FLAGS.set
-    stage = {'class': 'classify', 'mask': 'segment'}[
-        official_sets.guide(name).decodes]
+    stage = _STAGES[official_sets.guide(name).decodes]
     manual_dir = FLAGS.manual_dir or os.path.join(FLAGS.data_dir, 'manual')
     if not FLAGS.build and not FLAGS.check:
         print('\n'.join(official_sets.text(name, FLAGS.data_dir, manual_dir)))
@@ -62,7 +63,7 @@ def main():
             problems += wrong
         if problems:
             raise errors.UserError(f'{name}: {problems} problem'
-                                   f'{"s" * (problems > 1)} named above: mend '
+                                   f'{"s" * (problems > 1)} named above: fix '
                                    'them and check again')
 
 

@@ -4,8 +4,8 @@ r"""Writes an experiment's runs as jobs for Slurm, Kubernetes or JobSet.
     --engine=slurm --jobs_dir=jobs --gpus=1 --hours=4 --partition=gpu
   bash jobs/submit.sh
 
-Each job does one run of launch/experiment.py. When all are done, that one with
-the same flags writes the tables and the report.
+Each job does one run of launch/experiment.py. When all are done, the same
+command with the same flags writes the tables and the report.
 """
 
 import dataclasses
@@ -19,19 +19,21 @@ from ddep_tf import cli, errors, jobs
 
 cli.define_config_flags()
 cli.define_device_flags()
-flags.DEFINE_enum('engine', 'slurm', list(jobs.ENGINES), 'Which one.')
+flags.DEFINE_enum('engine', 'slurm', list(jobs.SCHEDULERS),
+                  'The scheduler that runs the jobs.')
 flags.DEFINE_string('jobs_dir', 'jobs', 'Folder for the job files.')
 _HELP = {
-    'cpus': 'Processor cores of a host.',
-    'memory_gb': 'Memory of a host, GiB.',
-    'gpus': 'GPUs of a host.',
+    'cpus': 'Processor cores per host.',
+    'memory_gb': 'Memory per host, GiB.',
+    'gpus': 'GPUs per host.',
     'hosts': 'Machines that share one run (jobset).',
     'max_parallel': 'Runs at a time; 0 is no limit (slurm, kubernetes).',
-    'retries': 'Starts after a failure (kubernetes, jobset).',
-    'grace_seconds': 'Time to save the state in, before a kill.',
-    'workdir': 'Folder to start in; else this one (slurm) or the image\'s.',
-    'hours': 'Time limit of one start of a run (slurm).',
-    'max_array': 'Tasks of one array (slurm).',
+    'retries': 'Restarts after a failure (kubernetes, jobset).',
+    'grace_seconds': 'Time to save the state before a kill.',
+    'workdir': "Folder to start in; else this one (slurm) or the image's.",
+    'hours': 'Time limit of one job; a run that needs longer is queued again '
+             '(slurm).',
+    'max_array': 'Tasks per array (slurm).',
     'partition': 'Of the cluster (slurm).',
     'account': 'Of the cluster (slurm).',
     'qos': 'Of the cluster (slurm).',
@@ -39,8 +41,8 @@ _HELP = {
     'claim': 'PersistentVolumeClaim of data and runs (kubernetes, jobset).',
     'mount': 'Where the claim is mounted (kubernetes, jobset).',
     'wait_hours': 'How long a run waits for what it needs (kubernetes).',
-    'tpu_accelerator': 'GKE\'s name of the TPU (kubernetes, jobset).',
-    'tpu_topology': 'Chips of the TPU slice: 2x4 (kubernetes, jobset).',
+    'tpu_accelerator': "GKE's name of the TPU (kubernetes, jobset).",
+    'tpu_topology': 'Chips of the TPU slice, such as 2x4 (kubernetes, jobset).',
 }
 for _field in dataclasses.fields(jobs.Resources):
     if _field.name in _HELP:
@@ -50,14 +52,13 @@ for _field in dataclasses.fields(jobs.Resources):
 FLAGS = flags.FLAGS
 
 
-def main():
+def main() -> None:
     from ddep_tf import configure
     from ddep_tf.experiments import plan
     spec, stages, _ = configure.load_experiment(FLAGS.gin_file,
                                                 FLAGS.gin_param)
     run_dir = FLAGS.run_dir or f'runs/{spec.name}'
-    slurm = FLAGS.engine == 'slurm'
-    if slurm:
+    if FLAGS.engine == 'slurm':
         run_dir = os.path.abspath(run_dir)
     else:
         _check_shared(run_dir)
@@ -73,19 +74,19 @@ def main():
 
 
 def _check_shared(run_dir):
-    """What a pod writes beside the claim is gone with it."""
+    """UserError unless run_dir is on the claim: a pod's own disk is lost."""
     mount = pathlib.PurePosixPath(FLAGS.mount)
     if mount not in pathlib.PurePosixPath(run_dir).parents:
         raise errors.UserError(
             f'--run_dir {run_dir} is not on the claim, which the pods see as '
-            f'{mount}: give --run_dir={mount / run_dir.lstrip("/")}, or mend '
-            '--mount')
+            f'{mount}: give --run_dir={mount / run_dir.lstrip("/")}, or '
+            'correct --mount')
 
 
 def _command(run_dir):
-    """The command of launch/experiment.py with the flags of this one."""
+    """Returns the command of launch/experiment.py with these flags."""
     start = ['python', 'launch/experiment.py']
-    if FLAGS.engine == 'slurm':  # The nodes see the same files as this one.
+    if FLAGS.engine == 'slurm':  # Nodes share this machine's file system.
         start = [sys.executable, str(pathlib.Path(__file__).resolve().
                                      with_name('experiment.py'))]
     strategy = FLAGS.strategy

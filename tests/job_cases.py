@@ -1,4 +1,4 @@
-"""What the tests of jobs share: a command that listens, hard arguments."""
+"""What tests of jobs share: a stand-in for Python, awkward arguments."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 import time
 import types
 
-# What a shell, Slurm or Kubernetes could take for its own.
+# What a shell, Slurm or Kubernetes could interpret.
 HARD = ["--gin_param=ExperimentSpec.arms=('ddep',)", '--gin_param=a="b c" \\ d',
         '--run_dir=/mnt/ddep/my runs/$(x) $$y $RUN_INDEX ${HOME} `id` * ;&|',
         "--gin_param=it's $", '--data_dir=$(RUN_INDEX)$$(z)$$']
@@ -30,13 +30,13 @@ sys.exit(int(os.environ.get('STUB_EXIT', '0')))
 '''
 
 
-def node(name, level, *needs):
-    """A run of a plan, as the jobs see it."""
+def planned(name, level, *needs):
+    """A run of a plan, as far as jobs know it."""
     return types.SimpleNamespace(name=name, level=level, needs=needs)
 
 
 class Stub:
-    """A command `python` that notes its arguments, and how to start it."""
+    """A command `python` that records its arguments."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -44,7 +44,7 @@ class Stub:
         self.program('python', _STUB.format(python=sys.executable))
 
     def program(self, name, text):
-        """Puts a program of that name on the path."""
+        """Puts a program of this name on the path."""
         path = self.folder / name
         path.write_text(text)
         path.chmod(0o755)
@@ -58,7 +58,7 @@ class Stub:
         return process.returncode, arrived, err
 
     def stop(self, argv, signals, **environment):
-        """Starts it, sends it the signals.
+        """Starts a command and sends it signals.
 
         Returns:
           (exit code, whether `python` had saved its state by then).
@@ -84,10 +84,10 @@ class Stub:
 
 
 def expand(text, known):
-    """What Kubernetes makes of a word of `command`, as its reference says.
+    """Expands a word of `command` as the reference of Kubernetes says.
 
-    $(NAME) becomes the variable where it is known, and stays where it is not;
-    $$ becomes $, so that $$(NAME) is never replaced.
+    $(NAME) is replaced by a known variable and otherwise kept; $$ becomes $,
+    so that $$(NAME) is never replaced.
     """
     out, i = '', 0
     while i < len(text):

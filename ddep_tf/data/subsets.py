@@ -38,14 +38,14 @@ def label_subset(example_ids: Iterable[str], fraction: float | None = None,
     if (fraction is None) == (count is None):
         raise errors.UserError('label_subset: give exactly one of fraction '
                                f'and count, got {fraction!r} and {count!r}')
-    if count is None:
+    if fraction is not None:
         count = subset_size(fraction, len(ids))
     elif not isinstance(count, numbers.Integral) or (
             not 1 <= count <= len(ids)):
         raise errors.UserError('label_subset: count must be a whole number '
                                f'from 1 to {len(ids)}, got {count!r}')
     ranked = sorted(ids, key=lambda i: (_digest(f'{seed}:{i}'), i))
-    return sorted(ranked[:int(count)])
+    return sorted(ranked[:count])
 
 
 def subset_size(fraction: float, total: int) -> int:

@@ -1,67 +1,72 @@
-"""Writes an experiment's runs out for engines that people already have.
+"""Writes an experiment's runs as job files for a scheduler. No TensorFlow.
 
-Slurm, Kubernetes or JobSet keep the queue, the order and the retries; each run
-is the experiment's own command with `--only=NAME`, which skips what is done
-and goes on with what was cut off. No TF.
+Slurm, Kubernetes or JobSet keep the queue, the order and the retries. Each job
+is the experiment's own command with `--only=NAME`, which skips a run that is
+done and resumes one that was interrupted.
 """
 
+from collections.abc import Sequence
 import os
 import pathlib
 
 from ddep_tf import errors
-from ddep_tf.jobs import jobset, kubernetes, slurm
-from ddep_tf.jobs import resources as _resources
+from ddep_tf import files as files_lib
+from ddep_tf.jobs import jobset, kubernetes, levels, slurm
+from ddep_tf.jobs import resources as resources_lib
 
-Resources = _resources.Resources
-ENGINES = {'slurm': slurm, 'kubernetes': kubernetes, 'jobset': jobset}
+Resources = resources_lib.Resources
+SCHEDULERS = {'slurm': slurm, 'kubernetes': kubernetes, 'jobset': jobset}
 
 
-def texts(engine, name, nodes, command, resources):
+def texts(scheduler: str, name: str, runs: Sequence[levels.Run],
+          command: Sequence[str], resources: Resources) -> dict[str, str]:
     """Returns {file name: text} of the job files.
 
     Args:
-      engine: 'slurm', 'kubernetes' or 'jobset'.
+      scheduler: one of SCHEDULERS.
       name: of the experiment, [A-Za-z0-9_.-].
-      nodes: ordered runs, each with `name` (str, [A-Za-z0-9_.-]), `level`
-        (int, from 0) and `needs` (names of runs of lower levels).
-      command: list of str that starts the experiment; each job adds
-        `--only=NAME` of its run.
-      resources: Resources.
+      runs: in the order of the plan; their names are [A-Za-z0-9_.-] too.
+      command: starts the experiment; each job adds `--only=NAME` of its run.
+      resources: of each run.
 
     Raises:
-      UserError: an unknown engine, resources that are wrong or not the
-        engine's, or a plan that cannot be written as jobs.
+      UserError: an unknown scheduler, resources that are wrong or that it
+        does not use, or a plan that cannot be written as jobs.
     """
-    if engine not in ENGINES:
-        raise errors.UserError(f'--engine must be one of {", ".join(ENGINES)}'
-                               f', got {engine!r}')
-    module = ENGINES[engine]
-    _resources.check(resources, engine, module.USES)
-    for needed in {'image', 'claim'} & module.USES:
+    if scheduler not in SCHEDULERS:
+        raise errors.UserError('--engine must be one of '
+                               f'{", ".join(SCHEDULERS)}, got {scheduler!r}')
+    module = SCHEDULERS[scheduler]
+    resources_lib.check(resources, scheduler, module.USES)
+    for needed in sorted({'image', 'claim'} & module.USES):
         if not getattr(resources, needed):
-            raise errors.UserError(f'--{needed} is missing: {engine} needs it')
-    _resources.check_plan(name, nodes)
-    return module.write(name, nodes, command, resources)
+            raise errors.UserError(f'--{needed} is missing: {scheduler} needs '
+                                   'it')
+    resources_lib.check_plan(name, runs)
+    return module.write(name, runs, command, resources)
 
 
-def write(engine, name, nodes, command, resources, folder):
+def write(scheduler: str, name: str, runs: Sequence[levels.Run],
+          command: Sequence[str], resources: Resources,
+          folder: str | os.PathLike) -> list[pathlib.Path]:
     """Writes the job files into a folder. Arguments as of `texts`.
 
     Returns:
-      list of pathlib.Path, in the order in which they are submitted.
+      The files, in the order in which they are submitted.
 
     Raises:
       UserError: as `texts`, or the folder cannot be written.
     """
-    files = texts(engine, name, nodes, command, resources)
-    where = pathlib.Path(folder)
-    try:
-        where.mkdir(parents=True, exist_ok=True)
-        for file, text in files.items():
-            (where / file).write_text(text, encoding='utf-8')
-            if file.endswith('.sh'):
-                os.chmod(where / file, 0o755)
-    except OSError as error:
-        raise errors.UserError(f'--jobs_dir {folder} cannot be written: '
-                               f'{error.strerror}') from error
-    return [where / file for file in files]
+    paths = []
+    for file, text in texts(scheduler, name, runs, command, resources).items():
+        path = pathlib.Path(folder, file)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files_lib.write_text(path, text)
+            if path.suffix == '.sh':
+                path.chmod(0o755)
+        except OSError as error:
+            raise errors.UserError(f'--jobs_dir {folder} cannot be written: '
+                                   f'{error.strerror}') from error
+        paths.append(path)
+    return paths

@@ -1,17 +1,19 @@
-"""An experiment as one JobSet: a level starts after the one before. No TF.
+"""An experiment as one JobSet, its levels one after the other. No TensorFlow.
 
-A run is a Job of one or more hosts. A JobSet fails as a whole where one of its
-Jobs does, so a run whose loss is not finite, or whose needs are not done, ends
-its pod without a failure and says so in its log: the others go on.
+A run is a Job of one or more hosts. A JobSet fails as a whole if one of its
+Jobs does. So a run whose loss is not finite, or that needs runs which are not
+done, says so in its log but ends its pod without a failure: the others go on.
 """
 
+from collections.abc import Sequence
 import json
 
 from ddep_tf.jobs import levels, pods
+from ddep_tf.jobs import resources as resources_lib
+from ddep_tf.runtime import tpu_host
 
 USES = pods.USES | {'hosts'}
 _PORT = 2222  # The usual port of a TensorFlow server [O].
-_TPU_PORT = 8470  # That of ddep_tf/runtime/tpu_host.py.
 
 _RUN = '''\
 {serve}{hand_on}trap hand_on TERM
@@ -23,9 +25,9 @@ esac
 exit "$code"
 '''
 
-# Every host of a TPU slice serves its chips, and the first one drives them: a
-# run is done when that one is. The chips belong to the servers, so the process
-# that drives must not load their library.
+# Each host of a TPU slice serves its chips, and the first one also drives all
+# of them: the run is done when it is. The chips belong to the servers, so the
+# driving process must not load their library.
 _SERVE = '''\
 if [ "$HOST_INDEX" != 0 ]; then exec "$1" -m ddep_tf.runtime.tpu_host; fi
 "$1" -m ddep_tf.runtime.tpu_host &
@@ -33,22 +35,23 @@ export TPU_LOAD_LIBRARY=0
 '''
 
 
-def write(name, nodes, command, resources):
-    """Returns {file name: text}: one JobSet; arguments as of `slurm`."""
+def write(name: str, runs: Sequence[levels.Run], command: Sequence[str],
+          resources: resources_lib.Resources) -> dict[str, str]:
+    """Returns {file name: text}: one JobSet. Arguments as of `slurm`."""
     stem = pods.dns_name(name)
     jobs, before = [], None
-    for level, names in levels.split(nodes):
+    for level, names in levels.split(runs):
         title = levels.title(level)
-        job = {'name': title, 'replicas': len(names)}
+        job: dict = {'name': title, 'replicas': len(names)}
         if before:
             job['dependsOn'] = [{'name': before, 'status': 'Complete'}]
         job['template'] = {'spec': _job(
             stem, title, names, levels.waiting(command, level), resources)}
         jobs.append(job)
         before = title
-    metadata = {'name': stem}
+    metadata: dict = {'name': stem}
     if resources.is_slice_of_hosts:
-        # All hosts of a run on one slice, which GKE calls a pool of nodes.
+        # All hosts of a run on one slice, which is a node pool in GKE.
         metadata['annotations'] = {
             'alpha.jobset.sigs.k8s.io/exclusive-topology':
                 'cloud.google.com/gke-nodepool'}
@@ -58,24 +61,24 @@ def write(name, nodes, command, resources):
             'network': {'enableDNSHostnames': True, 'subdomain': stem},
             'failurePolicy': _failure_policy(resources),
             'replicatedJobs': jobs}}
-    return {f'{name}.yaml': pods.to_yaml(_head(name, len(nodes)), document)}
+    return {f'{name}.yaml': pods.to_yaml(_head(name, len(runs)), document)}
 
 
 def _head(name, count):
     return [f'{name}: {count} runs, each a Job; a level starts when the one '
-            'before is complete.',
+            'before it is complete.',
             f'Submit: kubectl apply -f {name}.yaml',
             'Needs JobSet 0.8 or later (dependsOn) and, for a TPU slice of '
             'several hosts, Kubernetes 1.31 (successPolicy); and a claim '
-            'that many pods may write to.',
-            'A run that ended with exit code 3 or 4 (loss not finite, needs '
-            'not done) says so in its log.',
-            'To go on after a failure: kubectl delete the jobset, apply again; '
-            'runs that are done are skipped.']
+            'that several pods can write to.',
+            'A run that ended with exit code 3 or 4 (loss not finite, needed '
+            'runs not done) says so in its log.',
+            'To continue after a failure: kubectl delete the jobset, apply '
+            'again; runs that are done are skipped.']
 
 
 def _failure_policy(resources):
-    # The only host of a run starts again by itself: see `_job`.
+    # A run on one host is restarted by its own Job: see `_job`.
     restarts = resources.retries if resources.hosts > 1 else 0
     return {'maxRestarts': restarts, 'rules': [
         {'name': 'usersMistake', 'action': 'FailJobSet',
@@ -95,7 +98,7 @@ def _job(stem, title, names, command, resources):
            if shared else {}),
         'completionMode': 'Indexed', 'completions': resources.hosts,
         'parallelism': resources.hosts,
-        # Hosts that share a run start again together, or not at all.
+        # The JobSet restarts the hosts of a run, all of them together.
         'backoffLimit': resources.retries if resources.hosts == 1 else 0,
         'podFailurePolicy': {'rules': rules},
         'template': {'spec': pods.pod(script, command, resources,
@@ -103,24 +106,25 @@ def _job(stem, title, names, command, resources):
 
 
 def _env(stem, title, resources):
-    env = [_label('RUN_INDEX', 'jobset.sigs.k8s.io/job-index')]
+    env = [_from_label('RUN_INDEX', 'jobset.sigs.k8s.io/job-index')]
     if resources.hosts == 1:
         return env
     hosts = [f'{stem}-{title}-$(RUN_INDEX)-{host}.{stem}'
              for host in range(resources.hosts)]
     if resources.is_slice_of_hosts:
         shared = {'name': 'TPU_HOSTS', 'value': ','.join(
-            f'grpc://{host}:{_TPU_PORT}' for host in hosts)}
+            f'grpc://{host}:{tpu_host.PORT}' for host in hosts)}
     else:
         config = json.dumps({
             'cluster': {'worker': [f'{host}:{_PORT}' for host in hosts]},
             'task': {'type': 'worker', 'index': 'HOST'}})
         shared = {'name': 'TF_CONFIG', 'value': config.replace(
             '"HOST"', '$(HOST_INDEX)')}
-    return [*env, _label('HOST_INDEX',
-                         'batch.kubernetes.io/job-completion-index'), shared]
+    index = _from_label('HOST_INDEX',
+                        'batch.kubernetes.io/job-completion-index')
+    return [*env, index, shared]
 
 
-def _label(name, label):
+def _from_label(name, label):
     return {'name': name, 'valueFrom': {'fieldRef': {
         'fieldPath': f"metadata.labels['{label}']"}}}

@@ -1,19 +1,23 @@
-"""An experiment as Kubernetes Indexed Jobs: one a level. No TF.
+"""An experiment as Kubernetes Indexed Jobs: one per level. No TensorFlow.
 
-Jobs know no order: a run waits in its pod, with its devices, until the runs
-that it needs are done in the shared folder. Where nodes are few, submit a
-level when the one before has ended. A JobSet keeps the order itself.
+Jobs have no order: a run waits in its pod, holding its devices, until the runs
+that it needs are done in the shared folder. On a small cluster, submit a level
+when the one before it has ended. A JobSet keeps the order by itself.
 """
 
+from collections.abc import Sequence
+
 from ddep_tf.jobs import levels, pods
+from ddep_tf.jobs import resources as resources_lib
 
 USES = pods.USES | {'max_parallel', 'wait_hours'}
 
 
-def write(name, nodes, command, resources):
-    """Returns {file name: text}: a Job a level; arguments as of `slurm`."""
+def write(name: str, runs: Sequence[levels.Run], command: Sequence[str],
+          resources: resources_lib.Resources) -> dict[str, str]:
+    """Returns {file name: text}: a Job per level. Arguments as of `slurm`."""
     files = {}
-    for level, names in levels.split(nodes):
+    for level, names in levels.split(runs):
         stem = f'{pods.dns_name(name)}-{level}-{levels.title(level)}'
         file = f'{name}-{level}-{levels.title(level)}.yaml'
         files[file] = pods.to_yaml(
@@ -25,11 +29,11 @@ def write(name, nodes, command, resources):
 
 def _head(name, file, count, level):
     head = [f'{name}, level {level} ({levels.title(level)}): {count} runs, one '
-            'an index.',
+            'per index.',
             f'Submit: kubectl apply -f {file}',
-            'Needs Kubernetes 1.29 or later, and a claim that many pods may '
+            'Needs Kubernetes 1.29 or later, and a claim that several pods can '
             'write to.',
-            'To go on after a failure: kubectl delete the job, apply again; '
+            'To continue after a failure: kubectl delete the job, apply again; '
             'runs that are done are skipped.']
     if level:
         head.append('Each run waits in its pod for the runs that it needs: '
@@ -39,16 +43,16 @@ def _head(name, file, count, level):
 
 def _job(stem, names, command, resources):
     script = levels.choose('JOB_COMPLETION_INDEX', names)
-    # In place of the shell, so that the run itself is asked to stop.
+    # exec, so that the run itself is asked to stop, and not the shell.
     script += 'exec "$@" "--only=$run"\n'
     spec = {
         'completionMode': 'Indexed', 'completions': len(names),
         'parallelism': min(len(names), resources.max_parallel or len(names)),
         'backoffLimitPerIndex': resources.retries,
         'podFailurePolicy': {'rules': [
-            # A mistake, a loss that is not finite, needs that are not done.
+            # User's mistake, non-finite loss, needed runs that are not done.
             pods.on_exit_codes('FailIndex', 2, 3, 4),
-            pods.on_exit_codes('Ignore', 143),  # Goes on from its state.
+            pods.on_exit_codes('Ignore', 143),  # Resumes from its state.
             pods.DISRUPTED]},
         'template': {'spec': pods.pod(script, command, resources)}}
     return {'apiVersion': 'batch/v1', 'kind': 'Job',

@@ -1,19 +1,23 @@
 """What Kubernetes Jobs and JobSets share: names, the pod, YAML. No TF."""
 
+from collections.abc import Sequence
 import hashlib
 import re
+from typing import Any
 
 import yaml
+
+from ddep_tf.jobs import resources as resources_lib
 
 USES = {'cpus', 'memory_gb', 'gpus', 'retries', 'grace_seconds', 'workdir',
         'image', 'claim', 'mount', 'tpu_accelerator', 'tpu_topology'}
 _DNS = re.compile(r'[a-z]([a-z0-9-]*[a-z0-9])?')
-# A pod of a JobSet is called NAME-classify-0000-000-abcde, in 63 characters.
+# A pod of a JobSet, NAME-classify-0000-000-abcde, may have 63 characters.
 _LONGEST = 38
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a text of several lines as one, to be read."""
+    """Writes a text of several lines as a readable block."""
 
 
 def _represent(dumper, text):
@@ -24,11 +28,11 @@ def _represent(dumper, text):
 _Dumper.add_representer(str, _represent)
 
 
-def dns_name(name):
+def dns_name(name: str) -> str:
     """Returns a DNS-1035 label for an experiment, of at most 38 characters.
 
-    A name that is one already stays as it is. Another gets a hash of itself,
-    so that two experiments never share their objects.
+    A name that is a valid label is kept. Any other gets a hash of the name, so
+    that two experiments never share their objects.
     """
     if _DNS.fullmatch(name) and len(name) <= _LONGEST:
         return name
@@ -39,35 +43,39 @@ def dns_name(name):
     return f'{plain[:_LONGEST - 9].strip("-")}-{digest}'
 
 
-def to_yaml(head, document):
-    """Returns YAML text below a head of comment lines."""
+def to_yaml(head: Sequence[str], document: dict[str, Any]) -> str:
+    """Returns YAML text below comment lines."""
     comment = ''.join(f'# {line}\n' for line in head)
     return comment + yaml.dump(document, Dumper=_Dumper, sort_keys=False,
                                width=1000)
 
 
-def pod(script, command, resources, env=()):
+def pod(script: str, command: Sequence[str],
+        resources: resources_lib.Resources,
+        env: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Returns the spec of a pod that runs a bash script on a command.
 
     Args:
-      script: text for bash, in which "$@" is the command.
-      command: list of str; whatever is in it arrives as it is.
-      resources: Resources.
-      env: list of further environment variables.
+      script: for bash; "$@" is the command in it.
+      command: whatever its words hold, they arrive unchanged.
+      resources: of the pod.
+      env: further environment variables.
     """
-    # Kubernetes would replace $(NAME) itself, and reads $$ as one $.
+    # Kubernetes would expand $(NAME), and reads $$ as one $.
     words = [re.sub(r'\$(?=[$(])', '$$', word) for word in
              ['bash', '-c', script, 'bash', *command]]
-    container = {'name': 'run', 'image': resources.image, 'command': words}
+    container: dict[str, Any] = {
+        'name': 'run', 'image': resources.image, 'command': words}
     if resources.workdir:
         container['workingDir'] = resources.workdir
     if env:
         container['env'] = list(env)
-    container['resources'] = _takes(resources)
+    container['resources'] = _requests(resources)
     container['volumeMounts'] = [{'name': 'shared',
                                   'mountPath': resources.mount}]
-    spec = {'restartPolicy': 'Never',
-            'terminationGracePeriodSeconds': resources.grace_seconds}
+    spec: dict[str, Any] = {
+        'restartPolicy': 'Never',
+        'terminationGracePeriodSeconds': resources.grace_seconds}
     if resources.tpu_accelerator:
         spec['nodeSelector'] = {
             'cloud.google.com/gke-tpu-accelerator': resources.tpu_accelerator,
@@ -77,7 +85,7 @@ def pod(script, command, resources, env=()):
          'persistentVolumeClaim': {'claimName': resources.claim}}]}
 
 
-def _takes(resources):
+def _requests(resources):
     devices = {}
     if resources.gpus:
         devices['nvidia.com/gpu'] = resources.gpus
@@ -88,13 +96,13 @@ def _takes(resources):
             'limits': {**memory, **devices}}
 
 
-def on_exit_codes(action, *codes):
-    """Returns a rule of a podFailurePolicy."""
+def on_exit_codes(action: str, *codes: int) -> dict[str, Any]:
+    """Returns a podFailurePolicy's rule for these exit codes."""
     return {'action': action, 'onExitCodes': {
         'containerName': 'run', 'operator': 'In', 'values': sorted(codes)}}
 
 
-# A node that is drained or taken back is no failure of the run.
+# A node that is drained or preempted is no failure of the run.
 DISRUPTED = {'action': 'Ignore',
              'onPodConditions': [{'type': 'DisruptionTarget',
                                   'status': 'True'}]}

@@ -1,51 +1,54 @@
-"""What each run of an experiment may take, whatever the engine. No TF."""
+"""The resources of a run, for any scheduler. No TensorFlow."""
 
+from collections.abc import Collection, Sequence
 import dataclasses
 import math
 import re
 
 from ddep_tf import errors
+from ddep_tf.jobs import levels
 
-# Slurm reads some of these from comment lines, where a space or a line break
-# would begin another option.
+# Slurm reads some of these from comment lines, in which a space or line break
+# would start another option.
 _WORD = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.:/@,+-]*')
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]*')
-_AT_LEAST = {'gpus': 0, 'hosts': 1, 'cpus': 1, 'memory_gb': 1, 'hours': 1,
-             'max_parallel': 0, 'max_array': 1, 'retries': 0, 'wait_hours': 1,
-             'grace_seconds': 1}
+_MINIMUM = {'gpus': 0, 'hosts': 1, 'cpus': 1, 'memory_gb': 1, 'hours': 1,
+            'max_parallel': 0, 'max_array': 1, 'retries': 0, 'wait_hours': 1,
+            'grace_seconds': 1}
 _WORDS = ('image', 'claim', 'mount', 'tpu_accelerator', 'tpu_topology',
           'partition', 'account', 'qos')
 
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one run takes, and where it finds it.
+    """What one run uses, and where.
 
     Attributes:
-      cpus: processor cores of a host.
-      memory_gb: memory of a host, GiB.
-      gpus: GPUs of a host; 0 is none.
+      cpus: processor cores per host.
+      memory_gb: memory per host, GiB.
+      gpus: GPUs per host; 0 is none.
       hosts: machines that share one run (jobset).
-      max_parallel: runs of a level at a time; 0 is no limit.
-      retries: starts after a failure that is nobody's mistake (kubernetes,
-        jobset).
-      grace_seconds: time to save the state in, before a kill.
-      workdir: folder to start in; '' is where the job starts anyway.
-      hours: time limit of one start of a run (slurm); a run that needs more
-        saves its state and queues again.
-      max_array: tasks of one array (slurm). Slurm's own MaxArraySize is 1001
-        by default, and the highest index is one less.
+      max_parallel: runs of a level at a time (slurm, kubernetes); 0 is no
+        limit.
+      retries: restarts after a failure that is no user's mistake
+        (kubernetes, jobset).
+      grace_seconds: time to save the state before a kill.
+      workdir: folder to start in; '' is the scheduler's default.
+      hours: time limit of one job (slurm). A run that needs longer saves
+        its state and is queued again.
+      max_array: tasks per array (slurm). Slurm's own MaxArraySize is 1001 by
+        default, and the highest index is one less.
       partition, account, qos: of the cluster (slurm); '' is its default.
       logs: folder of the tasks' output (slurm).
       image: container image (kubernetes, jobset).
       claim: PersistentVolumeClaim with the data and the runs (kubernetes,
-        jobset); more than one pod writes to it at a time.
+        jobset); several pods write to it at a time.
       mount: where the claim is mounted (kubernetes, jobset).
       wait_hours: how long a run waits for the runs that it needs
         (kubernetes).
-      tpu_accelerator: GKE's name of the TPU, 'tpu-v5-lite-podslice' for
-        instance; '' is no TPU.
-      tpu_topology: the chips of the slice, '2x4' for instance.
+      tpu_accelerator: GKE's name of the TPU, such as 'tpu-v5-lite-podslice';
+        '' is no TPU.
+      tpu_topology: the chips of the slice, such as '2x4'.
     """
     cpus: int = 4
     memory_gb: int = 16
@@ -69,49 +72,49 @@ class Resources:
     tpu_topology: str = ''
 
     @property
-    def is_slice_of_hosts(self):
-        """Whether a run has a TPU slice that spans hosts."""
+    def is_slice_of_hosts(self) -> bool:
+        """Whether a run has a TPU slice that spans several hosts."""
         return bool(self.tpu_accelerator) and self.hosts > 1
 
     @property
-    def tpu_chips(self):
-        """TPU chips of one host; 0 without a TPU."""
+    def tpu_chips(self) -> int:
+        """TPU chips per host; 0 without a TPU."""
         if not self.tpu_accelerator:
             return 0
-        return math.prod(map(int, self.tpu_topology.split('x'))) // self.hosts
+        return _chips(self.tpu_topology) // self.hosts
 
 
-def check(resources, engine, uses):
-    """Raises UserError where the resources are wrong, or not the engine's.
+def check(resources: Resources, scheduler: str,
+          uses: Collection[str]) -> None:
+    """Raises UserError if a resource is wrong, or one the scheduler ignores.
 
     Args:
-      resources: Resources.
-      engine: its name, for the message.
-      uses: the fields that the engine reads. Another field that is set would
-        be ignored, and so is refused.
+      resources: those asked for.
+      scheduler: its name, for the message.
+      uses: the fields that it reads.
     """
     for field in dataclasses.fields(resources):
         value = getattr(resources, field.name)
         if field.name not in uses and value != field.default:
-            others = ', '.join(sorted(uses))
-            raise errors.UserError(f'--{field.name} is nothing that {engine} '
-                                   f'takes: leave it out (it takes {others})')
+            raise errors.UserError(
+                f'--{field.name} is not used by {scheduler}: leave it out (it '
+                f'uses {", ".join(sorted(uses))})')
         _check_value(field.name, value)
     _check_tpu(resources)
 
 
 def _check_value(name, value):
-    if name in _AT_LEAST and value < _AT_LEAST[name]:
+    if name in _MINIMUM and value < _MINIMUM[name]:
         raise errors.UserError(f'--{name} {value} is too small: give '
-                               f'{_AT_LEAST[name]} or more')
+                               f'{_MINIMUM[name]} or more')
     if name in _WORDS and value and not (
             _WORD.fullmatch(value.removeprefix('/'))):
-        raise errors.UserError(f'--{name} {value!r} is no such name: give one '
-                               'word, of letters, digits and _.:/@,+-')
+        raise errors.UserError(f'--{name} {value!r} is not a valid name: give '
+                               'one word of letters, digits and _.:/@,+-')
     if name == 'logs' and set(value) & set('%\\"\'\n\r'):
-        raise errors.UserError(f'--run_dir: the logs in {value!r} have a %, '
-                               '\\, quote or line break in their path, which '
-                               'Slurm reads as its own: choose another folder')
+        raise errors.UserError(f'--run_dir: the path of the logs, {value!r}, '
+                               'has a %, \\, quote or line break, which Slurm '
+                               'would interpret: choose another folder')
 
 
 def _check_tpu(resources):
@@ -123,35 +126,39 @@ def _check_tpu(resources):
     if not accelerator:
         return
     if resources.gpus:
-        raise errors.UserError('--gpus and --tpu_accelerator: a run takes one '
+        raise errors.UserError('--gpus and --tpu_accelerator: a run uses one '
                                'of them, leave the other out')
     if not re.fullmatch(r'[1-9]\d*(x[1-9]\d*){1,2}', topology):
-        raise errors.UserError(f'--tpu_topology {topology!r} is no topology: '
-                               'give 2x4 or 2x2x1, for instance')
-    chips = math.prod(map(int, topology.split('x')))
+        raise errors.UserError(f'--tpu_topology {topology!r} is not a '
+                               'topology, such as 2x4 or 2x2x1')
+    chips = _chips(topology)
     if chips % resources.hosts:
         raise errors.UserError(
             f'--tpu_topology {topology} has {chips} chips, which --hosts '
-            f'{resources.hosts} cannot share evenly: mend one of them')
+            f'{resources.hosts} cannot share evenly: change one of them')
 
 
-def check_plan(name, nodes):
-    """Raises UserError where a name or an order cannot be written as jobs.
+def _chips(topology):
+    return math.prod(map(int, topology.split('x')))
+
+
+def check_plan(name: str, runs: Sequence[levels.Run]) -> None:
+    """Raises UserError if a name or the order cannot be written as jobs.
 
     Args:
       name: of the experiment.
-      nodes: ordered runs, each with `name`, `level` and `needs`.
+      runs: in the order of the plan.
     """
-    levels = {node.name: node.level for node in nodes}
-    for wrong in [n for n in (name, *levels) if not _NAME.fullmatch(n)]:
-        raise errors.UserError(f'the name {wrong!r} cannot name a job: take '
-                               'letters, digits and _.- alone')
-    if not nodes or len(levels) < len(nodes):
+    level_of = {run.name: run.level for run in runs}
+    for wrong in [n for n in (name, *level_of) if not _NAME.fullmatch(n)]:
+        raise errors.UserError(f'{wrong!r} cannot be the name of a job: use '
+                               'letters, digits and _.- only')
+    if not runs or len(level_of) < len(runs):
         raise errors.UserError(f'{name} has no runs, or two of one name: '
                                'see --dry_run')
-    for node in nodes:
-        for need in node.needs:
-            if levels.get(need, node.level) >= node.level:
+    for run in runs:
+        for need in run.needs:
+            if level_of.get(need, run.level) >= run.level:
                 raise errors.UserError(
-                    f'the run {node.name} needs {need}, which is in no level '
-                    'before its own: mend the plan')
+                    f'the run {run.name} needs {need}, which is in no earlier '
+                    'level: correct the plan')

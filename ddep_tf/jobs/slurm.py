@@ -1,20 +1,22 @@
-"""An experiment as Slurm job arrays: one a level, one task a run. No TF.
+"""An experiment as Slurm job arrays: one per level, one task per run. No TF.
 
-The next level starts `afterany` of the one before, not `afterok`: where one
-run failed, `afterok` would leave all runs of the next level in the queue for
-ever, also those that need nothing of it. Each run looks for what it needs
-itself, and ends with exit code 4 where that is not done.
+A level starts `afterany` of the one before it, not `afterok`: after a single
+failed run, `afterok` would keep all runs of the next level in the queue
+forever, even those that do not need it. Each run itself checks what it needs,
+and ends with exit code 4 if that is not done.
 """
 
+from collections.abc import Sequence
 import shlex
 
 from ddep_tf.jobs import levels
+from ddep_tf.jobs import resources as resources_lib
 
 USES = {'cpus', 'memory_gb', 'gpus', 'max_parallel', 'grace_seconds', 'hours',
         'max_array', 'partition', 'account', 'qos', 'logs', 'workdir'}
 
-# USR1 comes from the time limit alone, so that a cancelled job, which gets
-# TERM, is not queued again. Slurm itself queues what it preempts.
+# Only the time limit sends USR1, so that a cancelled job, which gets TERM, is
+# not queued again. Slurm itself requeues what it preempts.
 _RUN = '''\
 {hand_on}trap 'asked=yes; hand_on' USR1
 trap hand_on TERM
@@ -22,7 +24,7 @@ asked=
 {command} "--only=$run" &
 {wait}\
 if [ "$code" -eq 143 ] && [ -n "$asked" ]; then
-  echo "$run: its time is over, the state is saved: queueing it again"
+  echo "$run: time limit reached, the state is saved: requeueing"
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"
@@ -30,11 +32,11 @@ exit "$code"
 
 _SUBMIT = '''\
 #!/bin/bash
-# Submits all levels of {name} to Slurm, each after the one before: bash submit.sh
-# Submit again to go on: runs that are done are skipped.
+# Submits all levels of {name} to Slurm, in order: bash submit.sh
+# Submit again to continue: runs that are done are skipped.
 set -eu
 command -v sbatch >/dev/null || {{
-  echo 'submit.sh: sbatch is not here: run this where Slurm is' >&2
+  echo 'submit.sh: sbatch is not here: run this where Slurm is installed' >&2
   exit 2
 }}
 cd -- "$(dirname -- "$0")"
@@ -45,17 +47,18 @@ printf '%s\n' {report}
 '''
 
 
-def write(name, nodes, command, resources):
-    """Returns {file name: text}: a script a level and `submit.sh`.
+def write(name: str, runs: Sequence[levels.Run], command: Sequence[str],
+          resources: resources_lib.Resources) -> dict[str, str]:
+    """Returns {file name: text}: scripts for each level, and `submit.sh`.
 
     Args:
       name: of the experiment.
-      nodes: runs, each with `name`, `level` and `needs`.
-      command: list of str that starts the experiment; `--only` is added.
-      resources: Resources.
+      runs: in the order of the plan.
+      command: starts the experiment; `--only` is added.
+      resources: of each run.
     """
     files, submits, before = {}, [], ''
-    for level, names in levels.split(nodes):
+    for level, names in levels.split(runs):
         ids = []
         for part, some in enumerate(_parts(names, resources.max_array)):
             stem = f'{name}-{level}-{levels.title(level)}'
@@ -80,8 +83,9 @@ def _parts(names, size):
 
 
 def _script(stem, names, command, resources):
-    head = [f'# {stem}: {len(names)} runs, one a task. submit.sh submits all '
-            'levels in order;', f'# this one alone: sbatch {stem}.sbatch']
+    head = [f'# {stem}: {len(names)} runs, one per task. submit.sh submits '
+            'all levels in order;',
+            f'# this one alone: sbatch {stem}.sbatch']
     options = [f'#SBATCH {option}' for option in
                _options(stem, len(names), resources)]
     text = '\n'.join(['#!/bin/bash', *head, *options, ''])

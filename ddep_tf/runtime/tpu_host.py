@@ -2,24 +2,27 @@
 
   python -m ddep_tf.runtime.tpu_host [PORT]
 
-On a slice of several hosts TensorFlow has one process that drives all chips,
-over a server on each host: `--strategy=tpu --tpu=grpc://HOST0,grpc://HOST1`.
+On a slice of several hosts one TensorFlow process drives all chips, through a
+server on each host: `--strategy=tpu --tpu=grpc://HOST0,grpc://HOST1`.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-PORT = 8470  # What TPUClusterResolver asks where an address names none.
+PORT = 8470  # TPUClusterResolver's default for an address without a port.
 
 
-def serve(port=PORT):
-    """Returns a tf.distribute.Server that has begun to answer.
+def serve(port: int = PORT) -> 'tf.distribute.Server':
+    """Returns a server of this host's chips, which answers from now on.
 
     Args:
-      port: TCP port, an int.
+      port: TCP port.
     """
-    # The process that drives tells each server which of the hosts it is.
+    import tensorflow as tf  # Not above: job files are written without it.
+    # The driving process tells each server which of the hosts it is.
     cluster = tf.train.ClusterSpec({'tpu_worker': [f'localhost:{port}']})
     return tf.distribute.Server(cluster, job_name='tpu_worker', task_index=0)
 

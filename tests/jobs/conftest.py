@@ -2,19 +2,19 @@
 
 import pytest
 
-from job_cases import Stub, node
+from job_cases import Stub, planned
 
 
 @pytest.fixture
-def nodes():
+def runs():
     """Runs of four levels, under names as a plan gives them."""
-    return [node('classify', 0),
-            node('denoise-ddep-s0', 1, 'classify'),
-            node('denoise-dep-s0', 1, 'classify'),
-            node('segment-ddep-n0.05-s0-lr1e-05', 2, 'denoise-ddep-s0'),
-            node('segment-dep-n0.05-s0-lr1e-05', 2, 'denoise-dep-s0'),
-            node('segment-scratch-nall-s0-lr0.003', 2),
-            node('segment-ddep-n0.05-s1', 3, 'denoise-ddep-s0',
+    return [planned('classify', 0),
+            planned('denoise-ddep-s0', 1, 'classify'),
+            planned('denoise-dep-s0', 1, 'classify'),
+            planned('segment-ddep-n0.05-s0-lr1e-05', 2, 'denoise-ddep-s0'),
+            planned('segment-dep-n0.05-s0-lr1e-05', 2, 'denoise-dep-s0'),
+            planned('segment-scratch-nall-s0-lr0.003', 2),
+            planned('segment-ddep-n0.05-s1', 3, 'denoise-ddep-s0',
                  'segment-ddep-n0.05-s0-lr1e-05')]
 
 

@@ -1,4 +1,4 @@
-"""JobSets: their schema, the order of the levels, the hosts of one run."""
+"""JobSets: the schema, the order of the levels, the hosts of a run."""
 
 import json
 import pathlib
@@ -21,9 +21,9 @@ SLICE = {'tpu_accelerator': 'tpu-v5-lite-podslice', 'tpu_topology': '4x4'}
 CASES = [{}, {'gpus': 8}, {'gpus': 8, 'hosts': 3}, {**SLICE, 'hosts': 4}]
 
 
-def _jobset(nodes, name='exp', **resources):
+def _jobset(runs, name='exp', **resources):
     (_, text), = jobs.texts(
-        'jobset', name, nodes, COMMAND, jobs.Resources(
+        'jobset', name, runs, COMMAND, jobs.Resources(
             image='a', claim='b', **resources)).items()
     return yaml.safe_load(text)
 
@@ -61,8 +61,8 @@ def _words(job, known):
 
 
 @pytest.mark.parametrize('resources', CASES)
-def test_the_api_takes_it(nodes, resources):
-    jobset = _jobset(nodes, **resources)
+def test_it_fits_the_schema(runs, resources):
+    jobset = _jobset(runs, **resources)
     jsonschema.validate(jobset, SCHEMA)
     for job in _jobs(jobset):
         kubernetes_validate.validate(
@@ -72,8 +72,8 @@ def test_the_api_takes_it(nodes, resources):
 
 
 @pytest.mark.parametrize('name', ['exp', 'Exp_' + 'x' * 80])
-def test_pods_have_names_that_a_host_may_have(nodes, name):
-    many = [type(nodes[0])(name=f'r{i}', level=0, needs=())
+def test_names_of_pods_are_valid_host_names(runs, name):
+    many = [type(runs[0])(name=f'r{i}', level=0, needs=())
             for i in range(1200)]
     jobset = _jobset(many, name, hosts=100)
     job = _jobs(jobset)[0]
@@ -82,24 +82,24 @@ def test_pods_have_names_that_a_host_may_have(nodes, name):
     assert re.fullmatch(r'[a-z]([a-z0-9-]{0,61}[a-z0-9])?', longest)
 
 
-def test_a_level_starts_when_what_it_needs_is_complete(nodes):
+def test_a_level_starts_when_what_it_needs_is_complete(runs):
     after, level_of = {}, {}
-    for job in _jobs(_jobset(nodes)):
+    for job in _jobs(_jobset(runs)):
         direct = [on['name'] for on in job.get('dependsOn', ())
                   if on['status'] == 'Complete']
         after[job['name']] = {*direct, *(a for d in direct for a in after[d])}
         script = _container(job)['command'][2]
         for name in re.findall(r'run=(\S+) ;;', script):
             level_of[name] = job['name']
-    assert set(level_of) == {n.name for n in nodes}
-    for n in nodes:
-        for need in n.needs:
-            assert level_of[need] in after[level_of[n.name]]
+    assert set(level_of) == {one.name for one in runs}
+    for one in runs:
+        for need in one.needs:
+            assert level_of[need] in after[level_of[one.name]]
 
 
-def test_each_job_gets_its_run_and_the_arguments_as_they_are(nodes, stub):
+def test_each_job_gets_its_run_and_the_arguments_unchanged(runs, stub):
     arrived = []
-    for job in _jobs(_jobset(nodes)):
+    for job in _jobs(_jobset(runs)):
         for run in range(job['replicas']):
             known = _variables(job, run, 0)
             code, argv, err = stub.run(_words(job, known), **known)
@@ -107,11 +107,11 @@ def test_each_job_gets_its_run_and_the_arguments_as_they_are(nodes, stub):
             wait = ['--wait=2'] * (job['name'] != 'classify')
             assert argv[:-1] == COMMAND[1:] + wait
             arrived.append(argv[-1])
-    assert arrived == [f'--only={n.name}' for n in nodes]
+    assert arrived == [f'--only={one.name}' for one in runs]
 
 
-def test_one_run_that_cannot_be_done_does_not_end_the_others(nodes, stub):
-    job = _jobs(_jobset(nodes))[0]
+def test_one_run_that_cannot_be_done_does_not_end_the_others(runs, stub):
+    job = _jobs(_jobset(runs))[0]
     known = _variables(job, 0, 0)
     for ended, seen in ((0, 0), (1, 1), (2, 2), (3, 0), (4, 0), (143, 143)):
         code, _, err = stub.run(_words(job, known), STUB_EXIT=str(ended),
@@ -120,15 +120,15 @@ def test_one_run_that_cannot_be_done_does_not_end_the_others(nodes, stub):
         assert (f'exit code {ended}' in err) == (ended in (3, 4))
 
 
-def test_a_pod_that_is_stopped_waits_for_the_saved_state(nodes, stub):
-    job = _jobs(_jobset(nodes))[0]
+def test_a_pod_that_is_stopped_waits_for_the_saved_state(runs, stub):
+    job = _jobs(_jobset(runs))[0]
     known = _variables(job, 0, 0)
     assert stub.stop(_words(job, known), [signal.SIGTERM], **known) == (
         143, True)
 
 
-def test_the_hosts_of_a_run_find_each_other(nodes):
-    jobset = _jobset(nodes, gpus=8, hosts=3)
+def test_the_hosts_of_a_run_find_each_other(runs):
+    jobset = _jobset(runs, gpus=8, hosts=3)
     job = _jobs(jobset)[2]
     assert _spec(job)['completions'] == _spec(job)['parallelism'] == 3
     subdomain = jobset['spec']['network']['subdomain']
@@ -140,8 +140,8 @@ def test_the_hosts_of_a_run_find_each_other(nodes):
             f'exp-sweep-1-{other}.{subdomain}:2222' for other in range(3)]}
 
 
-def test_the_hosts_of_a_tpu_slice_share_its_chips(nodes):
-    jobset = _jobset(nodes, hosts=4, **SLICE)
+def test_the_hosts_of_a_tpu_slice_share_its_chips(runs):
+    jobset = _jobset(runs, hosts=4, **SLICE)
     assert jobset['metadata']['annotations'] == {
         'alpha.jobset.sigs.k8s.io/exclusive-topology':
             'cloud.google.com/gke-nodepool'}
@@ -149,11 +149,11 @@ def test_the_hosts_of_a_tpu_slice_share_its_chips(nodes):
         limits = _container(job)['resources']['limits']
         assert limits['google.com/tpu'] == 4 and _spec(job)['completions'] == 4
     with pytest.raises(errors.UserError, match='^--tpu_topology 4x4 '):
-        _jobset(nodes, hosts=3, **SLICE)
+        _jobset(runs, hosts=3, **SLICE)
 
 
-def test_the_first_host_of_a_tpu_slice_drives_all_of_them(nodes, stub):
-    job = _jobs(_jobset(nodes, hosts=4, **SLICE))[2]
+def test_the_first_host_of_a_tpu_slice_drives_all_of_them(runs, stub):
+    job = _jobs(_jobset(runs, hosts=4, **SLICE))[2]
     assert _spec(job)['successPolicy'] == {'rules': [
         {'succeededIndexes': '0'}]}
     other = _variables(job, 1, 3)
@@ -173,6 +173,6 @@ def test_the_first_host_of_a_tpu_slice_drives_all_of_them(nodes, stub):
         '0', '--only=segment-dep-n0.05-s0-lr1e-05', f'--tpu={hosts}']
 
 
-def test_what_cannot_be_kept_is_refused(nodes):
+def test_a_limit_that_a_jobset_cannot_keep_is_refused(runs):
     with pytest.raises(errors.UserError, match='^--max_parallel '):
-        _jobset(nodes, max_parallel=2)
+        _jobset(runs, max_parallel=2)

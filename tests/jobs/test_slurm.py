@@ -1,4 +1,4 @@
-"""Slurm scripts: what bash makes of them, and when Slurm would start them."""
+"""Slurm scripts: how bash runs them, and when Slurm would start them."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 from ddep_tf import errors, jobs
 
-from job_cases import HARD, node
+from job_cases import HARD, planned
 
 COMMAND = ['python', 'launch/experiment.py', *HARD]
 _SBATCH = '''#!/bin/bash
@@ -18,9 +18,9 @@ echo "$((100 + $(wc -l < "$0.calls")));cluster"
 '''
 
 
-def _write(nodes, folder, **resources):
+def _write(runs, folder, **resources):
     resources = jobs.Resources(logs=str(folder / 'my logs'), **resources)
-    return jobs.write('slurm', 'exp_x', nodes, COMMAND, resources, folder)
+    return jobs.write('slurm', 'exp_x', runs, COMMAND, resources, folder)
 
 
 def _scripts(paths):
@@ -37,20 +37,20 @@ def _run(stub, script, index, **environment):
                     SLURM_JOB_ID='77', **environment)
 
 
-def test_each_task_gets_its_run_and_the_arguments_as_they_are(
-        nodes, tmp_path, stub):
-    arrived, wait = [], {n.name: ['--wait=2'] * (n.level > 0) for n in nodes}
-    for script in _scripts(_write(nodes, tmp_path, max_array=2)):
+def test_each_task_gets_its_run_and_the_arguments_unchanged(
+        runs, tmp_path, stub):
+    arrived, wait = [], {one.name: ['--wait=2'] * (one.level > 0) for one in runs}
+    for script in _scripts(_write(runs, tmp_path, max_array=2)):
         for index in _indices(script):
             code, argv, err = _run(stub, script, index)
             assert code == 0, err
             assert argv[:-1] == COMMAND[1:] + wait[argv[-1][7:]]
             arrived.append(argv[-1])
-    assert arrived == [f'--only={n.name}' for n in nodes]
+    assert arrived == [f'--only={one.name}' for one in runs]
 
 
 def test_arrays_keep_within_slurms_own_limits(tmp_path):
-    many = [node(f'run{i}', 2) for i in range(2500)]
+    many = [planned(f'run{i}', 2) for i in range(2500)]
     scripts = _scripts(_write(many, tmp_path, max_parallel=7))
     assert [len(_indices(s)) for s in scripts] == [1000, 1000, 500]
     assert all('#SBATCH --array=0-' in s.read_text() and
@@ -58,9 +58,9 @@ def test_arrays_keep_within_slurms_own_limits(tmp_path):
 
 
 def test_a_level_is_submitted_after_all_of_the_level_before(
-        nodes, tmp_path, stub):
+        runs, tmp_path, stub):
     stub.program('sbatch', _SBATCH)
-    *scripts, submit = _write(nodes, tmp_path, max_array=1)
+    *scripts, submit = _write(runs, tmp_path, max_array=1)
     code, _, err = stub.run(['bash', submit])
     assert code == 0 and not err
     assert (tmp_path / 'my logs').is_dir()
@@ -74,14 +74,14 @@ def test_a_level_is_submitted_after_all_of_the_level_before(
         after[job] = {*direct, *(a for d in direct for a in after[d])}
         for name in re.findall(r'run=(\S+) ;;', script.read_text()):
             started[name] = job
-    assert set(started) == {n.name for n in nodes}
-    for n in nodes:
-        for need in n.needs:
-            assert started[need] in after[started[n.name]]
+    assert set(started) == {one.name for one in runs}
+    for one in runs:
+        for need in one.needs:
+            assert started[need] in after[started[one.name]]
 
 
-def test_without_slurm_submit_says_so(nodes, tmp_path):
-    submit = _write(nodes, tmp_path)[-1]
+def test_without_slurm_submit_says_so(runs, tmp_path):
+    submit = _write(runs, tmp_path)[-1]
     done = subprocess.run(['/bin/bash', submit], env={'PATH': '/nowhere'},
                           capture_output=True, text=True, check=False)
     assert done.returncode == 2 and not done.stdout
@@ -89,14 +89,14 @@ def test_without_slurm_submit_says_so(nodes, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_bash_reads_every_script(nodes, tmp_path):
-    for path in _write(nodes, tmp_path, workdir="/it's a $folder"):
+def test_bash_parses_every_script(runs, tmp_path):
+    for path in _write(runs, tmp_path, workdir="/it's a $folder"):
         subprocess.run(['bash', '-n', path], check=True)
 
 
 def test_exit_codes_pass_and_a_wrong_index_is_a_mistake(
-        nodes, tmp_path, stub):
-    script = _write(nodes, tmp_path)[0]
+        runs, tmp_path, stub):
+    script = _write(runs, tmp_path)[0]
     for wanted in (0, 1, 2, 3, 4, 143):
         assert _run(stub, script, 0, STUB_EXIT=str(wanted))[0] == wanted
     code, argv, err = _run(stub, script, 5)
@@ -108,19 +108,19 @@ def test_exit_codes_pass_and_a_wrong_index_is_a_mistake(
     ([signal.SIGUSR1], True), ([signal.SIGTERM], False),
     ([signal.SIGUSR1, signal.SIGTERM], True)])
 def test_a_run_is_queued_again_at_its_time_limit_alone(
-        nodes, tmp_path, stub, sent, requeued):
-    """TERM is a cancelled job, or one that Slurm itself queues again."""
+        runs, tmp_path, stub, sent, requeued):
+    """TERM means cancelled, or preempted: Slurm itself requeues that."""
     calls = tmp_path / 'scontrol.calls'
     stub.program('scontrol', f'#!/bin/bash\necho "$@" >> "{calls}"\n')
-    code, saved = stub.stop(['bash', _write(nodes, tmp_path)[0]], sent,
+    code, saved = stub.stop(['bash', _write(runs, tmp_path)[0]], sent,
                             SLURM_ARRAY_TASK_ID='0', SLURM_JOB_ID='77')
     assert code == 143 and saved
     assert calls.exists() == requeued
     assert not requeued or calls.read_text() == 'requeue 77\n'
 
 
-def test_options_say_what_a_run_takes(nodes, tmp_path):
-    text = _write(nodes, tmp_path, gpus=2, hours=30, memory_gb=64, cpus=9,
+def test_options_request_what_a_run_uses(runs, tmp_path):
+    text = _write(runs, tmp_path, gpus=2, hours=30, memory_gb=64, cpus=9,
                   partition='gpu', account='lab', grace_seconds=300,
                   )[0].read_text()
     for option in ('gres=gpu:2', 'time=30:00:00', 'mem=64G', 'partition=gpu',
@@ -133,24 +133,24 @@ def test_options_say_what_a_run_takes(nodes, tmp_path):
 @pytest.mark.parametrize('wrong', [
     {'partition': 'gpu --exclusive'}, {'partition': 'a\n#SBATCH --x'},
     {'hours': 0}, {'image': 'a/b'}, {'hosts': 2}, {'max_parallel': -1}])
-def test_wrong_resources_are_refused_by_name(nodes, tmp_path, wrong):
+def test_wrong_resources_are_refused_by_name(runs, tmp_path, wrong):
     with pytest.raises(errors.UserError, match=f'^--{next(iter(wrong))} '):
-        _write(nodes, tmp_path, **wrong)
+        _write(runs, tmp_path, **wrong)
 
 
-@pytest.mark.parametrize('nodes, named', [
-    ([], 'no runs'), ([node('a', 0), node('a', 1)], 'two of one name'),
-    ([node('a b', 0)], 'a b'), ([node('-a', 0)], '-a'),
-    ([node('a', 1), node('b', 1, 'a')], 'b needs a'),
-    ([node('b', 1, 'nowhere')], 'nowhere')])
-def test_a_plan_that_is_none_is_refused(nodes, named, tmp_path):
+@pytest.mark.parametrize('runs, named', [
+    ([], 'no runs'), ([planned('a', 0), planned('a', 1)], 'two of one name'),
+    ([planned('a b', 0)], 'a b'), ([planned('-a', 0)], '-a'),
+    ([planned('a', 1), planned('b', 1, 'a')], 'b needs a'),
+    ([planned('b', 1, 'nowhere')], 'nowhere')])
+def test_a_plan_that_cannot_be_jobs_is_refused(runs, named, tmp_path):
     with pytest.raises(errors.UserError, match=named):
-        _write(nodes, tmp_path)
+        _write(runs, tmp_path)
 
 
-def test_slurm_itself_takes_the_scripts(nodes, tmp_path):
+def test_slurm_itself_accepts_the_scripts(runs, tmp_path):
     if not shutil.which('sbatch') or subprocess.run(
             ['sinfo'], capture_output=True, check=False).returncode:
         pytest.skip('needs a Slurm cluster: sbatch, and an answer to sinfo')
-    for script in _scripts(_write(nodes, tmp_path, cpus=1, memory_gb=1)):
+    for script in _scripts(_write(runs, tmp_path, cpus=1, memory_gb=1)):
         subprocess.run(['sbatch', '--test-only', script], check=True)

@@ -1,4 +1,4 @@
-"""Kubernetes Jobs: the API's own schema, its further rules, and the argv."""
+"""Kubernetes Jobs against the API's schema and rules; the arguments."""
 
 import re
 import signal
@@ -9,12 +9,11 @@ import yaml
 
 from ddep_tf import errors
 from ddep_tf import jobs as jobs_lib
-from ddep_tf.jobs import pods
 
-from job_cases import HARD, expand, node
+from job_cases import HARD, expand, planned
 
 COMMAND = ['python', 'launch/experiment.py', *HARD]
-# The oldest with these fields on by default, and the first where they are GA.
+# The oldest with these fields on by default, and the first to have them GA.
 VERSIONS = ['1.29', '1.33']
 RESOURCES = jobs_lib.Resources(image='registry.example/ddep:1', claim='shared',
                               gpus=2, max_parallel=2)
@@ -22,9 +21,9 @@ TPU = jobs_lib.Resources(image='a', claim='b', tpu_topology='2x4',
                         tpu_accelerator='tpu-v5-lite-podslice')
 
 
-def _jobs(nodes, resources=RESOURCES):
+def _jobs(runs, resources=RESOURCES):
     return [yaml.safe_load(text) for text in jobs_lib.texts(
-        'kubernetes', 'Exp_x', nodes, COMMAND, resources).values()]
+        'kubernetes', 'Exp_x', runs, COMMAND, resources).values()]
 
 
 def _container(job):
@@ -34,23 +33,23 @@ def _container(job):
 
 @pytest.mark.parametrize('version', VERSIONS)
 @pytest.mark.parametrize('resources', [RESOURCES, TPU], ids=['gpu', 'tpu'])
-def test_the_api_takes_every_job(nodes, version, resources):
-    jobs = _jobs(nodes, resources)
+def test_every_job_fits_the_schema(runs, version, resources):
+    jobs = _jobs(runs, resources)
     assert len(jobs) == 4
     for job in jobs:
         kubernetes_validate.validate(job, version, strict=True)
 
 
-def test_the_schema_would_see_a_typo(nodes):
-    job = _jobs(nodes)[0]
+def test_the_schema_catches_a_typo(runs):
+    job = _jobs(runs)[0]
     job['spec']['backoffLimitPerIndx'] = 1
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(job, VERSIONS[0], strict=True)
 
 
-def test_the_rules_that_no_schema_holds(nodes):
-    """As the API server checks them: batch/validation."""
-    for job in _jobs(nodes):
+def test_rules_beyond_the_schema(runs):
+    """Those that the API server checks in batch/validation."""
+    for job in _jobs(runs):
         spec = job['spec']
         assert spec['completionMode'] == 'Indexed'
         assert spec['template']['spec']['restartPolicy'] == 'Never'
@@ -60,21 +59,21 @@ def test_the_rules_that_no_schema_holds(nodes):
         for rule in spec['podFailurePolicy']['rules']:
             codes = rule.get('onExitCodes', {}).get('values', [1])
             assert codes == sorted(set(codes)) and 0 not in codes
-    names = [job['metadata']['name'] for job in _jobs(nodes)]
+    names = [job['metadata']['name'] for job in _jobs(runs)]
     assert len(set(names)) == len(names)
 
 
-def test_what_is_tried_again(nodes):
-    rules = _jobs(nodes)[0]['spec']['podFailurePolicy']['rules']
+def test_which_exit_codes_are_retried(runs):
+    rules = _jobs(runs)[0]['spec']['podFailurePolicy']['rules']
     action = {code: rule['action'] for rule in rules
               for code in rule.get('onExitCodes', {}).get('values', ())}
     assert action == {2: 'FailIndex', 3: 'FailIndex', 4: 'FailIndex',
                       143: 'Ignore'}
 
 
-def test_each_pod_gets_its_run_and_the_arguments_as_they_are(nodes, stub):
+def test_each_pod_gets_its_run_and_the_arguments_unchanged(runs, stub):
     arrived = []
-    for job in _jobs(nodes):
+    for job in _jobs(runs):
         for index in range(job['spec']['completions']):
             known = {'JOB_COMPLETION_INDEX': str(index)}
             words = [expand(w, known) for w in _container(job)['command']]
@@ -85,49 +84,35 @@ def test_each_pod_gets_its_run_and_the_arguments_as_they_are(nodes, stub):
             wait = ['--wait=10080'] if level else []
             assert same == COMMAND[1:] + wait
             arrived.append(only)
-    assert arrived == [f'--only={n.name}' for n in nodes]
+    assert arrived == [f'--only={one.name}' for one in runs]
     code, argv, _ = stub.run(words, JOB_COMPLETION_INDEX='99')
     assert code == 2 and argv is None
 
 
-def test_a_pod_takes_its_devices_and_nothing_else(nodes):
-    takes = _container(_jobs(nodes)[0])['resources']
-    assert takes['limits'] == {'memory': '16Gi', 'nvidia.com/gpu': 2}
-    job = _jobs(nodes, TPU)[0]
+def test_a_pod_requests_its_devices_and_no_others(runs):
+    requested = _container(_jobs(runs)[0])['resources']
+    assert requested['limits'] == {'memory': '16Gi', 'nvidia.com/gpu': 2}
+    job = _jobs(runs, TPU)[0]
     assert _container(job)['resources']['limits']['google.com/tpu'] == 8
     assert job['spec']['template']['spec']['nodeSelector'] == {
         'cloud.google.com/gke-tpu-accelerator': 'tpu-v5-lite-podslice',
         'cloud.google.com/gke-tpu-topology': '2x4'}
 
 
-def test_every_file_says_how_to_submit_it(nodes):
-    for engine in ('kubernetes', 'jobset'):
+def test_every_file_says_how_to_submit_it(runs):
+    for scheduler in ('kubernetes', 'jobset'):
         for file, text in jobs_lib.texts(
-                engine, 'exp', nodes, COMMAND,
+                scheduler, 'exp', runs, COMMAND,
                 jobs_lib.Resources(image='a', claim='b')).items():
             assert f'# Submit: kubectl apply -f {file}\n' in text
 
 
-@pytest.mark.parametrize('name', [
-    'camvid_small', 'Camvid-small', 'camvid.small', '3d', '...', 'a' * 39,
-    'a' * 38 + '-b', 'x' * 200, 'a-', 'camvid-small', 'UPPER', 'upper'])
-def test_a_dns_name_is_one(name):
-    assert re.fullmatch(r'[a-z]([a-z0-9-]{0,36}[a-z0-9])?',
-                        pods.dns_name(name))
-
-
-def test_no_two_experiments_share_a_dns_name():
-    names = ['a_b', 'a-b', 'a.b', 'A-b', 'A_B', 'ab', 'x' * 60, 'x' * 61,
-             '3d', 'ddep-3d', '_a_b', 'a-b-']
-    assert len({pods.dns_name(name) for name in names}) == len(names)
-
-
 @pytest.mark.parametrize('wrong', [
     {'image': ''}, {'claim': ''}, {'partition': 'gpu'}, {'image': 'a b'}])
-def test_wrong_resources_are_refused_by_name(nodes, wrong):
+def test_wrong_resources_are_refused_by_name(runs, wrong):
     given = {'image': 'a', 'claim': 'b', **wrong}
     with pytest.raises(errors.UserError, match=f'^--{next(iter(wrong))} '):
-        _jobs(nodes, jobs_lib.Resources(**given))
+        _jobs(runs, jobs_lib.Resources(**given))
 
 
 @pytest.mark.parametrize('accelerator, topology, gpus, named', [
@@ -135,14 +120,14 @@ def test_wrong_resources_are_refused_by_name(nodes, wrong):
     ('tpu-v5p-slice', '2*4', 0, '2.4'), ('tpu-v5p-slice', '2x4', 1, 'gpus')])
 def test_half_a_tpu_is_refused(accelerator, topology, gpus, named):
     with pytest.raises(errors.UserError, match=named):
-        _jobs([node('a', 0)], jobs_lib.Resources(
+        _jobs([planned('a', 0)], jobs_lib.Resources(
             image='a', claim='b', tpu_accelerator=accelerator,
             tpu_topology=topology, gpus=gpus))
 
 
-def test_the_run_is_process_1_of_its_pod(nodes, stub):
-    """Kubernetes asks process 1 to stop, and a waiting bash would not."""
+def test_the_run_is_process_1_of_its_pod(runs, stub):
+    """Kubernetes signals process 1 only; bash would not pass it on."""
     known = {'JOB_COMPLETION_INDEX': '0'}
-    words = [expand(w, known) for w in _container(_jobs(nodes)[0])['command']]
+    words = [expand(w, known) for w in _container(_jobs(runs)[0])['command']]
     assert stub.stop(words, [signal.SIGTERM], **known) == (
         143, True)
