@@ -15,7 +15,7 @@ def runs():
             planned('segment-dep-n0.05-s0-lr1e-05', 2, 'denoise-dep-s0'),
             planned('segment-scratch-nall-s0-lr0.003', 2),
             planned('segment-ddep-n0.05-s1', 3, 'denoise-ddep-s0',
-                 'segment-ddep-n0.05-s0-lr1e-05')]
+                    'segment-ddep-n0.05-s0-lr1e-05')]
 
 
 @pytest.fixture

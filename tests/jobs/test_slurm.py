@@ -39,7 +39,8 @@ def _run(stub, script, index, **environment):
 
 def test_each_task_gets_its_run_and_the_arguments_unchanged(
         runs, tmp_path, stub):
-    arrived, wait = [], {one.name: ['--wait=2'] * (one.level > 0) for one in runs}
+    arrived = []
+    wait = {one.name: ['--wait=2'] * (one.level > 0) for one in runs}
     for script in _scripts(_write(runs, tmp_path, max_array=2)):
         for index in _indices(script):
             code, argv, err = _run(stub, script, index)
