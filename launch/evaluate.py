@@ -16,7 +16,7 @@ cli.define_device_flags()
 flags.DEFINE_enum('split', 'test', ['val', 'test'], 'Which split.')
 flags.DEFINE_string('output', '', 'JSON file for the numbers.')
 flags.DEFINE_string('save_label_ids', '', 'Empty folder for the predictions as '
-                    'ID.png, 8-bit grey, under the ids of the masks\' files '
+                    'ID.png, 8-bit gray, with the ids that the masks use '
                     '(Cityscapes: labelIds).')
 FLAGS = flags.FLAGS
 

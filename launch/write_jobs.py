@@ -48,7 +48,8 @@ for _field in dataclasses.fields(jobs.Resources):
     if _field.name in _HELP:
         _define = (flags.DEFINE_integer if isinstance(_field.default, int)
                    else flags.DEFINE_string)
-        _define(_field.name, _field.default, _HELP[_field.name])
+        _define(_field.name, getattr(jobs.Resources, _field.name),
+                _HELP[_field.name])
 FLAGS = flags.FLAGS
 
 

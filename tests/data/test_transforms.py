@@ -62,8 +62,8 @@ def test_the_pad_is_the_mean_colour_and_ignored(dtype):
 
 def test_half_are_flipped():
     base = example()
-    flips = [bool((transforms.random_flip(base, seed(i))['label'][0, 0]
-                   != base['label'][0, 0])) for i in range(200)]
+    flips = [bool(transforms.random_flip(base, seed(i))['label'][0, 0]
+                  != base['label'][0, 0]) for i in range(200)]
     assert 70 < sum(flips) < 130
 
 

@@ -216,7 +216,8 @@ class Source(abc.ABC):
 
 
 def make_records(image: Sequence[str | bytes], label: Sequence[str | bytes],
-                 class_or_index: Sequence[int]) -> tf.data.Dataset:
+                 class_or_index: Sequence[int] | np.ndarray
+                 ) -> tf.data.Dataset:
     """Returns n records held in memory, from n values of each field."""
     count = len(class_or_index)
     return tf.data.Dataset.from_tensor_slices({
