@@ -35,6 +35,8 @@ def test_links_lead_somewhere(page):
 def test_gin_files_of_commands_exist(page):
     for words in _commands(page):
         for name in re.findall(r'--gin_file=(\S+)', ' '.join(words)):
+            if name == 'plain_cnn.gin':  # The reader's own.
+                continue
             assert (configure.GIN_ROOT / name).is_file(), name
 
 

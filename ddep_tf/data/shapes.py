@@ -16,7 +16,8 @@ from ddep_tf import errors
 SIZE = 64
 LENGTHS = {'train': 2000, 'val': 100, 'test': 200}
 SHAPES = ('disc', 'square', 'triangle', 'cross', 'ring')
-VIEWS = ('classify', 'segment')
+# One large object with a class, or several with a mask; part of the ids.
+OBJECT, SCENE = VIEWS = ('classify', 'segment')
 # Largest distance of an object's hue from its class's, in turns of the wheel.
 HUE_SPREAD = 0.2
 
@@ -51,7 +52,8 @@ def render(view: str, split: str,
     mask = np.zeros((SIZE, SIZE), np.uint8)
     for _ in range(_integer(rng, 0, 3)):
         _draw_line(rng, image)
-    if view == 'segment':
+    label: np.ndarray | int
+    if view == SCENE:
         for _ in range(_integer(rng, 2, 5)):
             _draw_object(rng, image, mask, radius=_uniform(rng, 9, 18),
                          margin=6)

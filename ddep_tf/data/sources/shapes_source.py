@@ -11,13 +11,14 @@ from ddep_tf.data.sources import base
 
 
 class ShapesSource(base.Source):
-    """See `shapes.py`. Unlabeled images are those of the segment view."""
+    """See `shapes.py`. Unlabelled images are those of the segment view."""
 
     def __init__(self, spec: specs.DatasetSpec, split: str, decodes: str):
         super().__init__(spec, split, decodes)
         length = shapes.length(split)
         self._length = min(spec.limit or length, length)
-        self._view = 'classify' if decodes == base.CLASS else 'segment'
+        self._view = (shapes.OBJECT if decodes == base.CLASS
+                      else shapes.SCENE)
         # One spec serves both views, and masks have one class more.
         if decodes == base.CLASS and spec.num_classes < len(shapes.SHAPES):
             raise errors.UserError(
