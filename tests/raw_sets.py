@@ -10,12 +10,12 @@ from ddep_tf.data import labels
 
 import layouts
 
-# Ids in the made labels.txt: the 459 names' order is alphabetical.
+# Further names in labels.txt, whose 459 names are in alphabetical order.
 EXTRA = ('accordion', 'zebra crossing')
 
 
 def pascal_context(root, count=3):
-    """VOC2010 with trainval/*.mat beside; returns {name: official id}."""
+    """VOC2010 with trainval/*.mat; returns {name: official id}."""
     base = root / 'VOCdevkit/VOC2010'
     names = sorted((*labels.label_set('pascal_context_59').class_names,
                     *EXTRA))
@@ -40,7 +40,7 @@ def pascal_context(root, count=3):
 
 
 def imagenet21k(root, synsets=3, count=4):
-    """A folder a synset."""
+    """One folder per synset."""
     for synset in range(synsets):
         folder = root / f'imagenet21k/images/n{4475 + synset:08d}'
         folder.mkdir(parents=True)
@@ -51,7 +51,7 @@ def imagenet21k(root, synsets=3, count=4):
 
 
 def cityscapes(root, count=2):
-    """The two archives that TFDS unpacks itself; returns their folder."""
+    """The two archives that TFDS itself unpacks; returns their folder."""
     layouts.cityscapes_folder(root, count)
     manual = root / 'manual'
     manual.mkdir()

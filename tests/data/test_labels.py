@@ -14,8 +14,8 @@ CITYSCAPES = {
     23: (10, 'sky'), 24: (11, 'person'), 25: (12, 'rider'), 26: (13, 'car'),
     27: (14, 'truck'), 28: (15, 'bus'), 31: (16, 'train'),
     32: (17, 'motorcycle'), 33: (18, 'bicycle')}
-# Colours of the same table.
-CITYSCAPES_COLOURS = {
+# Colors of the same table.
+CITYSCAPES_COLORS = {
     'road': (128, 64, 128), 'sidewalk': (244, 35, 232), 'pole': (153,) * 3,
     'traffic light': (250, 170, 30), 'vegetation': (107, 142, 35),
     'person': (220, 20, 60), 'rider': (255, 0, 0), 'car': (0, 0, 142),
@@ -28,8 +28,8 @@ ADE20K = {
     90: 'television', 91: 'airplane', 99: 'bottle', 101: 'poster',
     117: 'minibike', 125: 'microwave', 127: 'animal', 128: 'bicycle',
     137: 'traffic light', 142: 'crt screen', 149: 'clock', 150: 'flag'}
-# Colours of color150.mat of the benchmark, by the same ids.
-ADE20K_COLOURS = {
+# Colors of color150.mat of the benchmark, by the same ids.
+ADE20K_COLORS = {
     1: (120, 120, 120), 2: (180, 120, 120), 3: (6, 230, 230),
     4: (80, 50, 50), 5: (4, 200, 3), 7: (140, 140, 140), 13: (150, 5, 61),
     21: (0, 102, 200), 22: (61, 230, 250), 150: (92, 0, 255)}
@@ -62,14 +62,14 @@ def test_cityscapes_ids():
     names = labels.label_set('cityscapes').class_names
     for train_id, name in CITYSCAPES.values():
         assert names[train_id] == name
-    # -1, the licence plate, is 255 in a mask of bytes.
+    # -1, the license plate, is 255 in a mask of bytes.
     assert mapped([255], 'cityscapes') == [255]
 
 
-def test_cityscapes_colours_and_train_ids():
+def test_cityscapes_colors_and_train_ids():
     found = labels.label_set('cityscapes')
     assert {name: tuple(found.palette[found.class_names.index(name)].tolist())
-            for name in CITYSCAPES_COLOURS} == CITYSCAPES_COLOURS
+            for name in CITYSCAPES_COLORS} == CITYSCAPES_COLORS
     same = labels.label_set('cityscapes_train_ids')
     assert same.class_names == found.class_names
     np.testing.assert_array_equal(same.palette, found.palette)
@@ -86,7 +86,7 @@ def test_ade20k_ids():
     found = labels.label_set('ade20k')
     assert {i: found.class_names[i - 1] for i in ADE20K} == ADE20K
     assert {i: tuple(found.palette[i - 1].tolist())
-            for i in ADE20K_COLOURS} == ADE20K_COLOURS
+            for i in ADE20K_COLORS} == ADE20K_COLORS
 
 
 @pytest.mark.parametrize('order, facts', [('', PASCAL_CONTEXT),
@@ -113,7 +113,7 @@ def test_pascal_context_orders_hold_the_same_classes():
 
 
 @pytest.mark.parametrize('name', SETS)
-def test_source_ids_are_the_way_back(name):
+def test_source_ids_map_back(name):
     found = labels.label_set(name)
     assert found.source_ids.dtype == np.uint8
     np.testing.assert_array_equal(
@@ -127,7 +127,7 @@ def test_source_ids_of_cityscapes():
 
 
 @pytest.mark.parametrize('name', SETS)
-def test_every_set_is_whole(name):
+def test_every_set_is_complete(name):
     found = labels.label_set(name)
     classes, source_ids = SETS[name]
     assert found.num_classes == classes == len(set(found.class_names))
@@ -161,7 +161,7 @@ def test_generic_and_spec():
     found = labels.generic(255)
     assert found.class_names[:2] == ('class 0', 'class 1')
     assert len(np.unique(found.palette, axis=0)) == 255
-    # The VOC colour map's first entries.
+    # The VOC color map's first entries.
     assert found.palette[:4].tolist() == [
         [0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
     assert found.table[254] == 254 and found.table[255] == 255

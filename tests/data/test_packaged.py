@@ -48,15 +48,15 @@ def test_splits_share_no_image():
     assert len(pixels) == 100
 
 
-def test_classes_have_names_and_distinct_colours():
+def test_classes_have_names_and_distinct_colors():
     found = labels.for_spec(_nuclei())
     assert found.class_names == ('background', 'nucleus', 'outline')
-    colours = found.palette.astype(int)
+    colors = found.palette.astype(int)
     for a in range(3):
         for b in range(a):
-            assert np.abs(colours[a] - colours[b]).sum() > 150
+            assert np.abs(colors[a] - colors[b]).sum() > 150
     # Told apart without color as well.
-    assert np.ptp(np.sort(colours.mean(1))) > 50
+    assert np.ptp(np.sort(colors.mean(1))) > 50
 
 
 def test_what_is_shipped_is_small_and_says_its_license():

@@ -87,13 +87,13 @@ def test_examples_are_drawn_anew_each_epoch():
 def test_several_sources(tmp_path):
     for i in range(3):
         Image.fromarray(np.full((70, 80, 3), 50 * i, np.uint8)).save(
-            tmp_path / f'grey{i}.png')
+            tmp_path / f'gray{i}.png')
     folder = factory.open_source(
-        specs.DatasetSpec(name='grey', image_dir='.'), 'train', tmp_path,
+        specs.DatasetSpec(name='gray', image_dir='.'), 'train', tmp_path,
         'nothing')
     opened = [shapes('nothing'), folder]
     ids = pipelines.global_ids(opened)
-    assert len(ids) == 13 and ids[10:] == ['grey0', 'grey1', 'grey2']
+    assert len(ids) == 13 and ids[10:] == ['gray0', 'gray1', 'gray2']
     found = batches(13, opened)
     assert sorted(positions(found)) == sorted(4 * list(range(13)))
     assert set(found[0]) == {'image', 'position'}

@@ -1,4 +1,4 @@
-"""The procedural set: fixed pixels, fair classes, no shortcut by colour."""
+"""The procedural set: fixed pixels, balanced classes, no color shortcut."""
 
 import hashlib
 
@@ -44,8 +44,8 @@ def test_segment_view():
     assert 0.6 < shares[0] < 0.85 and shares[1:].min() > 0.02
 
 
-def test_colour_alone_does_not_tell_the_classes():
-    """Not even to a forest that saw the colours of 100 labelled images."""
+def test_color_alone_does_not_tell_the_classes():
+    """Not even to a random forest on the pixels of 100 labeled images."""
     def pixels(split):
         examples = [shapes.render('segment', split, i) for i in range(100)]
         return (np.stack([image for image, _ in examples])[:, ::4, ::4],

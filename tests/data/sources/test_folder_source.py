@@ -7,7 +7,7 @@ import pytest
 from ddep_tf import errors, specs
 from ddep_tf.data.sources import factory
 
-# Pixels a class of CamVid's val split, counted by NumPy, ids 0..11.
+# Pixels per class of CamVid's val split, counted by NumPy, ids 0..11.
 CAMVID_VAL = (1601620, 4531180, 98499, 5053176, 1521751, 2851125, 155724,
               537197, 304716, 113531, 387010, 297271)
 
@@ -129,7 +129,7 @@ def test_classes_are_subfolders(tmp_path):
     source = factory.open_source(pets, 'train', tmp_path, 'class')
     examples = decoded(source)
     assert [int(e['label']) for e in examples] == [0, 1]
-    assert examples[0]['image'].shape == (4, 4, 3)  # Grey becomes RGB.
+    assert examples[0]['image'].shape == (4, 4, 3)  # Gray becomes RGB.
 
 
 def test_denoising_needs_no_masks(own):
@@ -149,7 +149,7 @@ def _other_size(root):
     Image.fromarray(np.zeros((8, 11), np.uint8)).save(mask_path(root, 'c'))
 
 
-def _colour_mask(root):
+def _color_mask(root):
     Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(mask_path(root, 'c'))
 
 
@@ -167,7 +167,7 @@ def _truncated_mask(root):
     mask_path(root, 'c').write_bytes(contents[:len(contents) - 40])
 
 
-def _no_picture(root):
+def _no_image(root):
     image_path(root, 'c').write_bytes(b'')
 
 
@@ -178,8 +178,8 @@ def _same_id(root):
 
 @pytest.mark.parametrize('spoil, named', [
     (_no_mask, 'c.jpg has no mask'), (_other_size, 'c.png has 11 x 8'),
-    (_colour_mask, 'c.png is in RGB'), (_wrong_id, 'c.png holds the id 3'),
-    (_truncated, 'c.jpg'), (_truncated_mask, 'c.png'), (_no_picture, 'c.jpg'),
+    (_color_mask, 'c.png is in RGB'), (_wrong_id, 'c.png holds the id 3'),
+    (_truncated, 'c.jpg'), (_truncated_mask, 'c.png'), (_no_image, 'c.jpg'),
     (_same_id, 'c.png have the same id')])
 def test_bad_files_are_named(own, spoil, named):
     spoil(own)
@@ -229,7 +229,7 @@ def test_camvid_pixel_counts(real_data):
 @pytest.mark.parametrize('label_dir, label_suffix', [
     ('images/{split}', '_mask.png'), ('images/{split}/masks', '.png')])
 @pytest.mark.parametrize('decodes', ['nothing', 'mask'])
-def test_masks_among_the_images_are_no_photos(own, decodes, label_dir,
+def test_masks_among_the_images_are_not_images(own, decodes, label_dir,
                                               label_suffix):
     for name in 'abcd':
         target = (own / 'own' / label_dir.format(split='train')

@@ -1,4 +1,4 @@
-"""The paper's sets in their official layouts, as their gin files open them."""
+"""The paper's sets in their official layouts, opened by their gin files."""
 
 import numpy as np
 from PIL import Image
@@ -92,7 +92,7 @@ def test_pascal_context_masks_in_both_orders(tmp_path):
         assert labels.label_set(label_set).class_names[train_id] == name
 
 
-def test_a_split_is_what_its_list_says(tmp_path):
+def test_a_split_holds_what_its_list_names(tmp_path):
     layouts.pascal_context_folder(tmp_path)
     ids = opened(tmp_path, 'pascal_context_folder').ids
     assert ids == ['2009_000001', '2009_000002', '2009_000003']

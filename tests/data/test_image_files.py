@@ -1,4 +1,4 @@
-"""Odd pictures through the sources: read as PIL does, or refused by name."""
+"""Unusual image files through the sources: read as PIL does, or refused."""
 
 import io
 
@@ -21,11 +21,11 @@ def deep():
     return Image.fromarray(np.full((24, 32), 3000, np.uint16))
 
 
-def colours(*names):
-    """An opaque or transparent palette picture of these RGB colours."""
+def palette(*colors):
+    """A palette image of these RGB colors."""
     picture = Image.new('P', (32, 24))
-    picture.putpalette(sum(names, ()))
-    picture.putdata([i % len(names) for i in range(32 * 24)])
+    picture.putpalette(sum(colors, ()))
+    picture.putdata([i % len(colors) for i in range(32 * 24)])
     return picture
 
 
@@ -36,12 +36,12 @@ def rgba():
 
 
 GOOD = {
-    'grey.jpg': lambda: photo().convert('L'),
-    'grey.png': lambda: photo().convert('L'),
+    'gray.jpg': lambda: photo().convert('L'),
+    'gray.png': lambda: photo().convert('L'),
     'cmyk.jpg': lambda: photo().convert('CMYK'),
-    'palette.png': lambda: colours((200, 10, 30), (0, 250, 120)),
+    'palette.png': lambda: palette((200, 10, 30), (0, 250, 120)),
     'rgba.png': rgba,
-    'grey_alpha.png': lambda: photo().convert('LA'),
+    'gray_alpha.png': lambda: photo().convert('LA'),
     'bits.png': lambda: photo().convert('1')}
 
 
@@ -57,7 +57,7 @@ def folder(root, name, picture, mask=None, **options):
 
 
 def tfds(root, name, picture, **options):
-    """The same bytes as a TFDS set, whose features cannot refuse them."""
+    """The same bytes in a TFDS set, which stores what it is given."""
     import tensorflow_datasets as tfds_lib
     buffer = io.BytesIO()
     Image.fromarray(np.zeros(picture.size[::-1], np.uint8)).save(
@@ -79,7 +79,7 @@ def tfds(root, name, picture, **options):
 
 @pytest.mark.parametrize('make', [folder, tfds])
 @pytest.mark.parametrize('name', GOOD)
-def test_colours_are_those_of_pil(tmp_path, make, name):
+def test_colors_are_those_of_pil(tmp_path, make, name):
     picture = GOOD[name]()
     source = make(tmp_path, name, picture)()
     source.check()
@@ -110,7 +110,7 @@ def test_a_turned_photo_with_a_mask_is_refused(tmp_path, value):
         opened()
     assert f'orientation {value}' in str(caught.value)
     assert 'exif_transpose' in str(caught.value)
-    # Without a mask there is nothing that it could not fit.
+    # Without a mask there is nothing to disagree with.
     spec = specs.DatasetSpec(name='own', image_dir='images')
     factory.open_source(spec, 'train', tmp_path, 'nothing').check()
 
@@ -122,7 +122,7 @@ def test_a_turned_photo_in_records_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize('make', [folder, tfds])
-def test_an_upright_tag_is_no_matter(tmp_path, make):
+def test_an_upright_tag_is_accepted(tmp_path, make):
     make(tmp_path, 'phone.jpg', photo(), **_oriented(1))().check()
 
 
