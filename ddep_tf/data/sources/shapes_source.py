@@ -11,7 +11,7 @@ from ddep_tf.data.sources import base
 
 
 class ShapesSource(base.Source):
-    """See `shapes.py`. Unlabelled images are those of the segment view."""
+    """See `shapes.py`. Unlabeled images are scenes."""
 
     def __init__(self, spec: specs.DatasetSpec, split: str, decodes: str):
         super().__init__(spec, split, decodes)
