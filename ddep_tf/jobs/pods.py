@@ -102,7 +102,7 @@ def on_exit_codes(action: str, *codes: int) -> dict[str, Any]:
         'containerName': 'run', 'operator': 'In', 'values': sorted(codes)}}
 
 
-# A node that is drained or preempted is no failure of the run.
+# A node that is drained or preempted does not mean that the run failed.
 DISRUPTED = {'action': 'Ignore',
              'onPodConditions': [{'type': 'DisruptionTarget',
                                   'status': 'True'}]}

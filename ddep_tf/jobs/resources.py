@@ -30,7 +30,7 @@ class Resources:
       hosts: machines that share one run (jobset).
       max_parallel: runs of a level at a time (slurm, kubernetes); 0 is no
         limit.
-      retries: restarts after a failure that is no user's mistake
+      retries: restarts after a failure other than a user's mistake
         (kubernetes, jobset).
       grace_seconds: time to save the state before a kill.
       workdir: folder to start in; '' is the scheduler's default.

@@ -57,11 +57,11 @@ class Guide:
 
 def count_problem(title: str, what: str, found: int,
                   counts: Sequence[int]) -> str:
-    """Returns a line if `found` is none of the official counts, else ''.
+    """Returns a message unless `found` is an official count, else ''.
 
     Args:
       title: of the set, for the message.
-      what: is counted, in the plural.
+      what: the things counted, in the plural.
       found: the number found.
       counts: the official numbers.
     """

@@ -96,7 +96,7 @@ def _record(root: pathlib.Path, synsets: Sequence[str], label: int,
     contents = path.read_bytes()
     if not contents.startswith(_HEADS):
         raise errors.UserError(f'{path} is not a JPEG or PNG: replace or '
-                               'remove it; the build then goes on')
+                               'remove it, then build again')
     texts = {'image': contents, 'file_name': name.encode()}
     features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(
         value=[value])) for key, value in texts.items()}

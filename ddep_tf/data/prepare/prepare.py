@@ -50,7 +50,7 @@ def check(name: str, spec: specs.DatasetSpec, data_dir: str | os.PathLike,
 def build(name: str, data_dir: str | os.PathLike,
           manual_dir: str | os.PathLike, count_check: bool = True,
           shard_examples: int | None = None) -> pathlib.Path:
-    """Builds the files of a data set for training, or goes on with them.
+    """Builds a data set's files for training, or continues to build them.
 
     Args:
       name: key of official_sets.GUIDES.

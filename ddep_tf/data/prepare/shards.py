@@ -1,4 +1,4 @@
-"""Writes TFRecord shards so that a build that was killed can go on.
+"""Writes TFRecord shards so that a killed build can be continued.
 
 A shard takes its name only when it is whole, and its contents depend on the
 examples' ids alone. So an interrupted build that is started again ends with

@@ -208,7 +208,7 @@ class Source(abc.ABC):
         return tf.cast(mapped, tf.uint8)
 
     def _check_class(self, label: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        """Returns `label` as int32; fails the op if it is no class."""
+        """Returns `label` as int32; fails the op unless it is a class."""
         label = tf.cast(label, tf.int32)
         within = (label >= 0) & (label < self.spec.num_classes)
         return decoding.checked(within, label, 'label outside the classes:',

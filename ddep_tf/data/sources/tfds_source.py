@@ -89,7 +89,7 @@ class TfdsSource(stream_source.StreamSource):
         if self.decodes == base.MASK and not isinstance(
                 label, self._tfds.features.Image):
             raise errors.UserError(f'{self.title}: the feature '
-                                   f'{self._keys[-1]!r} is no mask')
+                                   f'{self._keys[-1]!r} is not a mask')
 
     def _read(self, keys):
         """Returns these features of all examples, in the files' order."""

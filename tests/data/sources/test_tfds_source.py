@@ -58,8 +58,8 @@ def test_tfds_refusals(real_data, changes, split, named):
         open_source(IMAGENET, split, real_data, **changes)
 
 
-def test_tfds_labels_are_no_masks(real_data):
-    with pytest.raises(errors.UserError, match='no mask'):
+def test_tfds_classes_are_not_masks(real_data):
+    with pytest.raises(errors.UserError, match='not a mask'):
         open_source(IMAGENET, 'train', real_data, 'mask', num_classes=100)
 
 
