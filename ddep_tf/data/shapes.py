@@ -156,7 +156,7 @@ def _inside(shape, u, v):
 
 
 def _draw_line(rng, image, mask=None):
-    """Draws a bar across the image: clutter, labeled as background."""
+    """Draws a bar across the image: clutter, marked as background."""
     angle, offset = _uniform(rng, 0, np.pi), _uniform(rng, -24, 24)
     thickness = _uniform(rng, 0.6, 1.8)
     distance = (np.cos(angle) * (_X - SIZE / 2)
