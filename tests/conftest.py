@@ -1,8 +1,11 @@
 """What tests share: two logical CPU devices, a small run, the real data."""
 
 import dataclasses
+import gc
 import os
 import pathlib
+import resource
+import sys
 
 import pytest
 
@@ -10,13 +13,61 @@ from ddep_tf import specs
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+MOST_GIB = 3  # Of a process of tests: two of them fit beside a browser.
+_PEAKS = {}   # {name of a process of tests: GiB}.
 
 
-def pytest_configure():
+def pytest_configure(config):
+    if _hands_out_tests(config):
+        return
     import tensorflow as tf
     cpu = tf.config.list_physical_devices('CPU')[0]
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def _hands_out_tests(config):
+    """Whether this process only hands tests to workers (pytest -n 2)."""
+    return bool(config.getoption('tx', None)) and not hasattr(
+        config, 'workerinput')
+
+
+def pytest_collection_modifyitems(items):
+    """Minutes first: at the end, one worker would wait for the other."""
+    items.sort(key=lambda item: 'test_leaves' not in item.nodeid)
+
+
+def pytest_collection_finish():
+    # Half a million objects of TensorFlow, which no collection need look at.
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish(session):
+    if _hands_out_tests(session.config):
+        if any(peak > MOST_GIB for peak in _PEAKS.values()):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return
+    unit = 1 if sys.platform == 'darwin' else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2 ** 30
+    if hasattr(session.config, 'workeroutput'):
+        session.config.workeroutput['peak_gib'] = peak
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """A worker has ended: keeps what it said of its memory."""
+    output = getattr(node, 'workeroutput', {})
+    if 'peak_gib' in output:
+        _PEAKS[node.gateway.id] = output['peak_gib']
+
+
+def pytest_terminal_summary(terminalreporter):
+    for name, peak in sorted(_PEAKS.items()):
+        terminalreporter.line(
+            f'{name}: at most {peak:.2f} GiB of memory' + (
+                f', above {MOST_GIB}' if peak > MOST_GIB else ''),
+            red=peak > MOST_GIB)
 
 
 @pytest.fixture
@@ -28,6 +79,7 @@ def real_data():
         pytest.skip(f'needs real data: set DDEP_DATA_DIR ({folder} is no '
                     'folder)')
     return folder
+
 
 SHAPES = specs.DatasetSpec(
     name='shapes', source='shapes', label_set='shapes', num_classes=6,

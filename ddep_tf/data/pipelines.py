@@ -6,6 +6,7 @@ at a later step continues exactly as one from the first step would.
 """
 
 from collections.abc import Callable, Sequence
+import os
 
 import tensorflow as tf
 
@@ -61,7 +62,7 @@ def train_dataset(sources: Sequence[base.Source], *,
         return _choose_source(sources, record, lambda source: _augment(
             source, record, crop_size, seeds, flip, example_fn))
 
-    dataset = dataset.map(prepare, num_parallel_calls=tf.data.AUTOTUNE,
+    dataset = dataset.map(prepare, num_parallel_calls=_cores(),
                           deterministic=True)
     dataset = dataset.batch(global_batch_size, drop_remainder=True)
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
@@ -102,7 +103,7 @@ def eval_dataset(source: base.Source, batch_size: int,
             example, _fold(_example_seed(0, record['position']), _EXAMPLE_FN))
 
     dataset = source.records().map(
-        prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        prepare, num_parallel_calls=_cores(), deterministic=True)
     if crop_size is not None:
         dataset = dataset.batch(batch_size)
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
@@ -198,10 +199,17 @@ def _choose_source(sources, record, prepare):
         [lambda source=source: prepare(source) for source in sources])
 
 
+def _cores():
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _with_options(dataset):
     options = tf.data.Options()
     options.deterministic = True
     # Sharding by file would give workers other examples than a single one.
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA)
-    return dataset.with_options(options)
+    return base.untuned(dataset.with_options(options))

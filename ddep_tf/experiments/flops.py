@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from ddep_tf import specs
 from ddep_tf.objectives import base
-from ddep_tf.runtime import build
+from ddep_tf.runtime import build, process
 
 _CALLS = ('PartitionedCall', 'StatefulPartitionedCall')
 _BRANCHES = ('If', 'StatelessIf', 'Case', 'StatelessCase', 'While',
@@ -49,7 +49,7 @@ def measure(run: specs.RunSpec) -> tuple[int, int, int, int]:
       objective's, without the optimizer's update.
     """
     # In a graph of its own, no variable is allocated or initialized.
-    with tf.Graph().as_default():
+    with process.releasing_graphs(), tf.Graph().as_default():
         network = build.build_network(run)
         objective = build.build_objective(run, network)
         loss, gradients = _trace(objective, objective.batch_signature(run, 1))

@@ -1,9 +1,12 @@
 """Sets a process up so that what it computes can be computed again."""
 
+from collections.abc import Iterator
+import contextlib
 import warnings
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 
 def set_up(seed: int = 0, eager: bool = False,
@@ -26,3 +29,21 @@ def set_up(seed: int = 0, eager: bool = False,
     # seconds, which is long beside a short eager run.
     keras.backend.clear_session(free_memory=not eager)
     keras.utils.set_random_seed(seed)
+
+
+@contextlib.contextmanager
+def releasing_graphs() -> Iterator[None]:
+    """Lets go of the graphs that are traced in the block, once it has ended.
+
+    TensorFlow registers custom gradients, such as that of an all-reduce, until
+    the process ends. With each it keeps the graph it was traced in, a whole
+    train step, and the variables which that captures. There is no public way
+    to unregister one.
+    """
+    registry = ops.gradient_registry._registry  # pylint: disable=protected-access
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in set(registry) - before:
+            del registry[name]

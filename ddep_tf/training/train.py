@@ -67,14 +67,15 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
         # XLA has no deterministic gradient of max pooling, and refuses it.
         print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
               'deterministic operations')
-    result = run_folder.read_result(run_dir)
-    if result:
+    with process.releasing_graphs():
+        result = run_folder.read_result(run_dir)
+        if not result:
+            return _open(run, run_dir, data_dir, strategy, stop,
+                         checks).run_to_end(test)
         result.update(_as_test(evaluator_lib.measure_run(
             run, run_dir, data_dir, 'test', strategy)))
         run_folder.write_result(run_dir, result)
         return result
-    training_run = _open(run, run_dir, data_dir, strategy, stop, checks)
-    return training_run.run_to_end(test)
 
 
 def describe(run: specs.RunSpec, data_dir: str | os.PathLike,

@@ -1,16 +1,18 @@
-"""Every experiment, shrunk by debug.gin, from data to report.
+"""Every experiment, shrunk by debug.gin: planned, built, and run to its report.
 
 Data sets are small files of the real layouts; the network is `tiny`.
 """
 
 import collections
 import csv
+import dataclasses
 import json
 import math
+import pathlib
 
 import pytest
 
-from ddep_tf import configure
+from ddep_tf import configure, errors
 from ddep_tf.data import subsets
 from ddep_tf.experiments import executors, plan
 from ddep_tf.experiments import runner as runner_lib
@@ -20,6 +22,9 @@ import layouts
 
 LEAVES = sorted(path.stem for path in
                 (configure.GIN_ROOT / 'experiments').glob('*.gin'))
+# One of each kind runs to its end in every test, the others in test-full.
+ALWAYS = {'ablation_kind', 'chain_small', 'cityscapes_main', 'demo_nuclei',
+          'imagenet21k_encoder', 'pascal_context_sweep'}
 # What `tiny` starts from, in place of the weights of another encoder.
 STARTS = {'scratch': (False, False), 'supervised': (True, False),
           'dep': (True, True), 'dep_supervised': (True, True),
@@ -40,20 +45,68 @@ def _rows(path):
         return list(csv.DictReader(file))
 
 
-@pytest.fixture(name='leaf', params=LEAVES)
+def _experiment(leaf, root, make_executor):
+    """Returns an Experiment on small data.
+
+    `make_executor`: (operative gin config, data_dir) -> Executor.
+    """
+    data_dir = str(layouts.make(root / 'data', leaf, _images(leaf)))
+    spec, stages, operative = _load(leaf)
+    return runner_lib.Experiment(spec, stages, operative, str(root / 'run'),
+                                 data_dir, make_executor(operative, data_dir))
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_a_leaf_finds_its_data_and_builds_its_networks(leaf, tmp_path):
+    from ddep_tf.runtime import strategy
+    from ddep_tf.training import train
+    one = strategy.get_strategy('one_device')
+
+    def stop(job):
+        raise errors.UserError('found the labels of all runs')
+    whole = _experiment(leaf, tmp_path, lambda *_: executors.Serial(stop))
+    with pytest.raises(errors.UserError, match='found the labels'):
+        whole.run()
+    shown = {}
+    for planned in whole.plan.runs.values():
+        run = dataclasses.replace(planned.run, init_encoder='',
+                                  init_decoder='')
+        # One run of each network and data; labels were found above.
+        key = run.stage, run.decoder, run.data
+        if key not in shown:
+            shown[key] = train.describe(run, str(tmp_path / 'data'), one)
+            _check_described(run, shown[key], _images(leaf))
+    assert {key[0] for key in shown} == {
+        planned.run.stage for planned in whole.plan.runs.values()}
+
+
+def _check_described(run, text, images):
+    labelled = run.label_count or math.floor(
+        (run.label_fraction or 1) * images + 0.5)
+    kept = labelled - math.floor(run.holdout * labelled + 0.5)
+    assert f'stage      {run.stage}' in text
+    if run.data[0].source not in ('shapes', 'packaged'):
+        assert f'images     {kept} of {run.data[0].name}' in text
+    entry = run.decoder.entry_channels * run.decoder.width_multiplier
+    rows = dict(line.split()[1:3] for line in text.splitlines()
+                if line.startswith('new '))
+    assert run.stage == 'classify' or (
+        rows['decoder/entry/norm/scale'] == str(entry))
+
+
+@pytest.fixture(name='leaf', params=[
+    pytest.param(leaf, marks=[] if leaf in ALWAYS else pytest.mark.full)
+    for leaf in LEAVES])
 def _leaf(request, tmp_path):
     """Runs a leaf to its end; returns its name, plan, and run folder."""
     from ddep_tf.runtime import strategy
-    data_dir = layouts.make(tmp_path / 'data', request.param,
-                            _images(request.param))
-    spec, stages, operative = _load(request.param)
-    where = tmp_path / 'run'
-    runner = executors.in_process(operative, str(data_dir),
-                                   strategy.get_strategy('one_device'))
-    whole = runner_lib.Experiment(spec, stages, operative, str(where),
-                                  str(data_dir), runner)
+    one = strategy.get_strategy('one_device')
+    whole = _experiment(
+        request.param, tmp_path,
+        lambda operative, data_dir: executors.in_process(
+            operative, data_dir, one))
     whole.run()
-    return request.param, whole.plan, where
+    return request.param, whole.plan, tmp_path / 'run'
 
 
 def test_a_leaf_runs_from_data_to_report_with_all_arms(leaf):
@@ -66,7 +119,7 @@ def test_a_leaf_runs_from_data_to_report_with_all_arms(leaf):
     for row in rows:
         _check_run(graph, where, row)
     _check_subsets(rows, _images(name))
-    page = open(write.write_report(where), encoding='utf-8').read()
+    page = pathlib.Path(write.write_report(where)).read_text('utf-8')
     assert f'{graph.count()} of {graph.count()} runs done' in page
     for arm in graph.spec.arms:
         for file in ('table.md', 'table.tex'):

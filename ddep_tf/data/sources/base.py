@@ -220,12 +220,23 @@ def make_records(image: Sequence[str | bytes], label: Sequence[str | bytes],
                  ) -> tf.data.Dataset:
     """Returns n records held in memory, from n values of each field."""
     count = len(class_or_index)
-    return tf.data.Dataset.from_tensor_slices({
+    return untuned(tf.data.Dataset.from_tensor_slices({
         'position': np.arange(count, dtype=np.int64),
         'class_or_index': np.asarray(class_or_index, np.int64),
         'image': tf.constant(list(image), tf.string, (count,)),
         'label': tf.constant(list(label), tf.string, (count,)),
-    })
+    }))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the data set without tf.data's autotuning.
+
+    The tuner sleeps for longer and longer, up to a minute, and whoever drops
+    an iterator waits until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _first_line(error):

@@ -96,13 +96,13 @@ class TfdsSource(stream_source.StreamSource):
         decoders = {
             key: self._tfds.decode.SkipDecoding() for key in keys
             if isinstance(self._features[key], self._tfds.features.Image)}
-        return self._builder.as_dataset(
+        return base.untuned(self._builder.as_dataset(
             split=self._instruction, shuffle_files=False,
             read_config=self._tfds.ReadConfig(
                 interleave_cycle_length=1, try_autocache=False,
                 add_tfds_id=False),
             decoders=self._tfds.decode.PartialDecoding(
-                dict.fromkeys(keys, True), decoders=decoders))
+                dict.fromkeys(keys, True), decoders=decoders)))
 
 
 def _open_builder(tfds, folder):

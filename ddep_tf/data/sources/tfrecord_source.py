@@ -50,7 +50,7 @@ class TfrecordSource(stream_source.StreamSource):
         self.record_bytes = max(1, size // whole)
 
     def _examples(self):
-        examples = tf.data.TFRecordDataset(self._files)
+        examples = base.untuned(tf.data.TFRecordDataset(self._files))
         return examples.take(self.spec.limit) if self.spec.limit else examples
 
     def _image_and_label(self, example):
