@@ -2,6 +2,8 @@ import pytest
 
 from ddep_tf import configure, errors, spec_base, specs
 
+pytestmark = pytest.mark.quick
+
 FILES = ['model/tiny.gin', 'data/shapes.gin', 'stage/segment.gin']
 
 

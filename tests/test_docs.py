@@ -10,6 +10,8 @@ import pytest
 
 from ddep_tf import configure
 
+pytestmark = pytest.mark.quick
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = [*ROOT.glob('*.md'), *sorted((ROOT / 'docs').glob('*.md'))]
 CODE = re.compile(r'```(\w*)\n(.*?)```', re.DOTALL)

@@ -7,6 +7,8 @@ import pytest
 
 from ddep_tf import errors, files
 
+pytestmark = pytest.mark.quick
+
 COLUMNS = ['step', 'loss', 'note']
 
 

@@ -30,6 +30,7 @@ def _gin(**files):
     return [f'{folder}/{name}.gin' for folder, name in files.items()]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize('model', _shipped('model'))
 @pytest.mark.parametrize('width', _shipped('width'))
 @pytest.mark.parametrize('stage', specs.STAGES)
@@ -79,6 +80,7 @@ def test_every_data_set_is_dry_run(data, tmp_path):
     assert f'images     {count} of {data}' in _dry_run(run, data_dir)
 
 
+@pytest.mark.quick
 # The official val of the paper's sets is reported, never chosen by.
 @pytest.mark.parametrize('data, train_split, test_split', [
     ('cityscapes', 'train', 'validation'),
@@ -96,6 +98,7 @@ def test_the_official_val_is_the_reported_split(data, train_split, test_split):
     assert spec.random_scale == (1.0, 1.0)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize('leaf', _shipped('experiments'))
 def test_every_experiment_is_planned(leaf):
     spec, stages, _ = configure.load_experiment([f'experiments/{leaf}.gin'])

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.quick
+
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / 'ddep_tf'
 # From the ground up. Rooms of one floor do not import each other, but for
 # those of BESIDE.

@@ -10,6 +10,8 @@ from ddep_tf import errors, specs
 from ddep_tf.data import pipelines
 from ddep_tf.data.sources import factory
 
+pytestmark = pytest.mark.quick
+
 
 def photo(height=24, width=32):
     coarse = np.random.default_rng(0).integers(

@@ -6,6 +6,8 @@ import pytest
 from ddep_tf import errors, specs
 from ddep_tf.data import labels
 
+pytestmark = pytest.mark.quick
+
 # From the label table of cityscapesScripts: labelId -> (trainId, name).
 CITYSCAPES = {
     7: (0, 'road'), 8: (1, 'sidewalk'), 11: (2, 'building'), 12: (3, 'wall'),

@@ -11,6 +11,8 @@ from ddep_tf import configure
 from ddep_tf.data import labels
 from ddep_tf.data.sources import factory
 
+pytestmark = pytest.mark.quick
+
 NUCLEI = factory.PACKAGED / 'nuclei'
 # Counted with numpy from the original files: images, pixels of each class,
 # sum of the gray levels.

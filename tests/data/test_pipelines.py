@@ -11,6 +11,8 @@ from ddep_tf import errors, specs
 from ddep_tf.data import pipelines
 from ddep_tf.data.sources import factory
 
+pytestmark = pytest.mark.quick
+
 SHAPES = specs.DatasetSpec(name='shapes', source='shapes', num_classes=6,
                            limit=10, random_scale=(0.8, 1.2))
 

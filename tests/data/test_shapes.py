@@ -10,6 +10,8 @@ from ddep_tf import errors
 from ddep_tf.data import shapes
 from ddep_tf.evaluation import metrics
 
+pytestmark = pytest.mark.quick
+
 # Published results depend on these pixels: a change needs a new name.
 DIGESTS = {
     'segment': (

@@ -8,6 +8,8 @@ import pytest
 from ddep_tf import errors
 from ddep_tf.data import subsets
 
+pytestmark = pytest.mark.quick
+
 IDS = [f'image_{i:05d}' for i in range(367)]
 
 

@@ -7,6 +7,8 @@ import tensorflow as tf
 from ddep_tf import specs
 from ddep_tf.data import transforms
 
+pytestmark = pytest.mark.quick
+
 
 def example(height=20, width=30):
     """The mask is written into the image's red channel."""

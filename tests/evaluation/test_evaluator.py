@@ -13,6 +13,8 @@ from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import segment
 from ddep_tf.runtime import inputs
 
+pytestmark = pytest.mark.quick
+
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
 
 

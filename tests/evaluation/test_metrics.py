@@ -4,6 +4,8 @@ from sklearn import metrics as reference
 
 import ddep_tf
 
+pytestmark = pytest.mark.quick
+
 
 def _random(classes=7, ignored=0.2, shape=(4, 33, 17)):
     rng = np.random.default_rng(3)

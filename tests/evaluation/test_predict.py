@@ -8,6 +8,8 @@ import tensorflow as tf
 from ddep_tf import errors, specs
 from ddep_tf.evaluation import predict, predictor
 
+pytestmark = pytest.mark.quick
+
 
 class _Halves:
     """Class 1 where an image is bright; keeps the sizes that it is given."""

@@ -5,6 +5,8 @@ import tensorflow as tf
 from ddep_tf import specs
 from ddep_tf.evaluation import predictor as predictor_lib
 
+pytestmark = pytest.mark.quick
+
 
 def _local(images, training=False):
     """A network whose answer depends on the pixel alone: tiling is exact."""

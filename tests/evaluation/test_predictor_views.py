@@ -7,6 +7,8 @@ import tensorflow as tf
 from ddep_tf import specs
 from ddep_tf.evaluation import predictor as predictor_lib
 
+pytestmark = pytest.mark.quick
+
 CLASSES = 4
 
 

@@ -7,6 +7,8 @@ import pytest
 from ddep_tf import configure
 from ddep_tf.experiments import cost, dry_run
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(autouse=True)
 def _uncounted(monkeypatch):

@@ -12,6 +12,8 @@ import pytest
 from ddep_tf.experiments import records
 from ddep_tf.reports import read, stats, tables, write
 
+pytestmark = pytest.mark.quick
+
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / 'results'
 CAMVID = RESULTS / 'camvid_small'
 

@@ -1,6 +1,6 @@
 """The plan of an experiment and what is made of its runs' results.
 
-A runner that trains nothing stands in for the runs; one test trains.
+A function that trains nothing stands in for the training.
 """
 
 import csv
@@ -16,6 +16,8 @@ from ddep_tf import configure, errors
 from ddep_tf.experiments import executors, plan
 from ddep_tf.experiments import runner as runner_lib
 from ddep_tf.reports import write
+
+pytestmark = pytest.mark.quick
 
 GIN = ['experiments/demo_shapes.gin']
 GRID = ['ExperimentSpec.learning_rates=(1e-3, 3e-3)',
@@ -363,43 +365,3 @@ def test_a_run_may_have_a_process_of_its_own(tmp_path):
             run(code)
     run(0)
     assert json.loads(result.read_text())['name'] == planned.name
-
-
-SHORT = ['classify/RunSpec.steps=2', 'denoise/RunSpec.steps=2',
-         'segment/RunSpec.steps=2', 'segment/RunSpec.eval_every=1',
-         'shapes/DatasetSpec.limit=6', 'RunSpec.crop_size=(32, 32)',
-         'classify/RunSpec.global_batch_size=2',
-         'denoise/RunSpec.global_batch_size=2',
-         'segment/RunSpec.global_batch_size=2',
-         'segment/EvalSpec.samples=1', 'denoise/EvalSpec.samples=1',
-         'ExperimentSpec.label_counts=(3,)', 'ExperimentSpec.seeds=(4,)',
-         "ExperimentSpec.arms=('supervised', 'ddep')"]
-
-
-def test_the_demo_in_short_from_data_to_report(tmp_path):
-    from ddep_tf.runtime import strategy
-    spec, stages, operative = _load(*SHORT)
-
-    def run():
-        runner = executors.in_process(
-            operative, '', strategy.get_strategy('one_device'))
-        runner_lib.Experiment(spec, stages, operative, str(tmp_path), '',
-                              runner).run()
-        return (tmp_path / 'runs.csv').read_text()
-    first = run()
-    names = [r['run'] for r in _rows(tmp_path / 'runs.csv')]
-    assert names == ['classify', 'denoise-ddep-s4',
-                     'segment-supervised-n3-s4',
-                     'segment-ddep-n3-s4']
-    weights = tmp_path / 'runs' / names[-1] / 'weights.npz'
-    stamp = weights.stat().st_mtime_ns
-    assert run() == first and weights.stat().st_mtime_ns == stamp
-    page = pathlib.Path(write.write_report(tmp_path)).read_text('utf-8')
-    assert '4 of 4 runs done' in page and 'noisy' in page
-    segment = _rows(tmp_path / 'runs.csv')[2:]
-    assert len({r['subset_sha256'] for r in segment}) == 1
-    assert [len(r['subset_sha256']) for r in segment] == [64, 64]
-    facts = json.loads(weights.with_suffix('.json').read_text())
-    assert facts['init_decoder'].endswith('denoise-ddep-s4')
-    ids = json.loads((tmp_path / 'subsets' / 'n3-s4.json').read_text())['ids']
-    assert len(ids) == 3

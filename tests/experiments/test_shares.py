@@ -9,6 +9,8 @@ import pytest
 from ddep_tf import errors
 from ddep_tf.experiments import shares
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def machine(monkeypatch):

@@ -10,6 +10,8 @@ from ddep_tf.experiments import plan
 from ddep_tf.experiments import spec as spec_lib
 from ddep_tf.reports import write
 
+pytestmark = pytest.mark.quick
+
 # What the pairs of each set of arms are, and which one is told in a sentence.
 PAIRS = [
     (('scratch', 'supervised', 'ddep'),

@@ -14,6 +14,8 @@ from ddep_tf import errors, jobs
 
 from job_cases import HARD, expand
 
+pytestmark = pytest.mark.quick
+
 COMMAND = ['python', 'launch/experiment.py', *HARD]
 SCHEMA = json.loads(pathlib.Path(__file__).with_name(
     'jobset_schema.json').read_text())

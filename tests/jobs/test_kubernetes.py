@@ -12,6 +12,8 @@ from ddep_tf import jobs as jobs_lib
 
 from job_cases import HARD, expand, planned
 
+pytestmark = pytest.mark.quick
+
 COMMAND = ['python', 'launch/experiment.py', *HARD]
 # The oldest with these fields on by default, and the first to have them GA.
 VERSIONS = ['1.29', '1.33']

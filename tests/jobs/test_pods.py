@@ -6,6 +6,8 @@ import pytest
 
 from ddep_tf.jobs import pods
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize('name', [
     'camvid_small', 'Camvid-small', 'camvid.small', '3d', '...', 'a' * 39,

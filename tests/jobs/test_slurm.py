@@ -11,6 +11,8 @@ from ddep_tf import errors, jobs
 
 from job_cases import HARD, planned
 
+pytestmark = pytest.mark.quick
+
 COMMAND = ['python', 'launch/experiment.py', *HARD]
 _SBATCH = '''#!/bin/bash
 printf '%s\\n' "$*" >> "$0.calls"

@@ -42,6 +42,7 @@ def _run(launcher, *args):
     return process.returncode, out, err
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize('launcher', LAUNCHERS)
 def test_help_loads_no_tensorflow(launcher):
     code, out, err = _run(launcher, '--help')
@@ -68,6 +69,7 @@ def test_prepare_data_tells_builds_and_checks(tmp_path):
     assert code == 2 and 'pascal_context' in err and 'Traceback' not in err
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize('launcher, args, named', [
     ('finetune', ['--nonsense'], 'nonsense'),
     ('finetune', ['word'], 'word'),

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from ddep_tf.models import layers
 
+pytestmark = pytest.mark.quick
+
 
 def _map(*shape):
     return np.random.default_rng(3).normal(size=shape).astype('f4')

@@ -7,6 +7,8 @@ import pytest
 from ddep_tf import errors, specs
 from ddep_tf.models import decoder, encoder, registry, segmenter, vit, weights
 
+pytestmark = pytest.mark.quick
+
 
 def _plain_model():
     """An encoder as Keras builds them: plain layers, one with layers inside."""

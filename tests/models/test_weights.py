@@ -11,6 +11,8 @@ from ddep_tf.models import encoder, segmenter, weights
 
 import numpy_encoder
 
+pytestmark = pytest.mark.quick
+
 POSITIONS = 'Transformer/posembed_input/pos_embedding'
 ROOT = 'conv_root/kernel'
 

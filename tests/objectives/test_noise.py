@@ -6,6 +6,8 @@ import ddep_tf
 from ddep_tf import specs
 from ddep_tf.objectives import noise
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def pair():

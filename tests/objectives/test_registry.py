@@ -9,6 +9,8 @@ from ddep_tf.evaluation import evaluator
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import build, inputs
 
+pytestmark = pytest.mark.quick
+
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
 
 

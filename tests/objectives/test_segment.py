@@ -2,9 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from ddep_tf.objectives import segment
+
+pytestmark = pytest.mark.quick
 
 
 class _Linear(keras.layers.Layer):

@@ -18,6 +18,8 @@ from ddep_tf.reports import (
     write,
 )
 
+pytestmark = pytest.mark.quick
+
 COLUMNS = [field.name for field in dataclasses.fields(records.RunRow)]
 PALETTE = [[0, 0, 0], [0, 128, 255], [255, 192, 0]]
 SCRATCH = (0.40, 0.42, 0.44)

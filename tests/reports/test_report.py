@@ -17,6 +17,8 @@ from ddep_tf import errors
 from ddep_tf.reports import read as read_lib
 from ddep_tf.reports import tables, write
 
+pytestmark = pytest.mark.quick
+
 ARMS = ('scratch', 'supervised', 'ddep', 'dep')
 COUNTS = (10, 40)
 SEEDS = (0, 1, 2)

@@ -6,6 +6,8 @@ import pytest
 
 from ddep_tf.reports import write
 
+pytestmark = pytest.mark.quick
+
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / 'results'
 
 

@@ -1,6 +1,10 @@
 """Runs that share their checks read the data once."""
 
+import pytest
+
 from ddep_tf.runtime import input_checks
+
+pytestmark = pytest.mark.quick
 
 
 class _Source:

@@ -7,6 +7,8 @@ import pytest
 from ddep_tf import errors, files, specs
 from ddep_tf.runtime import run_folder
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize('text', ['{"stage": "segm', '[1, 2]', ''])
 @pytest.mark.parametrize('read, name', [

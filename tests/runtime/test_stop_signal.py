@@ -3,7 +3,11 @@
 import os
 import signal
 
+import pytest
+
 from ddep_tf.runtime import stop_signal
+
+pytestmark = pytest.mark.quick
 
 
 def test_sigterm_asks_the_installed_object_alone():

@@ -10,6 +10,8 @@ import pytest
 from ddep_tf import errors
 from ddep_tf.runtime import tpu_install
 
+pytestmark = pytest.mark.quick
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

@@ -7,6 +7,8 @@ import pytest
 from ddep_tf import specs
 from ddep_tf.training import optimizer
 
+pytestmark = pytest.mark.quick
+
 GRADIENTS = np.random.default_rng(0).standard_normal((6, 3))
 
 
