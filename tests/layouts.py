@@ -218,7 +218,8 @@ def _tfds(root, name, version, splits, num_classes, count, id_key, shape,
         'label': tfds.features.ClassLabel(num_classes=num_classes),
         id_key: tfds.features.Text()}
     _store(root, name, version, features, {split: [
-        {'image': rng.integers(0, 256, size, np.uint8), 'label': index % num_classes,
+        {'image': rng.integers(0, 256, size, np.uint8),
+         'label': index % num_classes,
          id_key: f'{split}_{index}.JPEG'}
         for index in range(_counts(count)[split != 'train'])]
         for split in splits})
