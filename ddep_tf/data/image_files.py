@@ -98,7 +98,7 @@ def unreadable(name: str | os.PathLike,
 
 
 def turned(name: str | os.PathLike, turn: int) -> errors.UserError:
-    """Returns the error for a labelled image whose EXIF orientation is not 1."""
+    """Returns the error for a labelled image with an EXIF orientation."""
     return errors.UserError(
         f'the image {name} has EXIF orientation {turn}, so that its mask may '
         'fit either the stored or the upright pixels: save it upright '
