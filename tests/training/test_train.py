@@ -1,9 +1,11 @@
 """The loop, end to end on embedded data."""
 
 import dataclasses
+import gc
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -55,6 +57,21 @@ def test_a_run_leaves_what_it_promises(make_run, tmp_path, stage):
                               'tensorflow-datasets', 'numpy', 'python']
     assert versions['tensorflow'] == tf.__version__
     assert versions['numpy'] == np.__version__ and all(versions.values())
+
+
+def _held():
+    """Returns the traced graphs and Keras variables that are in memory."""
+    gc.collect()
+    return [found for found in gc.get_objects()
+            if type(found).__name__ in ('FuncGraph', 'Variable')]
+
+
+def test_a_run_leaves_no_network_in_memory(make_run, tmp_path):
+    keras.backend.clear_session()
+    before = len(_held())
+    _train(make_run('denoise', steps=1), tmp_path)
+    keras.backend.clear_session()
+    assert len(_held()) <= before
 
 
 def test_a_finished_run_is_not_run_again(make_run, tmp_path):
