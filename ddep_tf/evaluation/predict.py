@@ -130,7 +130,7 @@ def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
 
     Returns:
       Function of an example's id and its train ids, [h, w] uint8, that writes
-      ID.png, 8-bit grey, of that size.
+      ID.png, 8-bit gray, of that size.
 
     Raises:
       UserError: the folder is not empty, or two ids give one file name.

@@ -40,7 +40,7 @@ def releasing_graphs() -> Iterator[None]:
     train step, and the variables which that captures. There is no public way
     to unregister one.
     """
-    registry = ops.gradient_registry._registry  # pylint: disable=protected-access
+    registry = ops.gradient_registry._registry
     before = set(registry)
     try:
         yield
