@@ -77,7 +77,6 @@ def by_type(tensors: Iterable[tf.Tensor]) -> dict[str, int]:
         elif op.type in _CALLS:
             name = op.get_attr('f').name
             # TensorFlow has no public way to a function's graph by its name.
-            # The body of a called function has no public name.
             inner = op.graph._get_function(name).graph
             totals.update(by_type(inner.outputs))
         elif op.type in _BRANCHES:

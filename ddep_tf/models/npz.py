@@ -61,7 +61,7 @@ def _opened(path: str | os.PathLike) -> Iterator[np.lib.npyio.NpzFile]:
             yield file
     except errors.UserError:
         raise
-    except Exception as error:  # pylint: disable=broad-exception-caught
+    except Exception as error:
         # Damaged bytes raise almost any exception of zip, zlib or numpy.
         raise errors.UserError(f'{path} cannot be read ({error}): it is '
                                'corrupt or truncated, copy it again'
