@@ -1,5 +1,6 @@
 """What tests share: two logical CPU devices, a small run, the real data."""
 
+import ctypes
 import dataclasses
 import gc
 import os
@@ -13,6 +14,7 @@ from ddep_tf import specs
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+TIDY_GIB = 1.5  # From here on, memory is given back after each test.
 MOST_GIB = 3  # Of a process of tests: two of them fit beside a browser.
 _PEAKS = {}   # {name of a process of tests: GiB}.
 
@@ -41,6 +43,29 @@ def pytest_collection_finish():
     # Half a million objects of TensorFlow, which no collection need look at.
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_setup():
+    """Runs of earlier tests make operations deterministic, for good: random
+    ones then need a seed."""
+    if 'tensorflow' in sys.modules:
+        sys.modules['tensorflow'].random.set_seed(0)
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Gives memory back before it adds up: glibc keeps what was freed."""
+    del item, nextitem
+    if not sys.platform.startswith('linux') or _resident_gib() < TIDY_GIB:
+        return
+    import keras
+    keras.backend.clear_session()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _resident_gib():
+    pages = int(pathlib.Path('/proc/self/statm').read_text().split()[1])
+    return pages * resource.getpagesize() / 2 ** 30
 
 
 def pytest_sessionfinish(session):

@@ -28,12 +28,19 @@ RUNS = ['classify', 'denoise-ddep-s4', 'segment-supervised-n3-s4',
         'segment-ddep-n3-s4']
 
 
-def _start(exp_dir, *flags, **options):
+def _start(exp_dir, *flags, cores=None, **options):
+    def set_up():
+        # In the background of a shell Ctrl-C is ignored, and children
+        # inherit that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if cores:
+            os.sched_setaffinity(0, cores)
     return subprocess.Popen(
         [*COMMAND, f'--run_dir={exp_dir}', *flags,
          *(f'--gin_param={param}' for param in SHORT)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, **options)
+        start_new_session=True, preexec_fn=set_up,  # noqa: PLW1509
+        **options)
 
 
 def _end(process, seconds=300):
@@ -92,17 +99,15 @@ def test_stopped_and_resumed_it_ends_as_one_after_the_other(tmp_path):
     cores = sorted(os.sched_getaffinity(0))
     one = _start(tmp_path / 'one', env={
         **os.environ, 'TF_NUM_INTRAOP_THREADS': '1',
-        'TF_NUM_INTEROP_THREADS': '1'},
-        preexec_fn=lambda: os.sched_setaffinity(0, cores[:1]))
+        'TF_NUM_INTEROP_THREADS': '1'}, cores=cores[:1])
     code, _, err = _end(one)
     assert code == 0, err
 
     # A worker has as many threads as `one` has, if there are two cores.
-    def limit():
-        os.sched_setaffinity(0, cores[:2])
+    two = cores[:2]
     exp_dir = tmp_path / 'two'
     # Ctrl-C reaches all processes of a terminal.
-    process = _start(exp_dir, '--parallel=2', '--shard=1/2', preexec_fn=limit)
+    process = _start(exp_dir, '--parallel=2', '--shard=1/2', cores=two)
     _wait_for_steps(exp_dir, process)
     os.killpg(process.pid, signal.SIGINT)
     code, _, err = _end(process)
@@ -112,16 +117,16 @@ def test_stopped_and_resumed_it_ends_as_one_after_the_other(tmp_path):
         assert not (exp_dir / 'runs' / name / 'result.json').exists()
     # The other shard finds in the ledger that it has to wait.
     code, _, err = _end(_start(exp_dir, '--parallel=2', '--shard=2/2',
-                               preexec_fn=limit))
+                               cores=two))
     assert code == 4 and 'segment-ddep-n3-s4' in err
     before = _steps(exp_dir)
-    process = _start(exp_dir, '--parallel=2', preexec_fn=limit)
+    process = _start(exp_dir, '--parallel=2', cores=two)
     _wait_for_steps(exp_dir, process, before)
     process.send_signal(signal.SIGTERM)
     code, _, err = _end(process)
     assert code in (143, 0), err  # They may just have reached their ends.
     code, out, err = _end(_start(exp_dir, '--parallel=auto',
-                                 preexec_fn=limit))
+                                 cores=two))
     assert code == 0, err
     assert '| ddep |' in out and 'report:' in out
     assert _results(exp_dir) == _results(tmp_path / 'one')
