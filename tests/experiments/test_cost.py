@@ -136,9 +136,10 @@ def test_matrix_products_are_those_of_tensorflows_own_profiler():
     from ddep_tf.experiments import flops
     graph = tf.Graph()
     with graph.as_default():
-        image = tf.zeros((2, 9, 11, 3)) * tf.random.normal(())
-        x = tf.nn.conv2d(image, tf.random.normal((5, 3, 3, 7)), 2, 'SAME')
-        x = tf.matmul(tf.reshape(x, (60, 7)), tf.random.normal((4, 7)),
+        image = tf.zeros((2, 9, 11, 3)) * tf.random.normal((), seed=1)
+        kernel = tf.random.normal((5, 3, 3, 7), seed=2)
+        x = tf.nn.conv2d(image, kernel, 2, 'SAME')
+        x = tf.matmul(tf.reshape(x, (60, 7)), tf.random.normal((4, 7), seed=3),
                       transpose_b=True)
         found = flops.by_type([x])
     options = (tf.compat.v1.profiler.ProfileOptionBuilder(
