@@ -1,85 +1,152 @@
-"""Every path and every write: whole files or none, JSON, CSV logs. No TF."""
+"""Every path and every write, local or gs://: whole files or none, JSON, CSV
+logs. No TF before the first gs:// path is read or written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
 import pathlib
+import re
 import tempfile
 from typing import Any
 
 from ddep_tf import errors
 
 PART = '.part'  # How the name of a file ends that is being written.
+_SCHEME = re.compile('([A-Za-z][A-Za-z0-9+.-]*)://|gs:')
+
+
+def path(*parts: str | os.PathLike) -> pathlib.Path:
+    """Returns the path of joined parts, local or in a bucket.
+
+    Args:
+      *parts: at least one; what stands before an absolute part, or one with a
+        scheme, is dropped.
+
+    Returns:
+      A pathlib.Path or, of gs://, a path with the same methods.
+
+    Raises:
+      UserError: a scheme other than gs://, or no bucket is named.
+    """
+    texts = [os.fspath(part) for part in parts]
+    start = max(i for i, text in enumerate(texts)
+                if not i or text.startswith('/') or _SCHEME.match(text))
+    first, *rest = texts[start:]
+    if not _SCHEME.match(first):
+        return pathlib.Path(first, *rest)
+    if not re.match('gs://[^/]', first):
+        raise errors.UserError(f'{first}: give a local path, or one of Google '
+                               'Cloud Storage: gs://BUCKET/NAME')
+    from ddep_tf import buckets
+    return buckets.BucketPath(first, *rest)
+
+
+def is_bucket(value: str | os.PathLike) -> bool:
+    """Whether a path is one of gs://."""
+    return os.fspath(value).startswith('gs://')
+
+
+def same(one: str | os.PathLike, other: str | os.PathLike) -> bool:
+    """Whether two paths are those of the same file or folder."""
+    return path(one).resolve() == path(other).resolve()
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def replacing(target: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Writes a file whole or not at all; what is there stays until the end.
 
     Yields:
-      The path to write to, in the same folder: it takes the place of `path`
-      when the block ends, and is removed when the block raises.
+      The local path to write to. When the block ends, the file takes the
+      place of `target`; when it raises, it is removed.
 
     Raises:
-      OSError: the file cannot be written; its `filename` is `path`.
+      OSError: the file cannot be written; its `filename` is `target`.
     """
-    path = pathlib.Path(path)
+    target = path(target)
+    replace = _uploaded if is_bucket(target) else _replaced
+    with replace(target) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def _replaced(target):
+    """As `replacing`, by a file of the same folder and a rename."""
     temporary = None
     try:
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f'.{path.name}.', suffix=PART)
+            dir=target.parent, prefix=f'.{target.name}.', suffix=PART)
         os.close(handle)
         temporary = pathlib.Path(name)
         yield temporary
         with temporary.open('rb') as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         # Not of a file that the block reads.
         named = os.path.basename(error.filename or '')
-        if not named or named.startswith(f'.{path.name}.'):
-            error.filename = os.fspath(path)
+        if not named or named.startswith(f'.{target.name}.'):
+            error.filename = os.fspath(target)
         raise
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+@contextlib.contextmanager
+def _uploaded(target):
+    """As `replacing`, by a file of this machine and one upload."""
+    with tempfile.TemporaryDirectory(prefix='ddep_tf.') as folder:
+        temporary = pathlib.Path(folder, target.name)
+        temporary.touch()
+        yield temporary
+        target.upload(temporary)
+
+
+def write_bytes(target: str | os.PathLike, data: bytes) -> None:
     """Writes a file whole or not at all. OSError as `replacing`."""
-    with replacing(path) as temporary:
+    with replacing(target) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
+def write_text(target: str | os.PathLike, text: str) -> None:
     """Writes a text file, UTF-8, whole or not at all. OSError as above."""
-    write_bytes(path, text.encode('utf-8'))
+    write_bytes(target, text.encode('utf-8'))
 
 
-def write_json(path: str | os.PathLike, value: Any, indent: int = 2) -> None:
+def write_json(target: str | os.PathLike, value: Any, indent: int = 2) -> None:
     """Writes a JSON file whole or not at all. OSError as above."""
-    write_text(path, json.dumps(value, indent=indent))
+    write_text(target, json.dumps(value, indent=indent))
 
 
-def read_json(path: str | os.PathLike) -> dict[str, Any]:
+def read_json(source: str | os.PathLike) -> dict[str, Any]:
     """Returns the JSON object in a file.
 
     Raises:
       UserError: the file cannot be read, or holds no JSON object.
     """
     try:
-        value = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+        value = json.loads(path(source).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise errors.UserError(f'{path} cannot be read ({error}): restore it, '
-                               'or choose another folder') from error
+        raise errors.UserError(f'{source} cannot be read ({error}): restore '
+                               'it, or choose another folder') from error
     if not isinstance(value, dict):
-        raise errors.UserError(f'{path} holds no JSON object: restore it, or '
-                               'choose another folder')
+        raise errors.UserError(f'{source} holds no JSON object: restore it, '
+                               'or choose another folder')
     return value
+
+
+def sha256(source: str | os.PathLike) -> str:
+    """Returns the hex digest of a file's content. OSError if unreadable."""
+    digest = hashlib.sha256()
+    with path(source).open('rb') as file:
+        while block := file.read(2 ** 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping]) -> str:
@@ -93,36 +160,53 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping]) -> str:
     return text.getvalue()
 
 
-def read_csv(path: str | os.PathLike) -> list[dict[str, str]]:
+def read_csv(source: str | os.PathLike) -> list[dict[str, str]]:
     """Returns the whole rows of a CSV file, [] if there is no such file."""
-    path = pathlib.Path(path)
-    if not path.exists():
+    try:
+        data = path(source).read_bytes()
+    except FileNotFoundError:
         return []
-    with path.open(newline='', encoding='utf-8') as file:
-        # A row that was cut off lacks its last columns.
-        return [row for row in csv.DictReader(file)
-                if None not in row.values()]
+    text = io.StringIO(data.decode('utf-8'), newline='')
+    # A row that was cut off lacks its last columns.
+    return [row for row in csv.DictReader(text) if None not in row.values()]
 
 
 class CsvLog:
     """A CSV file that grows by one row at a time, cut back on resuming.
 
+    On a local disk each row is there at once. In a bucket, where an append
+    writes the object anew, rows are held back until `flush`.
+
     Args:
-      path: of the file.
+      target: path of the file.
       columns: of each row; one of them is 'step'.
       resume_step: rows up to this step are kept, later ones dropped.
     """
 
-    def __init__(self, path: str | os.PathLike, columns: Sequence[str],
+    def __init__(self, target: str | os.PathLike, columns: Sequence[str],
                  resume_step: int):
-        self._path = pathlib.Path(path)
+        self._path = path(target)
         self._columns = list(columns)
-        kept = [row for row in read_csv(path)
+        kept = [row for row in read_csv(target)
                 if int(row['step']) <= resume_step]
-        write_text(self._path, csv_text(self._columns, kept))
+        self._text = csv_text(self._columns, kept)  # Of a bucket's log.
+        self._is_behind = False  # The bucket lacks the last rows.
+        write_text(self._path, self._text)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Appends a row, a mapping that has every column."""
-        with self._path.open('a', encoding='utf-8', newline='') as file:
-            csv.writer(file, lineterminator='\n').writerow(
-                [row[column] for column in self._columns])
+        line = io.StringIO()
+        csv.writer(line, lineterminator='\n').writerow(
+            [row[column] for column in self._columns])
+        if is_bucket(self._path):
+            self._text += line.getvalue()
+            self._is_behind = True
+        else:
+            with self._path.open('a', encoding='utf-8', newline='') as file:
+                file.write(line.getvalue())
+
+    def flush(self) -> None:
+        """Writes what was held back; before a checkpoint, and at the end."""
+        if self._is_behind:
+            write_text(self._path, self._text)
+            self._is_behind = False

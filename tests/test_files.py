@@ -1,4 +1,6 @@
+import hashlib
 import os
+import pathlib
 import stat
 import subprocess
 import sys
@@ -16,6 +18,51 @@ def _only(folder):
     """Returns the one file of a folder: no temporary was left."""
     path, = folder.iterdir()
     return path
+
+
+@pytest.mark.parametrize('parts, joined', [
+    (['a'], 'a'), (['a', 'b/c'], 'a/b/c'), (['a', '/b', 'c'], '/b/c'),
+    (['gs://b'], 'gs://b'), (['gs://b/', 'c', 'd'], 'gs://b/c/d'),
+    (['a', 'gs://b/c'], 'gs://b/c'), (['gs://b/c', '/d'], '/d'),
+    ([pathlib.Path('a'), 'b'], 'a/b')])
+def test_parts_are_joined_from_the_last_absolute_one(parts, joined):
+    path = files.path(*parts)
+    assert str(path) == joined and files.path(path) == path
+    assert files.is_bucket(path) == joined.startswith('gs://')
+    assert isinstance(path, pathlib.Path) != files.is_bucket(path)
+
+
+@pytest.mark.parametrize('text', [
+    's3://b/x', 'ram://x', 'GS://b/x', 'file:///x', 'gs://', 'gs:///x',
+    'gs:/b/x', pathlib.Path('gs://b/x')])
+def test_other_schemes_are_refused_naming_what_works(text):
+    with pytest.raises(errors.UserError, match='gs://BUCKET') as caught:
+        files.path(text)
+    assert str(text) in str(caught.value)
+
+
+def test_a_path_of_a_bucket_is_taken_apart_like_a_local_one():
+    path = files.path('gs://bucket/run/weights.npz')
+    assert path.name == 'weights.npz' and path.stem == 'weights'
+    assert path.parent == files.path('gs://bucket') / 'run'
+    assert str(path.with_suffix('.json')) == 'gs://bucket/run/weights.json'
+    assert str(path.relative_to('gs://bucket')) == 'run/weights.npz'
+
+
+def test_paths_of_one_file_are_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'link').symlink_to(tmp_path)
+    assert files.same('link/a', tmp_path / 'b' / '..' / 'a')
+    assert not files.same('a', 'b')
+    assert files.same('gs://b/run/', 'gs://b/x/../run')
+    assert not files.same('gs://b/run', 'gs://c/run')
+    assert not files.same('gs://b/run', 'b/run')
+
+
+def test_a_digest_is_that_of_the_content(tmp_path):
+    (tmp_path / 'a').write_bytes(b'a' * 3_000_000)
+    assert files.sha256(tmp_path / 'a') == hashlib.sha256(
+        b'a' * 3_000_000).hexdigest()
 
 
 def test_a_file_is_replaced_when_its_block_ends(tmp_path):

@@ -1,0 +1,197 @@
+"""gs:// paths with the methods of pathlib.Path, by TensorFlow's own client.
+
+TensorFlow's errors end here, in an OSError that names the path and gives
+Google's answer in one line. TensorFlow is imported when the first object is
+read or written, not before.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import errno
+import functools
+import io
+import os
+import pathlib
+import posixpath
+import re
+import socket
+import types
+from typing import IO, Any
+
+from etils.epath import gpath
+
+# Without credentials the client asks Google's metadata server ten times,
+# which only a machine in Google's cloud has, before it goes on without.
+_ON_GOOGLE = pathlib.Path('/sys/class/dmi/id/product_name')
+_METADATA_SERVER = 'metadata.google.internal'
+
+
+class BucketPath(gpath.PosixGPath):
+    """A path such as gs://bucket/folder/file.
+
+    Every method that reads or writes raises OSError: FileNotFoundError,
+    PermissionError, ..., with `filename` and `strerror`. What is written is
+    one whole object, or is not there. Of epath's class only the handling of
+    names is used: its reading and writing lets TensorFlow's errors through.
+    """
+
+    def stat(self) -> types.SimpleNamespace:
+        """Returns st_size in bytes, st_mtime in seconds, is_directory."""
+        with answers(self):
+            found = _tf().io.gfile.stat(str(self))
+        return types.SimpleNamespace(
+            st_size=found.length, st_mtime=found.mtime_nsec / 1e9,
+            is_directory=found.is_directory)
+
+    def exists(self) -> bool:
+        try:
+            self.stat()
+            return True
+        except FileNotFoundError:
+            return False
+
+    def is_dir(self) -> bool:
+        # TensorFlow's own isdir takes a denial for "no".
+        try:
+            return self.stat().is_directory
+        except FileNotFoundError:
+            return False
+
+    def is_file(self) -> bool:
+        try:
+            return not self.stat().is_directory
+        except FileNotFoundError:
+            return False
+
+    def iterdir(self) -> Iterator['BucketPath']:
+        with answers(self):
+            names = _tf().io.gfile.listdir(str(self))  # Folders end in '/'.
+        return iter([self / name for name in names if name.strip('/')])
+
+    def glob(self, pattern: str) -> Iterator['BucketPath']:
+        with answers(self):
+            found = _tf().io.gfile.glob(str(self / pattern))
+        return iter([BucketPath(name) for name in found])
+
+    @contextlib.contextmanager
+    def open(self, mode: str = 'r', encoding: str | None = None,
+             newline: str | None = None) -> Iterator[IO]:
+        """Opens for reading: 'r', or 'rb', which is read in parts."""
+        if mode == 'r':
+            yield io.TextIOWrapper(io.BytesIO(self.read_bytes()),
+                                   encoding or 'utf-8', newline=newline)
+        elif mode == 'rb':
+            with answers(self), _tf().io.gfile.GFile(str(self), 'rb') as file:
+                yield file
+        else:
+            raise ValueError(f'mode {mode!r}: objects are written whole')
+
+    def read_bytes(self) -> bytes:
+        with self.open('rb') as file:
+            return file.read()
+
+    def read_text(self, encoding: str | None = None,
+                  errors: str | None = None) -> str:
+        data = io.BytesIO(self.read_bytes())
+        return io.TextIOWrapper(data, encoding or 'utf-8', errors).read()
+
+    def write_bytes(self, data: bytes) -> int:
+        with answers(self), _tf().io.gfile.GFile(str(self), 'wb') as file:
+            file.write(data)
+        return len(data)
+
+    def write_text(self, data: str, encoding: str | None = None,
+                   errors: str | None = None) -> int:
+        return self.write_bytes(data.encode(encoding or 'utf-8',
+                                            errors or 'strict'))
+
+    def upload(self, file: str | os.PathLike) -> None:
+        """Writes a local file as this object."""
+        with answers(self):
+            _tf().io.gfile.copy(os.fspath(file), str(self), overwrite=True)
+
+    def mkdir(self, mode: int | None = None, parents: bool = False,
+              exist_ok: bool = False) -> None:
+        if not exist_ok and self.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST),
+                                  str(self))
+        with answers(self):
+            _tf().io.gfile.makedirs(str(self))
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        try:
+            with answers(self):
+                _tf().io.gfile.remove(str(self))
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def rmtree(self, missing_ok: bool = False) -> None:
+        try:
+            with answers(self):
+                _tf().io.gfile.rmtree(str(self))
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def resolve(self, strict: bool = False) -> 'BucketPath':
+        """Returns the path without '..'."""
+        bucket, *parts = self.parts[2:]
+        name = posixpath.normpath('/' + '/'.join(parts))
+        return BucketPath(f'gs://{bucket}{name}')
+
+
+@contextlib.contextmanager
+def answers(path: object) -> Iterator[None]:
+    """Turns TensorFlow's errors into OSErrors of `path`."""
+    try:
+        yield
+    except _tf().errors.OpError as error:
+        raise OSError(_number(error), answer(error), str(path)) from error
+
+
+def answer(error: Exception) -> str:
+    """Returns what Google said in an error of TensorFlow, on one line."""
+    text = ' '.join(str(getattr(error, 'message', error)).split())
+    code = re.search(r'HTTP response code (\d+)', text)
+    said = (re.search(r'"message": ?"((?:[^"\\]|\\.)*)"', text)
+            or re.search(r'<Message>(.*?)</Message>', text))
+    if code and said:
+        return f'Google answers {code[1]}: {said[1]}'
+    curl = re.search(r"libcurl code \d+ meaning '(.*?)'", text)
+    if curl:
+        return f'Google cannot be reached: {curl[1]}'
+    return f'Google answers: {text}'
+
+
+def _number(error):
+    """Returns the errno of an error of TensorFlow."""
+    kinds = _tf().errors
+    for kind, number in (
+            (kinds.NotFoundError, errno.ENOENT),
+            (kinds.PermissionDeniedError, errno.EACCES),
+            (kinds.UnauthenticatedError, errno.EACCES),
+            (kinds.AlreadyExistsError, errno.EEXIST)):
+        if isinstance(error, kind):
+            return number
+    return errno.EIO
+
+
+@functools.cache
+def _tf() -> Any:
+    """Returns TensorFlow, its client of gs:// prepared."""
+    if 'NO_GCE_CHECK' not in os.environ and not _is_on_google():
+        os.environ['NO_GCE_CHECK'] = 'true'
+    import tensorflow
+    return tensorflow
+
+
+def _is_on_google():
+    """Whether this machine is in Google's cloud: has its metadata server."""
+    try:
+        if 'Google' in _ON_GOOGLE.read_text():
+            return True
+        socket.getaddrinfo(_METADATA_SERVER, 80)
+        return True
+    except OSError:
+        return False
