@@ -40,6 +40,10 @@ def define_device_flags() -> None:
     flags.DEFINE_enum('strategy', 'auto', list(specs.STRATEGIES),
                       'How to distribute.')
     flags.DEFINE_string('tpu', '', 'Name or address of a Cloud TPU.')
+    flags.DEFINE_string('zone', '', 'Of a Cloud TPU given by name; else this '
+                        "machine's.")
+    flags.DEFINE_string('project', '', 'Of a Cloud TPU given by name; else '
+                        "this machine's.")
 
 
 def define_cost_flags(flag: str) -> None:
@@ -95,10 +99,11 @@ def finished_run() -> specs.RunSpec:
 def start_tensorflow() -> 'tf.distribute.Strategy':
     """Imports TensorFlow, quietly, and returns the strategy of the flags."""
     from ddep_tf.runtime import tpu_install
-    tpu_install.check(FLAGS.strategy, FLAGS.tpu)
+    name = tpu_install.choose(FLAGS.strategy, FLAGS.tpu)
+    tpu_install.set_up(name, FLAGS.tpu)
     import_tensorflow()
     from ddep_tf.runtime import strategy
-    return strategy.get_strategy(FLAGS.strategy, FLAGS.tpu)
+    return strategy.get_strategy(name, FLAGS.tpu, FLAGS.zone, FLAGS.project)
 
 
 def import_tensorflow() -> None:

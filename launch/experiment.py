@@ -38,14 +38,13 @@ FLAGS = flags.FLAGS
 def main():
     from ddep_tf import configure, errors
     from ddep_tf.experiments import runner as runner_lib
-    from ddep_tf.runtime import stop_signal, tpu_install
+    from ddep_tf.runtime import stop_signal
     spec, stages, operative = configure.load_experiment(
         FLAGS.gin_file, FLAGS.gin_param)
     shard, slots = _shard(), _slots()
     if FLAGS.dry_run:
         _describe(spec, stages)
         return
-    tpu_install.check(FLAGS.strategy, FLAGS.tpu)
     run_dir = FLAGS.run_dir or f'runs/{spec.name}'
     stop = stop_signal.StopSignal().install()
     whole = runner_lib.Experiment(
@@ -66,13 +65,17 @@ def _executor(operative, slots, stop):
     """Returns what does the runs: this process, one of each run's own, or
     workers."""
     from ddep_tf.experiments import executors, pool
+    from ddep_tf.runtime import tpu_install
     if slots > 1:
+        if tpu_install.choose(FLAGS.strategy, FLAGS.tpu) == 'tpu':
+            raise _one_at_a_time()
         return pool.Pool(slots, functools.partial(
             executors.make_trainer, cli.import_tensorflow, operative,
             FLAGS.data_dir, FLAGS.strategy), stop)
     if FLAGS.one_process or FLAGS.only:
         return executors.in_process(operative, FLAGS.data_dir,
                                  cli.start_tensorflow(), stop)
+    tpu_install.choose(FLAGS.strategy, FLAGS.tpu)  # Or each run would fail.
     # A TPU serves one process: this one leaves it to those that it starts.
     return executors.by_command([sys.executable, *sys.argv])
 
@@ -83,13 +86,18 @@ def _slots():
     from ddep_tf.experiments import shares
     slots = shares.slots_of(FLAGS.parallel)
     if slots > 1 and (FLAGS.tpu or FLAGS.strategy in ('tpu', 'multi_worker')):
-        raise errors.UserError(
-            f'--parallel={FLAGS.parallel} needs --strategy=auto, mirrored or '
-            'one_device: a TPU, or a cluster, does one run at a time')
+        raise _one_at_a_time()
     if slots > 1 and FLAGS.only:
         raise errors.UserError(f'--parallel={FLAGS.parallel} and --only '
                                'exclude each other: --only does one run')
     return slots
+
+
+def _one_at_a_time():
+    from ddep_tf import errors
+    return errors.UserError(
+        f'--parallel={FLAGS.parallel} needs --strategy=mirrored or '
+        'one_device: a TPU, or a cluster, does one run at a time')
 
 
 def _shard():

@@ -15,7 +15,7 @@ import sys
 
 from absl import flags
 
-from ddep_tf import cli, errors, jobs
+from ddep_tf import cli, errors, files, jobs
 
 cli.define_config_flags()
 cli.define_device_flags()
@@ -26,9 +26,9 @@ _HELP = {
     'cpus': 'Processor cores per host.',
     'memory_gb': 'Memory per host, GiB.',
     'gpus': 'GPUs per host.',
-    'hosts': 'Machines that share one run (jobset).',
+    'hosts': 'Machines that share one run (slurm, jobset).',
     'max_parallel': 'Runs at a time; 0 is no limit (slurm, kubernetes).',
-    'retries': 'Restarts after a failure (kubernetes, jobset).',
+    'retries': 'Restarts after a failure; of slurm, after a lost worker.',
     'grace_seconds': 'Time to save the state before a kill.',
     'workdir': "Folder to start in; else this one (slurm) or the image's.",
     'hours': 'Time limit of one job; a run that needs longer is queued again '
@@ -38,7 +38,8 @@ _HELP = {
     'account': 'Of the cluster (slurm).',
     'qos': 'Of the cluster (slurm).',
     'image': 'Container image with this project (kubernetes, jobset).',
-    'claim': 'PersistentVolumeClaim of data and runs (kubernetes, jobset).',
+    'claim': 'PersistentVolumeClaim of data and runs; not needed where both '
+             'are gs:// (kubernetes, jobset).',
     'mount': 'Where the claim is mounted (kubernetes, jobset).',
     'wait_hours': 'How long a run waits for what it needs (kubernetes).',
     'tpu_accelerator': "GKE's name of the TPU (kubernetes, jobset).",
@@ -59,10 +60,11 @@ def main() -> None:
     spec, stages, _ = configure.load_experiment(FLAGS.gin_file,
                                                 FLAGS.gin_param)
     run_dir = FLAGS.run_dir or f'runs/{spec.name}'
-    if FLAGS.engine == 'slurm':
-        run_dir = os.path.abspath(run_dir)
-    else:
+    files.path(run_dir)  # Refuses schemes other than gs://.
+    if FLAGS.engine != 'slurm':
         _check_shared(run_dir)
+    elif not files.is_bucket(run_dir):
+        run_dir = os.path.abspath(run_dir)
     whole = plan.Plan(spec, stages, run_dir, FLAGS.data_dir)
     arguments = (FLAGS.engine, spec.name, list(whole.runs.values()),
                  _command(run_dir), _resources(run_dir))
@@ -75,13 +77,19 @@ def main() -> None:
 
 
 def _check_shared(run_dir):
-    """UserError unless run_dir is on the claim: a pod's own disk is lost."""
+    """UserError unless the pods find run_dir and data_dir: a pod's own disk is
+    lost with it."""
     mount = pathlib.PurePosixPath(FLAGS.mount)
-    if mount not in pathlib.PurePosixPath(run_dir).parents:
+    on_claim = [path for path in (run_dir, FLAGS.data_dir)
+                if mount in pathlib.PurePosixPath(path).parents]
+    if not files.is_bucket(run_dir) and run_dir not in on_claim:
         raise errors.UserError(
             f'--run_dir {run_dir} is not on the claim, which the pods see as '
-            f'{mount}: give --run_dir={mount / run_dir.lstrip("/")}, or '
-            'correct --mount')
+            f'{mount}: give --run_dir={mount / run_dir.lstrip("/")} or one of '
+            'gs://, or correct --mount')
+    if on_claim and not FLAGS.claim:
+        raise errors.UserError(f'--claim is missing: {on_claim[0]} lies on it; '
+                               'with data and runs on gs:// there is no need')
 
 
 def _command(run_dir):
@@ -95,7 +103,8 @@ def _command(run_dir):
         strategy = 'tpu'
     elif strategy == 'auto' and FLAGS.hosts > 1:
         strategy = 'multi_worker'
-    tpu = [f'--tpu={FLAGS.tpu}'] if FLAGS.tpu else []
+    tpu = [f'--{name}={FLAGS[name].value}'
+           for name in ('tpu', 'zone', 'project') if FLAGS[name].value]
     return [*start, *(f'--gin_file={file}' for file in FLAGS.gin_file),
             *(f'--gin_param={text}' for text in FLAGS.gin_param),
             f'--run_dir={run_dir}', f'--data_dir={FLAGS.data_dir}',
@@ -106,7 +115,8 @@ def _resources(run_dir):
     given = {name: FLAGS[name].value for name in _HELP}
     if FLAGS.engine == 'slurm':
         given['workdir'] = given['workdir'] or os.getcwd()
-        given['logs'] = f'{run_dir}/logs'
+        given['logs'] = (f'{os.path.abspath(FLAGS.jobs_dir)}/logs'
+                         if files.is_bucket(run_dir) else f'{run_dir}/logs')
     return jobs.Resources(**given)
 
 

@@ -38,10 +38,8 @@ def texts(scheduler: str, name: str, runs: Sequence[levels.Run],
                                f'{", ".join(SCHEDULERS)}, got {scheduler!r}')
     module = SCHEDULERS[scheduler]
     resources_lib.check(resources, scheduler, module.USES)
-    for needed in sorted({'image', 'claim'} & module.USES):
-        if not getattr(resources, needed):
-            raise errors.UserError(f'--{needed} is missing: {scheduler} needs '
-                                   'it')
+    if 'image' in module.USES and not resources.image:
+        raise errors.UserError(f'--image is missing: {scheduler} needs it')
     resources_lib.check_plan(name, runs)
     return module.write(name, runs, command, resources)
 

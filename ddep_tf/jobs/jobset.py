@@ -26,12 +26,10 @@ exit "$code"
 '''
 
 # Each host of a TPU slice serves its chips, and the first one also drives all
-# of them: the run is done when it is. The chips belong to the servers, so the
-# driving process must not load their library.
+# of them: the run is done when it is.
 _SERVE = '''\
 if [ "$HOST_INDEX" != 0 ]; then exec "$1" -m ddep_tf.runtime.tpu_host; fi
 "$1" -m ddep_tf.runtime.tpu_host &
-export TPU_LOAD_LIBRARY=0
 '''
 
 
@@ -69,8 +67,8 @@ def _head(name, count):
             'before it is complete.',
             f'Submit: kubectl apply -f {name}.yaml',
             'Needs JobSet 0.8 or later (dependsOn) and, for a TPU slice of '
-            'several hosts, Kubernetes 1.31 (successPolicy); and a claim '
-            'that several pods can write to.',
+            'several hosts, Kubernetes 1.31 (successPolicy). A claim must be '
+            'one that several pods can write to.',
             'A run that ended with exit code 3 or 4 (loss not finite, needed '
             'runs not done) says so in its log.',
             'To continue after a failure: kubectl delete the jobset, apply '
@@ -92,7 +90,8 @@ def _job(stem, title, names, command, resources):
         hand_on=levels.HAND_ON, wait=levels.WAIT_FOR_CHILD)
     rules = [pods.on_exit_codes('FailJob', 2)]
     if resources.hosts == 1:
-        rules += [pods.on_exit_codes('Ignore', 143), pods.DISRUPTED]
+        rules += [pods.on_exit_codes('Count', pods.WORKER_LOST),
+                  pods.on_exit_codes('Ignore', 143), pods.DISRUPTED]
     return {
         **({'successPolicy': {'rules': [{'succeededIndexes': '0'}]}}
            if shared else {}),
@@ -111,18 +110,23 @@ def _env(stem, title, resources):
         return env
     hosts = [f'{stem}-{title}-$(RUN_INDEX)-{host}.{stem}'
              for host in range(resources.hosts)]
+    index = _from_label('HOST_INDEX',
+                        'batch.kubernetes.io/job-completion-index')
     if resources.is_slice_of_hosts:
-        shared = {'name': 'TPU_HOSTS', 'value': ','.join(
-            f'grpc://{host}:{tpu_host.PORT}' for host in hosts)}
+        own = f'{stem}-{title}-$(RUN_INDEX)-$(HOST_INDEX).{stem}'
+        shared = [
+            {'name': 'TPU_HOSTS', 'value': ','.join(
+                f'grpc://{host}:{tpu_host.PORT}' for host in hosts)},
+            # As the workers of GKE's own examples set them.
+            {'name': 'TPU_WORKER_ID', 'value': '$(HOST_INDEX)'},
+            {'name': 'TPU_HOSTNAME_OVERRIDE', 'value': own}]
     else:
         config = json.dumps({
             'cluster': {'worker': [f'{host}:{_PORT}' for host in hosts]},
             'task': {'type': 'worker', 'index': 'HOST'}})
-        shared = {'name': 'TF_CONFIG', 'value': config.replace(
-            '"HOST"', '$(HOST_INDEX)')}
-    index = _from_label('HOST_INDEX',
-                        'batch.kubernetes.io/job-completion-index')
-    return [*env, index, shared]
+        shared = [{'name': 'TF_CONFIG', 'value': config.replace(
+            '"HOST"', '$(HOST_INDEX)')}]
+    return [*env, index, *shared]
 
 
 def _from_label(name, label):

@@ -31,8 +31,8 @@ def _head(name, file, count, level):
     head = [f'{name}, level {level} ({levels.title(level)}): {count} runs, one '
             'per index.',
             f'Submit: kubectl apply -f {file}',
-            'Needs Kubernetes 1.29 or later, and a claim that several pods can '
-            'write to.',
+            'Needs Kubernetes 1.29 or later. A claim must be one that several '
+            'pods can write to.',
             'To continue after a failure: kubectl delete the job, apply again; '
             'runs that are done are skipped.']
     if level:
@@ -52,6 +52,7 @@ def _job(stem, names, command, resources):
         'podFailurePolicy': {'rules': [
             # User's mistake, non-finite loss, needed runs that are not done.
             pods.on_exit_codes('FailIndex', 2, 3, 4),
+            pods.on_exit_codes('Count', pods.WORKER_LOST),  # Tried again.
             pods.on_exit_codes('Ignore', 143),  # Resumes from its state.
             pods.DISRUPTED]},
         'template': {'spec': pods.pod(script, command, resources)}}

@@ -11,6 +11,7 @@ from ddep_tf.jobs import resources as resources_lib
 
 USES = {'cpus', 'memory_gb', 'gpus', 'retries', 'grace_seconds', 'workdir',
         'image', 'claim', 'mount', 'tpu_accelerator', 'tpu_topology'}
+WORKER_LOST = 75  # cli.WORKER_LOST.
 _DNS = re.compile(r'[a-z]([a-z0-9-]*[a-z0-9])?')
 # A pod of a JobSet, NAME-classify-0000-000-abcde, may have 63 characters.
 _LONGEST = 38
@@ -71,8 +72,6 @@ def pod(script: str, command: Sequence[str],
     if env:
         container['env'] = list(env)
     container['resources'] = _requests(resources)
-    container['volumeMounts'] = [{'name': 'shared',
-                                  'mountPath': resources.mount}]
     spec: dict[str, Any] = {
         'restartPolicy': 'Never',
         'terminationGracePeriodSeconds': resources.grace_seconds}
@@ -80,6 +79,10 @@ def pod(script: str, command: Sequence[str],
         spec['nodeSelector'] = {
             'cloud.google.com/gke-tpu-accelerator': resources.tpu_accelerator,
             'cloud.google.com/gke-tpu-topology': resources.tpu_topology}
+    if not resources.claim:  # Data and runs lie in a bucket.
+        return {**spec, 'containers': [container]}
+    container['volumeMounts'] = [{'name': 'shared',
+                                  'mountPath': resources.mount}]
     return {**spec, 'containers': [container], 'volumes': [
         {'name': 'shared',
          'persistentVolumeClaim': {'claimName': resources.claim}}]}

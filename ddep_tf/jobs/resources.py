@@ -27,11 +27,11 @@ class Resources:
       cpus: processor cores per host.
       memory_gb: memory per host, GiB.
       gpus: GPUs per host; 0 is none.
-      hosts: machines that share one run (jobset).
+      hosts: machines that share one run (slurm, jobset).
       max_parallel: runs of a level at a time (slurm, kubernetes); 0 is no
         limit.
-      retries: restarts after a failure other than a user's mistake
-        (kubernetes, jobset).
+      retries: restarts after a failure other than a user's mistake; of slurm,
+        after a worker was lost.
       grace_seconds: time to save the state before a kill.
       workdir: folder to start in; '' is the scheduler's default.
       hours: time limit of one job (slurm). A run that needs longer saves
@@ -42,7 +42,8 @@ class Resources:
       logs: folder of the tasks' output (slurm).
       image: container image (kubernetes, jobset).
       claim: PersistentVolumeClaim with the data and the runs (kubernetes,
-        jobset); several pods write to it at a time.
+        jobset); several pods write to it at a time. '' where both lie in a
+        bucket.
       mount: where the claim is mounted (kubernetes, jobset).
       wait_hours: how long a run waits for the runs that it needs
         (kubernetes).

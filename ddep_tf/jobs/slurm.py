@@ -12,8 +12,9 @@ import shlex
 from ddep_tf.jobs import levels
 from ddep_tf.jobs import resources as resources_lib
 
-USES = {'cpus', 'memory_gb', 'gpus', 'max_parallel', 'grace_seconds', 'hours',
-        'max_array', 'partition', 'account', 'qos', 'logs', 'workdir'}
+USES = {'cpus', 'memory_gb', 'gpus', 'hosts', 'max_parallel', 'retries',
+        'grace_seconds', 'hours', 'max_array', 'partition', 'account', 'qos',
+        'logs', 'workdir'}
 
 # Only the time limit sends USR1, so that a cancelled job, which gets TERM, is
 # not queued again. Slurm itself requeues what it preempts.
@@ -27,8 +28,36 @@ if [ "$code" -eq 143 ] && [ -n "$asked" ]; then
   echo "$run: time limit reached, the state is saved: requeueing"
   scontrol requeue "$SLURM_JOB_ID"
 fi
+case "$code" in {lost})
+  if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]; then
+    echo "$run: a worker was lost: requeueing"
+    scontrol requeue "$SLURM_JOB_ID"
+  fi ;;
+esac
 exit "$code"
 '''
+_LOST = '75'  # cli.WORKER_LOST.
+
+# One process per node; TF_CONFIG tells each of them where all are. Jobs that
+# share a node must not share a port. srun hands signals on to the processes,
+# and ends with the highest of their exit codes: that of one that was killed,
+# 137, hides the 75 of the others, which notice it and end by themselves.
+_TOGETHER = '''\
+port=$((20000 + SLURM_JOB_ID % 1250 * 8))
+workers=
+for host in $(scontrol show hostnames "$SLURM_JOB_NODELIST"); do
+  for task in $(seq 0 $((${SLURM_NTASKS_PER_NODE:-1} - 1))); do
+    workers="$workers${workers:+, }\\"$host:$((port + task))\\""
+  done
+done
+as_worker='
+export TF_CONFIG="{\\"cluster\\": {\\"worker\\": [$0]},
+  \\"task\\": {\\"type\\": \\"worker\\", \\"index\\": $SLURM_PROCID}}"
+exec "$@"'
+'''
+_SRUN = ('srun --label --kill-on-bad-exit=0 --wait=0 '
+         'bash -c "$as_worker" "$workers" ')
+_KILLED = '137'
 
 _SUBMIT = '''\
 #!/bin/bash
@@ -92,16 +121,21 @@ def _script(stem, names, command, resources):
     text += levels.choose('SLURM_ARRAY_TASK_ID', names)
     if resources.workdir:
         text += f'cd -- {shlex.quote(resources.workdir)} || exit 2\n'
-    return text + _RUN.format(hand_on=levels.HAND_ON,
-                              wait=levels.WAIT_FOR_CHILD,
-                              command=shlex.join(command))
+    start, lost = '', _LOST
+    if resources.hosts > 1:
+        text += _TOGETHER
+        start, lost = _SRUN, f'{_LOST}|{_KILLED}'
+    return text + _RUN.format(
+        hand_on=levels.HAND_ON, wait=levels.WAIT_FOR_CHILD, lost=lost,
+        retries=resources.retries, command=start + shlex.join(command))
 
 
 def _options(stem, count, resources):
     at_a_time = f'%{resources.max_parallel}' if resources.max_parallel else ''
     options = [
         f'--job-name={stem}', f'--array=0-{count - 1}{at_a_time}',
-        '--nodes=1', '--ntasks=1', f'--cpus-per-task={resources.cpus}',
+        f'--nodes={resources.hosts}', '--ntasks-per-node=1',
+        f'--cpus-per-task={resources.cpus}',
         f'--mem={resources.memory_gb}G', f'--time={resources.hours}:00:00',
         '--requeue', '--open-mode=append',
         f'--signal=B:USR1@{resources.grace_seconds}',

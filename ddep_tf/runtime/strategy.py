@@ -5,7 +5,8 @@ import tensorflow as tf
 from ddep_tf import errors, spec_base, specs
 
 
-def get_strategy(name: str = 'auto', tpu: str = '') -> tf.distribute.Strategy:
+def get_strategy(name: str = 'auto', tpu: str = '', zone: str = '',
+                 project: str = '') -> tf.distribute.Strategy:
     """Returns a tf.distribute.Strategy.
 
     Args:
@@ -13,36 +14,55 @@ def get_strategy(name: str = 'auto', tpu: str = '') -> tf.distribute.Strategy:
         otherwise all GPUs, or one device if there are none. 'mirrored'
         without GPUs spreads over the logical CPU devices.
       tpu: name or address of a Cloud TPU; 'local' or '' on a TPU VM.
+      zone, project: of a Cloud TPU that is given by name; '' are those of
+        this machine, if it is one of Google Cloud's.
 
     Raises:
       UserError: an unknown name, or no TPU answers.
     """
     spec_base.require(name, specs.STRATEGIES, '--strategy')
-    if name == 'multi_worker':  # Before anything asks for the devices.
+    # These two before anything asks for the devices.
+    if name == 'multi_worker':
         return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == 'tpu' or (name == 'auto' and tpu):
+        return _tpu_strategy(tpu or 'local', zone, project)
     gpus = tf.config.list_logical_devices('GPU')
     if name == 'auto':
-        name = 'tpu' if tpu else 'mirrored' if gpus else 'one_device'
-    if name == 'tpu':
-        return _tpu_strategy(tpu)
+        name = 'mirrored' if gpus else 'one_device'
     if name == 'mirrored':
         devices = gpus or tf.config.list_logical_devices('CPU')
         return tf.distribute.MirroredStrategy([d.name for d in devices])
     return tf.distribute.OneDeviceStrategy('/gpu:0' if gpus else '/cpu:0')
 
 
-def _tpu_strategy(tpu):
+def _tpu_strategy(tpu, zone, project):
+    resolver = _resolve(tpu, zone, project)
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-            tpu or 'local')
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
-        line = str(error).strip().splitlines()[0] if str(error) else 'no answer'
         raise errors.UserError(
-            f'no TPU at {tpu or "local"!r} ({line}): check --tpu, or take '
+            f'no TPU at {tpu!r} ({_first_line(error)}): check --tpu, or take '
             '--strategy=one_device') from error
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _resolve(tpu, zone, project):
+    """Returns the resolver of a TPU; asks Google Cloud for that of a name."""
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+            tpu, zone=zone or None, project=project or None)
+        resolver.cluster_spec()
+    except Exception as error:  # Of urllib, or any of Google's clients.
+        raise errors.UserError(
+            f'--tpu={tpu}: Google Cloud gives no address of it '
+            f'({_first_line(error)}): check the name, --zone and --project, '
+            'or give the hosts, --tpu=grpc://HOST0,grpc://HOST1') from error
+    return resolver
+
+
+def _first_line(error):
+    return str(error).strip().splitlines()[0] if str(error) else 'no answer'
 
 
 def check_batch(global_batch_size: int,

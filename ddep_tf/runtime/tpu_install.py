@@ -1,16 +1,23 @@
-"""Whether the TensorFlow that is installed drives the TPU of this machine."""
+"""Makes TensorFlow, before it is imported, one that drives the right TPU."""
 
 from importlib import metadata
+import importlib.util
+import os
+import pathlib
 
 from ddep_tf import errors
+from ddep_tf.runtime import tpu_chips
+
+THIS_MACHINE = ('', 'local')  # Values of --tpu.
 
 
-def check(strategy: str, tpu: str) -> None:
-    """Refuses `--strategy=tpu` on a TPU VM whose TensorFlow has no TPU in it.
+def choose(strategy: str, tpu: str) -> str:
+    """Returns the strategy to take; of 'auto', 'tpu' where there is a TPU.
 
     `tensorflow` and `tensorflow-tpu` are the same import package: where both
     are installed, either one's files may lie there. Reads metadata only, so
-    that it answers before the import of TensorFlow.
+    that it answers before the import of TensorFlow. Chips that 'auto' has to
+    leave alone are said in one line.
 
     Args:
       strategy: the flag --strategy.
@@ -19,20 +26,74 @@ def check(strategy: str, tpu: str) -> None:
     Raises:
       UserError: the TPU is this machine's, and the TensorFlow is not the TPU's.
     """
-    chosen = strategy == 'tpu' or (strategy == 'auto' and tpu)
-    if not chosen or tpu not in ('', 'local'):
+    asked = strategy == 'tpu' or (strategy == 'auto' and bool(tpu))
+    chips = tpu_chips.kinds() if strategy == 'auto' and not asked else []
+    if not asked and not chips:
+        return strategy
+    problem = _problem() if tpu in THIS_MACHINE else ''
+    if asked and problem:
+        raise errors.UserError(f'{problem}, or name the TPU with --tpu')
+    if problem:
+        print(f'{len(chips)} TPU chips ({chips[0]}) are not used: {problem}',
+              flush=True)
+        return strategy
+    return 'tpu'
+
+
+def set_up(strategy: str, tpu: str) -> None:
+    """Sets what TensorFlow's TPU runtime reads when it is imported.
+
+    What is set already stays: an empty TF_PLUGGABLE_DEVICE_LIBRARY_PATH keeps
+    the plugin out.
+
+    Args:
+      strategy: as `choose` returns it.
+      tpu: the flag --tpu.
+
+    Raises:
+      UserError: the TPU is this machine's, and libtpu is not installed.
+    """
+    if strategy != 'tpu':
         return
+    if tpu in THIS_MACHINE:
+        load_plugin()
+    else:  # The chips, maybe of this machine too, belong to the servers.
+        os.environ.setdefault('TPU_LOAD_LIBRARY', '0')
+
+
+def load_plugin() -> None:
+    """Has TensorFlow load libtpu as its PJRT plugin. UserError without it."""
+    os.environ.setdefault('NEXT_PLUGGABLE_DEVICE_USE_C_API', 'true')
+    if 'TF_PLUGGABLE_DEVICE_LIBRARY_PATH' not in os.environ:
+        os.environ['TF_PLUGGABLE_DEVICE_LIBRARY_PATH'] = str(_libtpu())
+
+
+def _libtpu():
+    """Returns the path of libtpu.so, found as libtpu and JAX do."""
+    given = os.environ.get('TPU_LIBRARY_PATH', '')
+    # Finds a package without importing it.
+    package = importlib.util.find_spec('libtpu')
+    folders = (package.submodule_search_locations or ()) if package else ()
+    for path in (given, *(os.path.join(f, 'libtpu.so') for f in folders),
+                 '/lib/libtpu.so'):  # Where images of TPU VMs have it.
+        if path and pathlib.Path(path).is_file():
+            return path
+    raise errors.UserError('libtpu is not installed, without which TensorFlow '
+                           'drives no TPU: install it as docs/tpu.md shows')
+
+
+def _problem():
+    """Returns why the installed TensorFlow drives no TPU here, '' if it
+    does."""
     plain, of_tpu = _version('tensorflow'), _version('tensorflow-tpu')
     if plain and of_tpu:
-        raise errors.UserError(
-            f'tensorflow {plain} and tensorflow-tpu {of_tpu} are installed '
-            'over each other: install tensorflow-tpu alone, as docs/install.md '
-            'shows')
+        return (f'tensorflow {plain} and tensorflow-tpu {of_tpu} are '
+                'installed over each other: install tensorflow-tpu alone, as '
+                'docs/tpu.md shows')
     if plain:
-        raise errors.UserError(
-            f'tensorflow {plain} drives no TPU of this machine: install '
-            'tensorflow-tpu in its place, as docs/install.md shows, or name '
-            'the TPU with --tpu')
+        return (f'tensorflow {plain} drives no TPU of this machine: install '
+                'tensorflow-tpu in its place, as docs/tpu.md shows')
+    return ''
 
 
 def _version(distribution):

@@ -20,13 +20,14 @@ COMMAND = ['python', 'launch/experiment.py', *HARD]
 SCHEMA = json.loads(pathlib.Path(__file__).with_name(
     'jobset_schema.json').read_text())
 SLICE = {'tpu_accelerator': 'tpu-v5-lite-podslice', 'tpu_topology': '4x4'}
-CASES = [{}, {'gpus': 8}, {'gpus': 8, 'hosts': 3}, {**SLICE, 'hosts': 4}]
+CASES = [{}, {'gpus': 8}, {'gpus': 8, 'hosts': 3}, {**SLICE, 'hosts': 4},
+         {**SLICE, 'hosts': 4, 'claim': ''}]
 
 
 def _jobset(runs, name='exp', **resources):
     (_, text), = jobs.texts(
         'jobset', name, runs, COMMAND, jobs.Resources(
-            image='a', claim='b', **resources)).items()
+            **{'image': 'a', 'claim': 'b', **resources})).items()
     return yaml.safe_load(text)
 
 
@@ -160,19 +161,43 @@ def test_the_first_host_of_a_tpu_slice_drives_all_of_them(runs, stub):
         {'succeededIndexes': '0'}]}
     other = _variables(job, 1, 3)
     assert 'TF_CONFIG' not in other
+    assert other['TPU_WORKER_ID'] == '3'
+    assert other['TPU_HOSTNAME_OVERRIDE'] == 'exp-sweep-1-3.exp'
     code, argv, err = stub.run(_words(job, other), **other)
     assert code == 0 and argv == ['-m', 'ddep_tf.runtime.tpu_host'], err
     # Two commands run at a time here; the pod's end is the server's too.
     stub.program('python', '#!/bin/bash\n'
                  'if [ "$1" = -m ]; then exec sleep 5 >/dev/null 2>&1; fi\n'
-                 'echo "$TPU_LOAD_LIBRARY" >&2\n'
                  'printf "%s\\n" "${@: -2}" >&2\n')
     first = _variables(job, 1, 0)
     code, _, err = stub.run(_words(job, first), **first)
     hosts = ','.join(f'grpc://exp-sweep-1-{host}.exp:8470'
                      for host in range(4))
     assert code == 0 and err.splitlines() == [
-        '0', '--only=segment-dep-n0.05-s0-lr1e-05', f'--tpu={hosts}']
+        '--only=segment-dep-n0.05-s0-lr1e-05', f'--tpu={hosts}']
+
+
+def test_a_lost_worker_is_tried_again(runs, stub):
+    """On one host by its own Job, on several by the JobSet, up to a limit."""
+    one, several = _jobset(runs), _jobset(runs, gpus=8, hosts=3, retries=5)
+    rules = _spec(_jobs(one)[0])['podFailurePolicy']['rules']
+    assert {'action': 'Count', 'onExitCodes': {
+        'containerName': 'run', 'operator': 'In', 'values': [75]}} in rules
+    assert _spec(_jobs(one)[0])['backoffLimit'] == 3
+    assert one['spec']['failurePolicy']['maxRestarts'] == 0
+    job = _jobs(several)[0]
+    handled = [code for rule in _spec(job)['podFailurePolicy']['rules']
+               for code in rule.get('onExitCodes', {}).get('values', ())]
+    assert 75 not in handled and _spec(job)['backoffLimit'] == 0
+    assert several['spec']['failurePolicy']['maxRestarts'] == 5
+    known = _variables(job, 0, 0)
+    assert stub.run(_words(job, known), STUB_EXIT='75', **known)[0] == 75
+
+
+def test_the_hosts_of_a_run_share_its_folder(runs):
+    job = _jobs(_jobset(runs, gpus=8, hosts=3))[0]
+    assert len({tuple(_words(job, _variables(job, 0, host)))
+                for host in range(3)}) == 1
 
 
 def test_a_limit_that_a_jobset_cannot_keep_is_refused(runs):

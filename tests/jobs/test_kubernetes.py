@@ -21,6 +21,7 @@ RESOURCES = jobs_lib.Resources(image='registry.example/ddep:1', claim='shared',
                               gpus=2, max_parallel=2)
 TPU = jobs_lib.Resources(image='a', claim='b', tpu_topology='2x4',
                         tpu_accelerator='tpu-v5-lite-podslice')
+BUCKET = jobs_lib.Resources(image='a')
 
 
 def _jobs(runs, resources=RESOURCES):
@@ -34,7 +35,8 @@ def _container(job):
 
 
 @pytest.mark.parametrize('version', VERSIONS)
-@pytest.mark.parametrize('resources', [RESOURCES, TPU], ids=['gpu', 'tpu'])
+@pytest.mark.parametrize('resources', [RESOURCES, TPU, BUCKET],
+                         ids=['gpu', 'tpu', 'bucket'])
 def test_every_job_fits_the_schema(runs, version, resources):
     jobs = _jobs(runs, resources)
     assert len(jobs) == 4
@@ -70,7 +72,7 @@ def test_which_exit_codes_are_retried(runs):
     action = {code: rule['action'] for rule in rules
               for code in rule.get('onExitCodes', {}).get('values', ())}
     assert action == {2: 'FailIndex', 3: 'FailIndex', 4: 'FailIndex',
-                      143: 'Ignore'}
+                      75: 'Count', 143: 'Ignore'}
 
 
 def test_each_pod_gets_its_run_and_the_arguments_unchanged(runs, stub):
@@ -101,6 +103,12 @@ def test_a_pod_requests_its_devices_and_no_others(runs):
         'cloud.google.com/gke-tpu-topology': '2x4'}
 
 
+def test_without_a_claim_nothing_is_mounted(runs):
+    pod = _jobs(runs, BUCKET)[0]['spec']['template']['spec']
+    assert 'volumes' not in pod
+    assert 'volumeMounts' not in pod['containers'][0]
+
+
 def test_every_file_says_how_to_submit_it(runs):
     for scheduler in ('kubernetes', 'jobset'):
         for file, text in jobs_lib.texts(
@@ -110,7 +118,7 @@ def test_every_file_says_how_to_submit_it(runs):
 
 
 @pytest.mark.parametrize('wrong', [
-    {'image': ''}, {'claim': ''}, {'partition': 'gpu'}, {'image': 'a b'}])
+    {'image': ''}, {'partition': 'gpu'}, {'image': 'a b'}])
 def test_wrong_resources_are_refused_by_name(runs, wrong):
     given = {'image': 'a', 'claim': 'b', **wrong}
     with pytest.raises(errors.UserError, match=f'^--{next(iter(wrong))} '):

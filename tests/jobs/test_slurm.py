@@ -1,5 +1,6 @@
 """Slurm scripts: how bash runs them, and when Slurm would start them."""
 
+import json
 import re
 import shutil
 import signal
@@ -17,6 +18,11 @@ COMMAND = ['python', 'launch/experiment.py', *HARD]
 _SBATCH = '''#!/bin/bash
 printf '%s\\n' "$*" >> "$0.calls"
 echo "$((100 + $(wc -l < "$0.calls")));cluster"
+'''
+# Lists the hosts, or notes what it is asked for.
+_SCONTROL = '''#!/bin/bash
+if [ "$1" = show ]; then printf 'node1\\nnode2\\n'; exit; fi
+echo "$@" >> "{calls}"
 '''
 
 
@@ -100,7 +106,7 @@ def test_bash_parses_every_script(runs, tmp_path):
 def test_exit_codes_pass_and_a_wrong_index_is_a_mistake(
         runs, tmp_path, stub):
     script = _write(runs, tmp_path)[0]
-    for wanted in (0, 1, 2, 3, 4, 143):
+    for wanted in (0, 1, 2, 3, 4, 75, 143):
         assert _run(stub, script, 0, STUB_EXIT=str(wanted))[0] == wanted
     code, argv, err = _run(stub, script, 5)
     assert code == 2 and argv is None and '5' in err
@@ -122,6 +128,46 @@ def test_a_run_is_queued_again_at_its_time_limit_alone(
     assert not requeued or calls.read_text() == 'requeue 77\n'
 
 
+@pytest.mark.parametrize('hosts, code, before, requeued', [
+    (1, 75, None, True), (1, 75, '2', True), (1, 75, '3', False),
+    (1, 137, None, False), (2, 137, None, True), (2, 75, '3', False),
+    (2, 1, None, False), (2, 143, None, False)])
+def test_a_run_that_lost_a_worker_is_queued_again_a_few_times(
+        runs, tmp_path, stub, hosts, code, before, requeued):
+    calls = tmp_path / 'scontrol.calls'
+    stub.program('scontrol', _SCONTROL.format(calls=calls))
+    stub.program('srun', '#!/bin/bash\nSLURM_PROCID=0 exec "${@:4}"\n')
+    count = {'SLURM_RESTART_COUNT': before} if before else {}
+    ended, _, err = _run(stub, _write(runs, tmp_path, hosts=hosts)[0], 0,
+                         STUB_EXIT=str(code), SLURM_JOB_NODELIST='node[1-2]',
+                         **count)
+    assert ended == code, err
+    asked = calls.read_text() if calls.exists() else ''
+    assert ('requeue 77\n' in asked) == requeued
+
+
+def test_the_nodes_of_a_run_find_each_other(runs, tmp_path, stub):
+    script = _write(runs, tmp_path, hosts=2, gpus=4)[0]
+    text = script.read_text()
+    assert '\n#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n' in text
+    stub.program('scontrol', _SCONTROL.format(calls=tmp_path / 'calls'))
+    stub.program('srun', '#!/bin/bash\nfor SLURM_PROCID in 0 1; do\n'
+                 'export SLURM_PROCID; "${@:4}"; echo "$TF_CONFIG"; done\n')
+    stub.program('python', '#!/bin/bash\necho "$TF_CONFIG" | tr -d "\\n"; '
+                 'echo; printf "%s\\n" "${@: -1}"\n')
+    done = subprocess.run(
+        ['bash', script], capture_output=True, text=True, check=True,
+        env={'PATH': f'{stub.folder}:/usr/bin:/bin', 'SLURM_JOB_ID': '1251',
+             'SLURM_ARRAY_TASK_ID': '0', 'SLURM_JOB_NODELIST': 'node[1-2]'})
+    said = done.stdout.split('\n')
+    for index in (0, 1):
+        config, only, _ = said[3 * index:3 * index + 3]
+        assert json.loads(config) == {
+            'cluster': {'worker': ['node1:20008', 'node2:20008']},
+            'task': {'type': 'worker', 'index': index}}
+        assert only == '--only=classify'
+
+
 def test_options_request_what_a_run_uses(runs, tmp_path):
     text = _write(runs, tmp_path, gpus=2, hours=30, memory_gb=64, cpus=9,
                   partition='gpu', account='lab', grace_seconds=300,
@@ -135,7 +181,7 @@ def test_options_request_what_a_run_uses(runs, tmp_path):
 
 @pytest.mark.parametrize('wrong', [
     {'partition': 'gpu --exclusive'}, {'partition': 'a\n#SBATCH --x'},
-    {'hours': 0}, {'image': 'a/b'}, {'hosts': 2}, {'max_parallel': -1}])
+    {'hours': 0}, {'image': 'a/b'}, {'hosts': 0}, {'max_parallel': -1}])
 def test_wrong_resources_are_refused_by_name(runs, tmp_path, wrong):
     with pytest.raises(errors.UserError, match=f'^--{next(iter(wrong))} '):
         _write(runs, tmp_path, **wrong)

@@ -64,10 +64,39 @@ def test_a_dry_run_prints_and_writes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('engine', ['slurm', 'kubernetes', 'jobset'])
+def test_data_and_runs_in_a_bucket_need_no_claim(tmp_path, engine):
+    code, out, err = _run(
+        f'--engine={engine}', '--run_dir=gs://bucket/demo',
+        '--data_dir=gs://bucket/data', '--jobs_dir=jobs',
+        *(['--image=a'] if engine != 'slurm' else []), cwd=tmp_path)
+    assert code == 0, err
+    text = ''.join((tmp_path / line).read_text() for line in out.splitlines())
+    assert '--run_dir=gs://bucket/demo' in text
+    assert '--data_dir=gs://bucket/data' in text
+    assert 'persistentVolumeClaim' not in text and 'volumeMounts' not in text
+    assert (f'--output="{tmp_path}/jobs/logs/' in text) == (engine == 'slurm')
+    assert not list(tmp_path.glob('gs:*'))
+
+
+def test_nodes_of_slurm_train_together(tmp_path):
+    code, out, err = _run('--hosts=2', '--run_dir=r', '--jobs_dir=j',
+                          cwd=tmp_path)
+    assert code == 0, err
+    for line in out.splitlines()[:-1]:
+        text = (tmp_path / line).read_text()
+        subprocess.run(['bash', '-n', tmp_path / line], check=True)
+        assert '--strategy=multi_worker ' in text and '\nsrun ' in text
+
+
 @pytest.mark.parametrize('args, named', [
     (['--engine=cron'], 'engine'),
     (['--engine=kubernetes', '--claim=c', '--run_dir=/mnt/ddep/x'], '--image'),
     (['--engine=kubernetes', '--image=a', '--claim=c'], '--run_dir'),
+    (['--engine=kubernetes', '--image=a', '--run_dir=/mnt/ddep/x'], '--claim'),
+    (['--engine=jobset', '--image=a', '--run_dir=gs://b/x',
+      '--data_dir=/mnt/ddep/data'], '--claim'),
+    (['--run_dir=s3://b/x'], 's3://b/x'),
     (['--engine=jobset', *POD, '--run_dir=/tmp/x'], '--run_dir=/mnt/ddep/tmp'),
     (['--engine=jobset', *POD, '--hosts=3', '--tpu_accelerator=v',
       '--tpu_topology=4x4'], '--tpu_topology'),
