@@ -8,6 +8,7 @@ read or written, not before.
 from collections.abc import Iterator
 import contextlib
 import errno
+import fnmatch
 import functools
 import io
 import os
@@ -64,14 +65,32 @@ class BucketPath(gpath.PosixGPath):
             return False
 
     def iterdir(self) -> Iterator['BucketPath']:
+        if not self.is_dir():
+            raise FileNotFoundError(errno.ENOENT, 'there is no such folder',
+                                    str(self))
         with answers(self):
             names = _tf().io.gfile.listdir(str(self))  # Folders end in '/'.
         return iter([self / name for name in names if name.strip('/')])
 
     def glob(self, pattern: str) -> Iterator['BucketPath']:
-        with answers(self):
-            found = _tf().io.gfile.glob(str(self / pattern))
-        return iter([BucketPath(name) for name in found])
+        # TensorFlow's own glob lists whatever lies below, at any depth.
+        first, _, rest = pattern.partition('/')
+        if '**' in first:
+            raise ValueError(f'{pattern}: a bucket is not searched in depth')
+        for child in self._named(first):
+            if not rest:
+                yield child
+            elif child.is_dir():
+                yield from child.glob(rest)
+
+    def _named(self, pattern):
+        if not set(pattern) & set('*?['):
+            return [self / pattern] * (self / pattern).exists()
+        try:
+            return [child for child in self.iterdir()
+                    if fnmatch.fnmatchcase(child.name, pattern)]
+        except FileNotFoundError:
+            return []
 
     @contextlib.contextmanager
     def open(self, mode: str = 'r', encoding: str | None = None,
@@ -82,7 +101,7 @@ class BucketPath(gpath.PosixGPath):
                                    encoding or 'utf-8', newline=newline)
         elif mode == 'rb':
             with answers(self), _tf().io.gfile.GFile(str(self), 'rb') as file:
-                yield file
+                yield io.BufferedReader(_Reader(file), 2 ** 20)
         else:
             raise ValueError(f'mode {mode!r}: objects are written whole')
 
@@ -113,10 +132,10 @@ class BucketPath(gpath.PosixGPath):
     def mkdir(self, mode: int | None = None, parents: bool = False,
               exist_ok: bool = False) -> None:
         if not exist_ok and self.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST),
-                                  str(self))
+            raise FileExistsError(errno.EEXIST, 'it exists', str(self))
         with answers(self):
-            _tf().io.gfile.makedirs(str(self))
+            # Its makedirs never ends where there is no such bucket.
+            _tf().io.gfile.mkdir(str(self))
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:
@@ -139,6 +158,35 @@ class BucketPath(gpath.PosixGPath):
         bucket, *parts = self.parts[2:]
         name = posixpath.normpath('/' + '/'.join(parts))
         return BucketPath(f'gs://{bucket}{name}')
+
+
+class _Reader(io.RawIOBase):
+    """A GFile open for reading, with the manners of a file of Python's."""
+
+    def __init__(self, file: Any):
+        super().__init__()
+        self._file, self._size, self._at = file, file.size(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        at = (0, self._at, self._size)[whence] + offset
+        if at < 0:
+            raise OSError(errno.EINVAL, 'before the start of the file')
+        self._at = at
+        return at
+
+    def readinto(self, buffer: Any) -> int:
+        count = max(min(len(buffer), self._size - self._at), 0)
+        if count:
+            self._file.seek(self._at)
+            buffer[:count] = self._file.read(count)
+            self._at += count
+        return count
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from absl import app, flags, logging
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, files, specs
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -161,9 +161,11 @@ def _guarded(function):
         return _fail('interrupted: the same command goes on from the last '
                      'saved state', INTERRUPTED)
     except OSError as error:
+        hint = ('check the name, and what this account may do there'
+                if files.is_bucket(str(error.filename)) else
+                'free space, or choose a folder that can be written')
         return _fail(f'{error.filename or "a file"}: '
-                     f'{error.strerror or error}: free space, or choose a '
-                     'folder that can be written', USER_ERROR)
+                     f'{error.strerror or error}: {hint}', USER_ERROR)
     except Exception as error:  # Full disks reach TensorFlow's own errors.
         if _is_disk_error(error):
             return _fail(f'the disk cannot be written: {error}: free space, '

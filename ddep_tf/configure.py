@@ -20,7 +20,7 @@ from typing import Any
 
 import gin
 
-from ddep_tf import errors, spec_base, specs
+from ddep_tf import errors, files, spec_base, specs
 from ddep_tf.experiments import plan
 from ddep_tf.experiments import spec as experiment_spec
 from ddep_tf.models import registry
@@ -270,7 +270,8 @@ def _plain_files_only():
     """
     readers = gin.config._FILE_READERS
     before = list(readers)
-    readers[:] = [(open, os.path.isfile)]
+    readers[:] = [(lambda name: files.path(name).open(encoding='utf-8'),
+                   lambda name: files.path(name).is_file())]
     try:
         yield
     finally:
@@ -278,9 +279,10 @@ def _plain_files_only():
 
 
 def _find(name):
-    for root in (pathlib.Path.cwd(), GIN_ROOT, PACKAGED_GIN):
-        if (root / name).is_file():
-            return os.fspath(root / name)
+    for path in dict.fromkeys(files.path(root, name) for root in (
+            pathlib.Path.cwd(), GIN_ROOT, PACKAGED_GIN)):
+        if path.is_file():
+            return os.fspath(path)
     raise errors.UserError(f'--gin_file {name}: no such file, neither here nor '
                            'in the gin/ folder of ddep_tf')
 

@@ -2,6 +2,7 @@
 logs. No TF before the first gs:// path is read or written."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 import contextlib
 import csv
 import hashlib
@@ -16,6 +17,7 @@ from typing import Any
 from ddep_tf import errors
 
 PART = '.part'  # How the name of a file ends that is being written.
+_QUESTIONS = 32  # At a time.
 _SCHEME = re.compile('([A-Za-z][A-Za-z0-9+.-]*)://|gs:')
 
 
@@ -107,6 +109,23 @@ def _uploaded(target):
         target.upload(temporary)
 
 
+@contextlib.contextmanager
+def appending(target: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields the local path to append to; a bucket's when the block ends."""
+    target = path(target)
+    if not is_bucket(target):
+        yield target
+        return
+    before = target.read_bytes() if target.exists() else b''
+    with tempfile.TemporaryDirectory(prefix='ddep_tf.') as folder:
+        temporary = pathlib.Path(folder, target.name)
+        temporary.write_bytes(before)
+        try:
+            yield temporary
+        finally:
+            write_bytes(target, temporary.read_bytes())
+
+
 def write_bytes(target: str | os.PathLike, data: bytes) -> None:
     """Writes a file whole or not at all. OSError as `replacing`."""
     with replacing(target) as temporary:
@@ -138,6 +157,21 @@ def read_json(source: str | os.PathLike) -> dict[str, Any]:
         raise errors.UserError(f'{source} holds no JSON object: restore it, '
                                'or choose another folder')
     return value
+
+
+def sizes(sources: Sequence[str | os.PathLike]) -> list[int]:
+    """Returns the sizes of files in bytes. OSError if one is missing."""
+    def size(source):
+        return path(source).stat().st_size
+    # A bucket answers in tens of milliseconds, and there may be thousands.
+    with futures.ThreadPoolExecutor(_QUESTIONS) as threads:
+        return list(threads.map(size, sources))
+
+
+def require_local(value: str | os.PathLike, flag: str, instead: str) -> None:
+    """Refuses a path of gs:// where only a local one works. UserError."""
+    if is_bucket(path(value)):
+        raise errors.UserError(f'{flag} {value} is in a bucket: {instead}')
 
 
 def sha256(source: str | os.PathLike) -> str:

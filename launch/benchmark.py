@@ -10,7 +10,6 @@ of the real one.
 """
 
 import os
-import pathlib
 import tempfile
 
 from absl import flags
@@ -30,7 +29,7 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    from ddep_tf import errors
+    from ddep_tf import errors, files
     from ddep_tf.experiments import benchmark
     if not FLAGS.output_dir or not FLAGS.gin_file:
         raise errors.UserError('--output_dir and --gin_file are needed: where '
@@ -39,11 +38,11 @@ def main():
         tuple(FLAGS.gin_file), tuple(FLAGS.gin_param), FLAGS.data_dir,
         FLAGS.weights, FLAGS.steps, FLAGS.batch_size)
     with tempfile.TemporaryDirectory() as temporary:
-        work_dir = pathlib.Path(FLAGS.work_dir or temporary)
+        work_dir = files.path(FLAGS.work_dir or temporary)
         work_dir.mkdir(parents=True, exist_ok=True)
         chain = benchmark.Chain(settings, work_dir)
         chain.run()
-        benchmark.write(chain, pathlib.Path(FLAGS.output_dir))
+        benchmark.write(chain, files.path(FLAGS.output_dir))
 
 
 if __name__ == '__main__':

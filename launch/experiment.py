@@ -121,12 +121,12 @@ def _describe(spec, stages):
 
 
 def _report(run_dir):
+    from ddep_tf import files
     from ddep_tf.reports import write
     page = write.write_report(run_dir)
     if FLAGS.results_dir:
         write.write_results(run_dir, FLAGS.results_dir)
-    with open(f'{run_dir}/table.md', encoding='utf-8') as table:
-        print(table.read())
+    print(files.path(run_dir, 'table.md').read_text(encoding='utf-8'))
     print(f'report: {page}')
 
 

@@ -39,11 +39,11 @@ _STAGES = {'class': 'classify', 'mask': 'segment'}
 
 
 def main() -> None:
-    from ddep_tf import configure, errors
+    from ddep_tf import configure, errors, files
     from ddep_tf.data.prepare import official_sets
     name = FLAGS.set
     stage = _STAGES[official_sets.guide(name).decodes]
-    manual_dir = FLAGS.manual_dir or os.path.join(FLAGS.data_dir, 'manual')
+    manual_dir = FLAGS.manual_dir or files.path(FLAGS.data_dir, 'manual')
     if not FLAGS.build and not FLAGS.check:
         print('\n'.join(official_sets.text(name, FLAGS.data_dir, manual_dir)))
         return

@@ -64,7 +64,7 @@ def main() -> None:
     if FLAGS.engine != 'slurm':
         _check_shared(run_dir)
     elif not files.is_bucket(run_dir):
-        run_dir = os.path.abspath(run_dir)
+        run_dir = str(files.path(run_dir).absolute())
     whole = plan.Plan(spec, stages, run_dir, FLAGS.data_dir)
     arguments = (FLAGS.engine, spec.name, list(whole.runs.values()),
                  _command(run_dir), _resources(run_dir))

@@ -1,12 +1,15 @@
 """Image and mask files on the host: names, headers, and what is refused."""
 
+from collections.abc import Iterator
+import contextlib
 import os
+import pathlib
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')  # Of the images that folders are read for.
 # Record files may name images of formats that no folder is read for.
@@ -21,9 +24,25 @@ BROKEN = (OSError, SyntaxError, ValueError)
 
 def stem(file_name: str) -> str:
     """Returns the id of an image file: its name without folder and suffix."""
-    name = os.path.basename(file_name)
-    root, suffix = os.path.splitext(name)
-    return root if suffix.lower() in _STEM_SUFFIXES else name
+    name = pathlib.PurePosixPath(file_name)
+    return name.stem if name.suffix.lower() in _STEM_SUFFIXES else name.name
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike) -> Iterator[PIL.Image.Image]:
+    """Opens an image file, local or gs://. Raises one of BROKEN."""
+    with files.path(path).open('rb') as file, PIL.Image.open(file) as image:
+        yield image
+
+
+def write_png(path: str | os.PathLike, pixels: np.ndarray) -> None:
+    """Writes [H, W] or [H, W, 3] uint8 as a PNG file, whole or not at all.
+
+    Raises:
+      OSError: as `files.replacing`.
+    """
+    with files.replacing(path) as temporary:
+        PIL.Image.fromarray(pixels).save(temporary, format='PNG')
 
 
 def check_image(path: str | os.PathLike,
@@ -81,7 +100,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
       UserError: it cannot be read, or an id lies outside 0..255.
     """
     try:
-        with PIL.Image.open(path) as image:
+        with opened(path) as image:
             ids = np.asarray(image)
     except BROKEN as error:
         raise unreadable(path, error) from None
@@ -115,10 +134,11 @@ def _header(path: str | os.PathLike,
             image: bool = True) -> tuple[tuple[int, int], str, Any]:
     """Returns (width, height), PIL's mode and the EXIF orientation."""
     try:
-        with open(path, 'rb') as file, PIL.Image.open(file) as opened:
-            found = opened.size, opened.mode, orientation(opened)
+        with (files.path(path).open('rb') as file,
+              PIL.Image.open(file) as header):
+            found = header.size, header.mode, orientation(header)
             file.seek(_PNG_DEPTH)
-            wide = opened.format == 'PNG' and file.read(1) == b'\x10'
+            wide = header.format == 'PNG' and file.read(1) == b'\x10'
     except BROKEN as error:
         raise unreadable(path, error) from None
     if image and wide:

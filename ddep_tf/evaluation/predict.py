@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 import tensorflow as tf
 import tqdm
 
@@ -40,18 +40,18 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
         raise errors.UserError(f'{run_dir} is a {run.stage} run: prediction '
                                'needs one of the stage segment')
     paths = find_images(inputs)
-    targets = _targets(paths, pathlib.Path(output_dir))
+    targets = _targets(paths, files.path(output_dir))
     process.set_up(run.seed)
     network = build.load_network(run, run_dir, strategy)
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
-    pathlib.Path(output_dir).mkdir(parents=True, exist_ok=True)
+    files.path(output_dir).mkdir(parents=True, exist_ok=True)
     palette = samples.label_set(run).palette
     for path, (mask, picture) in tqdm.tqdm(
             zip(paths, targets), total=len(paths), desc='predict',
             unit='image'):
         ids = predict_image(predictor, read_image(path), run.data[0])
-        Image.fromarray(ids).save(mask)
-        Image.fromarray(samples.paint(ids, palette)).save(picture)
+        image_files.write_png(mask, ids)
+        image_files.write_png(picture, samples.paint(ids, palette))
     print(f'{len(paths)} masks in {output_dir}')
 
 
@@ -135,7 +135,7 @@ def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
     Raises:
       UserError: the folder is not empty, or two ids give one file name.
     """
-    target = pathlib.Path(output_dir)
+    target = files.path(output_dir)
     target.mkdir(parents=True, exist_ok=True)
     if any(target.iterdir()):
         raise errors.UserError(f'--save_label_ids {target} is not empty: name '
@@ -147,14 +147,14 @@ def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
         if path.exists():
             raise errors.UserError(f'--save_label_ids: two examples would be '
                                    f'{path}: rename {example_id!r}')
-        Image.fromarray(source_ids[ids]).save(path)
+        image_files.write_png(path, source_ids[ids])
     return write
 
 
 def find_images(inputs: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     """Returns the image files among `inputs` and in its folders."""
     paths = []
-    for name in map(pathlib.Path, inputs):
+    for name in map(files.path, inputs):
         if name.is_dir():
             found = sorted(p for p in name.iterdir()
                            if p.suffix.lower() in image_files.SUFFIXES)
@@ -177,7 +177,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """
     image_files.check_image(path)
     try:
-        with Image.open(path) as image:
+        with image_files.opened(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
     except (OSError, SyntaxError, ValueError) as error:
         raise errors.UserError(f'{path} is not a whole image ({error}): '

@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 import itertools
 import os
-import pathlib
 import re
 
 import numpy as np
-from PIL import Image
 import tensorflow as tf
 
-from ddep_tf import specs
-from ddep_tf.data import labels, pipelines
+from ddep_tf import files, specs
+from ddep_tf.data import image_files, labels, pipelines
 from ddep_tf.data.sources import factory
 from ddep_tf.evaluation import evaluator as evaluator_lib
 from ddep_tf.evaluation import predictor as predictor_lib
@@ -51,13 +49,13 @@ def write(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,
       source: data source.
       run_dir: the run folder.
     """
-    folder = pathlib.Path(run_dir) / 'samples'
+    folder = files.path(run_dir, 'samples')
     ids = source.first_ids(run.evaluation.samples)
     for position, pictures in _samples(run, evaluator, source):
         folder.mkdir(exist_ok=True)
         name = file_name(ids[position])
         for kind, pixels in pictures.items():
-            Image.fromarray(pixels).save(folder / f'{name}_{kind}.png')
+            image_files.write_png(folder / f'{name}_{kind}.png', pixels)
 
 
 def summarize(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,

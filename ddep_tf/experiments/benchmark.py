@@ -175,7 +175,7 @@ def _readme(chain: Chain) -> str:
 
 def _weights_sentence(settings: Settings) -> str:
     if settings.weights:
-        return f'Encoder from {os.path.basename(settings.weights)}.'
+        return f'Encoder from {files.path(settings.weights).name}.'
     return ('The encoder came from a file of the published layout '
             '(ImageNet-21k, 224 x 224, head of 21,843) with random numbers.')
 

@@ -28,7 +28,7 @@ def open_experiment(exp_dir: str | os.PathLike, spec: spec_lib.ExperimentSpec,
       UserError: runs of another experiment were started in the folder, or it
         cannot be created.
     """
-    folder = pathlib.Path(exp_dir)
+    folder = files.path(exp_dir)
     if is_started(folder) and _read(folder / PLAN) != (spec, templates):
         raise errors.UserError(
             f'--run_dir {folder} holds another experiment or another '

@@ -1,7 +1,6 @@
 """What is done of a plan, and what failed. No TF."""
 
 import math
-import pathlib
 from typing import Any
 
 from ddep_tf import files
@@ -112,7 +111,7 @@ class Ledger:
         return not self.is_done(planned) and not self.is_stopped(planned.name)
 
     def _failed_path(self, name):
-        return pathlib.Path(self.plan.run_dir(name), FAILED)
+        return files.path(self.plan.run_dir(name), FAILED)
 
 
 def _score(result):

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 import dataclasses
 import itertools
-import os
 from typing import Any
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, files, specs
 from ddep_tf.experiments import spec as spec_lib
 
 # A run needs runs of lower levels only.
@@ -106,7 +105,7 @@ class Plan:
 
     def run_dir(self, name: str) -> str:
         """Returns the run folder of a run."""
-        return os.path.join(self._exp_dir, 'runs', name)
+        return str(files.path(self._exp_dir, 'runs', name))
 
     def find(self, name: str) -> PlannedRun:
         """Returns the run of that name. UserError if there is none."""
@@ -230,13 +229,14 @@ class Plan:
     def _encoder(self, variant):
         """Returns the path of the encoder pretrained as a classifier."""
         if self.spec.encoder_weights:
-            return os.path.join(self._data_dir, self.spec.encoder_weights)
+            return str(files.path(self._data_dir,
+                                  self.spec.encoder_weights))
         return self.run_dir(
             self._prefix((specs.CLASSIFY,), variant) + 'classify')
 
     def _needs(self, path):
         """Returns (name,) of the run that writes initial weights, or ()."""
-        name = os.path.basename(path)
+        name = files.path(path).name
         return (name,) if name and path == self.run_dir(name) else ()
 
     def _denoising_prefix(self, variant, arm):

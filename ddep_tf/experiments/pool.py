@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 import contextlib
 import multiprocessing
 from multiprocessing import connection
-import pathlib
 import signal
 from typing import Any
 
 import tqdm
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.experiments import executors
 from ddep_tf.experiments import shares as shares_lib
 from ddep_tf.experiments import worker as worker_lib
@@ -100,7 +99,7 @@ class Pool(executors.Executor):
             self._workers[index] = _Worker(self._make, worker.share)
         if job and error and not isinstance(
                 error, (errors.UserError, errors.Preempted)):
-            self._show_log(pathlib.Path(job.run_dir, worker_lib.LOG))
+            self._show_log(files.path(job.run_dir, worker_lib.LOG))
         return job, error
 
     def _show_log(self, path):

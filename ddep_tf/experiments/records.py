@@ -13,7 +13,7 @@ import math
 import os
 from typing import Any, TypeVar
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 
 PRETRAINING, SWEEP, FINAL = ROLES = ('pretraining', 'sweep', 'final')
 Row = TypeVar('Row')
@@ -137,9 +137,9 @@ def read(path: str | os.PathLike, cls: type[Row]) -> tuple[Row, ...]:
     Raises:
       UserError: a cell that must be a number is not.
     """
-    if not os.path.isfile(path):
+    if not files.path(path).is_file():
         return ()
-    with open(path, encoding='utf-8', newline='') as file:
+    with files.path(path).open(encoding='utf-8', newline='') as file:
         reader = csv.DictReader(file)
         return tuple(_parse(cls, row, f'{path}, line {reader.line_num}')
                      for row in reader)

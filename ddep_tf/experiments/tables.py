@@ -117,7 +117,7 @@ def _is_chosen(ledger, planned, takers):
 
 
 def _curve(ledger, row):
-    path = pathlib.Path(ledger.plan.run_dir(row['run']), 'validation.csv')
+    path = files.path(ledger.plan.run_dir(row['run']), 'validation.csv')
     return [{**row, **point} for point in files.read_csv(path)]
 
 
@@ -133,7 +133,7 @@ def _subsets(ledger) -> Iterator[tuple[str, str]]:
     """Yields (file name, text) of the labelled subsets of finished runs."""
     for planned in ledger.plan.runs.values():
         result = planned.is_finetuning and ledger.result(planned.name)
-        path = pathlib.Path(ledger.plan.run_dir(planned.name), 'subset.json')
+        path = files.path(ledger.plan.run_dir(planned.name), 'subset.json')
         if result and path.exists():
             yield (f'n{result["images"]}-s{planned.run.seed}.json',
                    path.read_text(encoding='utf-8'))

@@ -4,13 +4,12 @@ from collections.abc import Callable
 import multiprocessing
 from multiprocessing import connection
 import os
-import pathlib
 import signal
 import sys
 import threading
 import traceback
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.experiments import executors
 from ddep_tf.experiments import shares as shares_lib
 from ddep_tf.runtime import stop_signal
@@ -61,10 +60,11 @@ def _make_or_raise(make: Make, stop: stop_signal.StopSignal) -> executors.Do:
 def _answer(do: executors.Do, message) -> tuple[str, str] | None:
     try:
         if isinstance(message, executors.Job):
-            run_dir = pathlib.Path(message.run_dir)
+            run_dir = files.path(message.run_dir)
             run_dir.mkdir(parents=True, exist_ok=True)
-            _redirect(run_dir / LOG, 1, 2)
-            do(message)
+            with files.appending(run_dir / LOG) as log:
+                _redirect(log, 1, 2)
+                do(message)
         else:
             function, args = message
             function(*args)

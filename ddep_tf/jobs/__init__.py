@@ -55,9 +55,11 @@ def write(scheduler: str, name: str, runs: Sequence[levels.Run],
     Raises:
       UserError: as `texts`, or the folder cannot be written.
     """
+    files_lib.require_local(folder, '--jobs_dir', 'job files are submitted '
+                            'from a local folder, name one')
     paths = []
     for file, text in texts(scheduler, name, runs, command, resources).items():
-        path = pathlib.Path(folder, file)
+        path = files_lib.path(folder, file)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             files_lib.write_text(path, text)

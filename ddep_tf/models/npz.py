@@ -13,7 +13,7 @@ from ddep_tf import errors, files
 
 def locate(path: str | os.PathLike) -> pathlib.Path:
     """Returns the file of weights of a run folder; a file is its own."""
-    path = pathlib.Path(path)
+    path = files.path(path)
     return path / 'weights.npz' if path.is_dir() else path
 
 
@@ -50,22 +50,33 @@ def read_keys(path: str | os.PathLike) -> list[str]:
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike) -> Iterator[np.lib.npyio.NpzFile]:
-    path = pathlib.Path(path)
+    path = files.path(path)
     if not path.exists():
         raise errors.UserError(f'{path}: there is no such file of weights')
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        raise errors.UserError(f'{path} is not an .npz file, or is truncated: '
-                               'copy it again')
+    if not path.is_file():
+        raise _not_npz(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            yield file
+        # Of a bucket, in parts: one array costs no whole download.
+        with path.open('rb') as stream:
+            if not zipfile.is_zipfile(stream):
+                raise _not_npz(path)
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                yield file
     except errors.UserError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            raise  # The path cannot be read, whatever its bytes are.
         # Damaged bytes raise almost any exception of zip, zlib or numpy.
         raise errors.UserError(f'{path} cannot be read ({error}): it is '
                                'corrupt or truncated, copy it again'
                                ) from error
+
+
+def _not_npz(path):
+    return errors.UserError(f'{path} is not an .npz file, or is truncated: '
+                            'copy it again')
 
 
 def _as_float32(array, key, path):
@@ -79,22 +90,26 @@ def _as_float32(array, key, path):
 
 
 def save_npz(path: str | os.PathLike,
-             arrays: Mapping[str, np.ndarray]) -> None:
+             arrays: Mapping[str, np.ndarray]) -> str:
     """Writes arrays, whole or not at all; equal arrays give equal files.
 
     Args:
       path: .npz file to write. An existing file is replaced at the very end.
       arrays: dict key -> float32 array.
 
+    Returns:
+      The file's sha256, as hex digits.
+
     Raises:
       UserError: the file cannot be written.
     """
     try:
         # np.savez would take a key 'file' for its own argument.
-        with files.replacing(path) as temporary, zipfile.ZipFile(
-                temporary, 'w', allowZip64=True) as archive:
-            for key, array in arrays.items():
-                _write_member(archive, key, array)
+        with files.replacing(path) as temporary:
+            with zipfile.ZipFile(temporary, 'w', allowZip64=True) as archive:
+                for key, array in arrays.items():
+                    _write_member(archive, key, array)
+            return files.sha256(temporary)
     except OSError as error:
         raise errors.UserError(f'{path} cannot be written: '
                                f'{error.strerror or error}') from error

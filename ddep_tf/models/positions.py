@@ -4,12 +4,11 @@ from collections.abc import Mapping
 import json
 import math
 import os
-import pathlib
 
 import keras
 import numpy as np
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.models import layers, npz, published_names, vit
 
 KEY = 'Transformer/posembed_input/pos_embedding'
@@ -92,7 +91,7 @@ def _resize(array, old, new):
 def _grid(shape, path):
     """Returns (rows, columns) of an embedding of this shape, or None."""
     slots = shape[1] - 1 if len(shape) == 3 else 0
-    stated = _stated_grid(pathlib.Path(path).with_suffix('.json'))
+    stated = _stated_grid(files.path(path).with_suffix('.json'))
     if stated and math.prod(stated) == slots:
         return stated
     side = math.isqrt(max(slots, 0))

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib import figure, ticker
 import numpy as np
 
+from ddep_tf import files
 from ddep_tf.experiments import spec as spec_lib
 from ddep_tf.reports import output, read, stats
 
@@ -19,7 +20,8 @@ ALONG = 'miou_along_finetuning.png'
 DPI = 150
 
 
-def draw_figures(experiment: read.Experiment, folder: str) -> list[str]:
+def draw_figures(experiment: read.Experiment,
+                 folder: str | os.PathLike) -> list[str]:
     """Draws the figures that there are numbers for.
 
     Earlier figures that there are no numbers for are removed.
@@ -37,17 +39,17 @@ def draw_figures(experiment: read.Experiment, folder: str) -> list[str]:
     written = []
     for name, draw in ((OVER_LABELS, _over_labels),
                        (OVER_VARIANTS, _over_variants), (ALONG, _along)):
-        path = os.path.join(folder, name)
+        path = files.path(folder, name)
         drawn = draw(experiment)
         if drawn is not None:
             save(drawn, path)
             written.append(name)
-        elif os.path.exists(path):
-            os.remove(path)
+        else:
+            path.unlink(missing_ok=True)
     return written
 
 
-def save(drawn: figure.Figure, path: str) -> None:
+def save(drawn: figure.Figure, path: str | os.PathLike) -> None:
     """Writes a PNG file. UserError if `path` cannot be written."""
     with output.replacing(path) as temporary:
         # Without the version of matplotlib, the same numbers give the same

@@ -9,6 +9,7 @@ import os
 from matplotlib import figure, patches
 import numpy as np
 
+from ddep_tf import files
 from ddep_tf.reports import figures, method_samples, read, thumbnails
 from ddep_tf.reports.method_samples import Example, Samples
 
@@ -25,7 +26,8 @@ _STEP = _PANEL + _GAP
 _FRAME, _GRAY, _NOTE = '#ff4f9a', '#8a929c', '#5a6370'
 
 
-def draw(experiment: read.Experiment, folder: str) -> str | None:
+def draw(experiment: read.Experiment,
+         folder: str | os.PathLike) -> str | None:
     """Draws the picture if every stage left samples of the same test images.
 
     An earlier picture that cannot be drawn any more is removed.
@@ -40,13 +42,12 @@ def draw(experiment: read.Experiment, folder: str) -> str | None:
     Raises:
       UserError: the file cannot be written.
     """
-    path = os.path.join(folder, NAME)
+    path = files.path(folder, NAME)
     samples = method_samples.collect(experiment, _ROWS)
     if samples:
         figures.save(_draw(experiment, samples), path)
         return NAME
-    if os.path.exists(path):
-        os.remove(path)
+    path.unlink(missing_ok=True)
     return None
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 import dataclasses
 
 import numpy as np
-from PIL import Image
 
+from ddep_tf.data import image_files
 from ddep_tf.experiments import records
 from ddep_tf.reports import read, stats, thumbnails
 
@@ -124,12 +124,12 @@ def _load(denoised: Mapping[str, str],
 
 
 def _read_rgb(path: str) -> np.ndarray:
-    with Image.open(path) as image:
+    with image_files.opened(path) as image:
         return np.asarray(image.convert('RGB'))
 
 
 def _read_ids(path: str) -> np.ndarray:
-    with Image.open(path) as image:
+    with image_files.opened(path) as image:
         return np.asarray(image, np.uint8)
 
 

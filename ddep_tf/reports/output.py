@@ -16,7 +16,7 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
       UserError: `path` cannot be written.
     """
     try:
-        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+        files.path(path).parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as temporary:
             yield temporary
     except OSError as error:

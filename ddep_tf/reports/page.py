@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 
+from ddep_tf import files
 from ddep_tf.experiments import records
 from ddep_tf.reports import figures as figures_lib
 from ddep_tf.reports import (
@@ -41,7 +42,8 @@ CHARTS = {
 }
 
 
-def build_page(experiment: read.Experiment, figures: str) -> str:
+def build_page(experiment: read.Experiment,
+               figures: str | os.PathLike) -> str:
     """Returns the page as a string.
 
     Args:
@@ -66,9 +68,10 @@ def _head(experiment: read.Experiment) -> list[Html]:
                              class_=f'status{partial}'))]
 
 
-def _method(experiment: read.Experiment, figures: str) -> Iterator[Html]:
-    path = os.path.join(figures, method_picture.NAME)
-    if os.path.exists(path):
+def _method(experiment: read.Experiment,
+            figures: str | os.PathLike) -> Iterator[Html]:
+    path = files.path(figures, method_picture.NAME)
+    if path.exists():
         yield element('p', element('strong', sentences.method(experiment)))
         yield _chart(path, method_picture.ALT)
 
@@ -108,16 +111,15 @@ def _results(experiment: read.Experiment) -> Iterator[Html]:
         yield element('p', sentences.INTERVAL, class_='soft')
 
 
-def _charts(figures: str) -> Iterator[Html]:
-    found = [name for name in CHARTS
-             if os.path.exists(os.path.join(figures, name))]
+def _charts(figures: str | os.PathLike) -> Iterator[Html]:
+    found = [name for name in CHARTS if files.path(figures, name).exists()]
     if found:
         yield element('h2', 'Curves')
     for name in found:
-        yield _chart(os.path.join(figures, name), CHARTS[name])
+        yield _chart(files.path(figures, name), CHARTS[name])
 
 
-def _chart(path: str, alt: str) -> Html:
+def _chart(path: str | os.PathLike, alt: str) -> Html:
     image = element('img', src=thumbnails.file_uri(path), alt=alt,
                     class_='wide')
     return element('div', image, class_='chart', tabindex='0', role='region',

@@ -97,7 +97,7 @@ def read_experiment(exp_dir: str | os.PathLike) -> Experiment:
     Raises:
       UserError: there is no experiment.json, or a file is malformed.
     """
-    folder = pathlib.Path(exp_dir)
+    folder = files.path(exp_dir)
     path = folder / 'experiment.json'
     if not path.is_file():
         raise errors.UserError(f'{path} is missing: give the folder of an '
@@ -114,16 +114,12 @@ def read_experiment(exp_dir: str | os.PathLike) -> Experiment:
         points=records.read(folder / 'curves.csv', records.CurveRow),
         class_scores=records.read(folder / 'per_class.csv', records.ClassRow),
         subsets=_read_subsets(exp_dir),
-        operative_gin=gin.read_text('utf-8') if gin.is_file() else '')
+        operative_gin=gin.read_text(encoding='utf-8') if gin.is_file() else '')
 
 
-def subset_files(exp_dir: str | os.PathLike) -> list[str]:
+def subset_files(exp_dir: str | os.PathLike) -> list[pathlib.Path]:
     """Returns the paths of an experiment's subset manifests, sorted."""
-    folder = os.path.join(exp_dir, 'subsets')
-    if not os.path.isdir(folder):
-        return []
-    return [os.path.join(folder, name) for name in sorted(os.listdir(folder))
-            if name.endswith('.json')]
+    return sorted(files.path(exp_dir, 'subsets').glob('*.json'))
 
 
 def _read_subsets(exp_dir):

@@ -10,7 +10,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from ddep_tf import specs
+from ddep_tf import files, specs
+from ddep_tf.data import image_files
 from ddep_tf.reports.html_elements import Html, element
 
 Palette = Sequence[Sequence[int]]  # RGB of the classes, 0 to 255.
@@ -21,7 +22,7 @@ WIDEST = 544
 SMALL = 160
 
 
-def samples(exp_dir: str, run: str, kinds: Sequence[str]) -> dict[
+def samples(exp_dir: str | os.PathLike, run: str, kinds: Sequence[str]) -> dict[
         str, dict[str, str]]:
     """Returns {example id: {kind: path}} of a run's sample pictures.
 
@@ -30,24 +31,21 @@ def samples(exp_dir: str, run: str, kinds: Sequence[str]) -> dict[
       run: name of the run.
       kinds: endings of the names before .png, such as 'image'.
     """
-    samples_dir = os.path.join(exp_dir, 'runs', run, 'samples')
+    folder = files.path(exp_dir, 'runs', run, 'samples')
     found: dict[str, dict[str, str]] = {}
-    if not os.path.isdir(samples_dir):
-        return found
     pattern = re.compile(rf'(.+)_({"|".join(kinds)})\.png')
-    for name in sorted(os.listdir(samples_dir)):
-        match = pattern.fullmatch(name)
+    for path in sorted(folder.glob('*.png')):
+        match = pattern.fullmatch(path.name)
         if match:
             example, kind = match.groups()
-            found.setdefault(example, {})[kind] = os.path.join(
-                samples_dir, name)
+            found.setdefault(example, {})[kind] = str(path)
     return found
 
 
 def photo(path: str, alt: str, caption: str) -> Html:
     """Returns a figure of an RGB file."""
     def read():
-        with Image.open(path) as file:
+        with image_files.opened(path) as file:
             image = file.convert('RGB')
         image.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
         return image
@@ -61,7 +59,7 @@ def mask(path: str, palette: Palette, alt: str, caption: str) -> Html:
     cannot be mistaken for a class.
     """
     def read():
-        with Image.open(path) as image:
+        with image_files.opened(path) as image:
             if image.mode not in ('L', 'P'):
                 raise ValueError('not a single-channel picture')
             train_ids = np.asarray(image, np.uint8)
@@ -87,10 +85,9 @@ def legend(class_names: Sequence[str], palette: Palette) -> Html:
     return element('ul', *items, class_='legend')
 
 
-def file_uri(path: str) -> str:
+def file_uri(path: str | os.PathLike) -> str:
     """Returns a PNG file as a data URI."""
-    with open(path, 'rb') as file:
-        return _uri(file.read(), 'png')
+    return _uri(files.path(path).read_bytes(), 'png')
 
 
 def full_palette(palette: Palette) -> np.ndarray:
@@ -120,7 +117,7 @@ def _tile(path: str, read: Callable[[], Image.Image], alt: str, caption: str,
         image = read()
     except (OSError, ValueError) as error:
         # The run may be writing the file right now.
-        shown = element('div', f'{os.path.basename(path)} cannot be read: '
+        shown = element('div', f'{files.path(path).name} cannot be read: '
                         f'{type(error).__name__}', class_='lost')
     else:
         small = max(image.size) <= SMALL

@@ -4,7 +4,7 @@ import math
 import os
 import pathlib
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.reports import formats, output, read, sentences, stats, tables
 
 # What is copied to a results folder. Sample pictures are left out on purpose:
@@ -30,17 +30,16 @@ def write_report(exp_dir: str | os.PathLike) -> str:
     """
     from ddep_tf.reports import figures as figures_lib
     from ddep_tf.reports import method_picture, page
-    exp_dir = os.fspath(exp_dir)
     experiment = read.read_experiment(exp_dir)
-    figures = os.path.join(exp_dir, 'figures')
+    figures = files.path(exp_dir, 'figures')
     figures_lib.draw_figures(experiment, figures)
     method_picture.draw(experiment, figures)
-    output.write_text(os.path.join(exp_dir, 'table.md'),
+    output.write_text(files.path(exp_dir, 'table.md'),
                       '\n\n'.join(_result_parts(experiment)) + '\n')
     _write_tables(exp_dir, experiment)
-    path = os.path.join(exp_dir, 'report.html')
+    path = files.path(exp_dir, 'report.html')
     output.write_text(path, page.build_page(experiment, figures))
-    return path
+    return os.fspath(path)
 
 
 def write_results(exp_dir: str | os.PathLike,
@@ -63,39 +62,39 @@ def write_results(exp_dir: str | os.PathLike,
         another experiment.
     """
     from ddep_tf.reports import figures as figures_lib
-    exp_dir, results_dir = os.fspath(exp_dir), os.fspath(results_dir)
+    exp_dir, results_dir = files.path(exp_dir), files.path(results_dir)
     experiment = read.read_experiment(exp_dir)
     if not experiment.runs:
         raise errors.UserError(f'{exp_dir} has no finished run: nothing to '
                                'write to results')
     _check_results_dir(experiment, results_dir)
     for name in COPIED:
-        _copy(os.path.join(exp_dir, name), os.path.join(results_dir, name))
-    subsets = {os.path.basename(path) for folder in (exp_dir, results_dir)
+        _copy(exp_dir / name, results_dir / name)
+    subsets = {path.name for folder in (exp_dir, results_dir)
                for path in read.subset_files(folder)}
     for name in subsets:
-        _copy(os.path.join(exp_dir, 'subsets', name),
-              os.path.join(results_dir, 'subsets', name))
+        _copy(exp_dir / 'subsets' / name, results_dir / 'subsets' / name)
     copied = read.read_experiment(results_dir)
-    figures_lib.draw_figures(copied, os.path.join(results_dir, 'figures'))
+    figures_lib.draw_figures(copied, results_dir / 'figures')
     _write_tables(results_dir, copied)
-    path = os.path.join(results_dir, 'README.md')
+    path = results_dir / 'README.md'
     output.write_text(path, results_readme(results_dir))
-    return path
+    return os.fspath(path)
 
 
-def _write_tables(folder: str, experiment: read.Experiment) -> None:
+def _write_tables(folder: str | os.PathLike,
+                  experiment: read.Experiment) -> None:
     """Writes the numbers for other programs: table.csv and table.tex."""
-    output.write_text(os.path.join(folder, 'table.csv'),
+    output.write_text(files.path(folder, 'table.csv'),
                       tables.scores_csv(experiment))
     found = [(tables.score_rows(experiment), sentences.SCORES),
              (tables.difference_rows(experiment), sentences.INTERVAL)]
-    output.write_text(os.path.join(folder, 'table.tex'), '\n'.join(
+    output.write_text(files.path(folder, 'table.tex'), '\n'.join(
         formats.latex(rows, f'{experiment.title}. {caption}')
         for rows, caption in found if len(rows) > 1))
 
 
-def results_readme(results_dir: str) -> str:
+def results_readme(results_dir: str | os.PathLike) -> str:
     """Returns the text of README.md, from the other files of the folder."""
     experiment = read.read_experiment(results_dir)
     parts = [f'# {formats.plain(experiment.title)}',
@@ -133,7 +132,7 @@ def _figure_parts(results_dir):
             figures_lib.OVER_VARIANTS: 'Test mIoU over the variants',
             figures_lib.ALONG: 'Val mIoU along the fine-tuning'}
     return [f'![{alt}](figures/{name})' for name, alt in alts.items()
-            if os.path.exists(os.path.join(results_dir, 'figures', name))]
+            if files.path(results_dir, 'figures', name).exists()]
 
 
 def _class_parts(experiment):
@@ -181,7 +180,7 @@ def _time(experiment):
 
 
 def _check_results_dir(experiment, results_dir):
-    if not os.path.isfile(os.path.join(results_dir, 'experiment.json')):
+    if not files.path(results_dir, 'experiment.json').is_file():
         return
     other = read.read_experiment(results_dir).name
     if other != experiment.name:
@@ -190,11 +189,10 @@ def _check_results_dir(experiment, results_dir):
             f'{experiment.name!r}: choose another folder')
 
 
-def _copy(source: str, target: str) -> None:
+def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
     """Copies a file, or removes the target if there is no source."""
-    if os.path.isfile(source):
-        data = pathlib.Path(source).read_bytes()
+    if source.is_file():
         with output.replacing(target) as temporary:
-            temporary.write_bytes(data)
-    elif os.path.isfile(target):
-        os.remove(target)
+            temporary.write_bytes(source.read_bytes())
+    else:
+        target.unlink(missing_ok=True)

@@ -1,12 +1,11 @@
 """From a RunSpec to its network and objective."""
 
 import os
-import pathlib
 
 import keras
 import tensorflow as tf
 
-from ddep_tf import specs
+from ddep_tf import files, specs
 from ddep_tf.models import weights
 from ddep_tf.objectives import base, registry
 from ddep_tf.runtime import run_folder
@@ -44,7 +43,7 @@ def load_network(run: specs.RunSpec, run_dir: str | os.PathLike,
     Raises:
       UserError: the run has no weights yet, or they do not fit.
     """
-    path = pathlib.Path(run_dir) / run_folder.WEIGHTS
+    path = files.path(run_dir, run_folder.WEIGHTS)
     arrays = weights.read_npz(path)
     with strategy.scope():
         network = build_network(run, path)

@@ -1,7 +1,6 @@
 """Exports the weights of a finished run under their published names. No TF."""
 
 import os
-import pathlib
 from typing import Any
 
 from ddep_tf import errors, files
@@ -31,8 +30,8 @@ def export(run_dir: str | os.PathLike, output: str | os.PathLike,
       UserError: a bad argument, the run is not finished, its files are
         damaged, or the output cannot be written.
     """
-    source, target = pathlib.Path(run_dir) / run_folder.WEIGHTS, pathlib.Path(
-        output)
+    source = files.path(run_dir, run_folder.WEIGHTS)
+    target = files.path(output)
     if part not in PARTS:
         raise errors.UserError(f'--part must be one of {", ".join(PARTS)}, '
                                f'got {part!r}')

@@ -1,9 +1,7 @@
 """What leaves a run: weights by name and, written last, their facts. No TF."""
 
 from collections.abc import Mapping
-import hashlib
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,6 @@ def write(path: str | os.PathLike, arrays: Mapping[str, np.ndarray],
     Raises:
       UserError: the file cannot be written.
     """
-    path = pathlib.Path(path)
-    npz.save_npz(path, arrays)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    files.write_json(path.with_suffix('.json'), {**facts, 'sha256': digest})
+    digest = npz.save_npz(path, arrays)
+    files.write_json(files.path(path).with_suffix('.json'),
+                     {**facts, 'sha256': digest})

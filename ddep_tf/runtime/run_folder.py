@@ -32,7 +32,7 @@ def open_run(run_dir: str | os.PathLike, run: specs.RunSpec,
     Raises:
       UserError: the folder holds another config, or cannot be written.
     """
-    folder = pathlib.Path(run_dir)
+    folder = files.path(run_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # A run that was refused before it trained may be corrected in place.
@@ -50,14 +50,14 @@ def open_run(run_dir: str | os.PathLike, run: specs.RunSpec,
 
 def is_started(run_dir: str | os.PathLike) -> bool:
     """Returns whether a run folder holds anything that must not be lost."""
-    folder = pathlib.Path(run_dir)
+    folder = files.path(run_dir)
     return any((folder / name).exists() for name in (
         RESULT, WEIGHTS, 'state/checkpoint', 'state/best/checkpoint'))
 
 
 def read_result(run_dir: str | os.PathLike) -> dict[str, Any] | None:
     """Returns the result of a finished run, None if it is unfinished."""
-    path = pathlib.Path(run_dir) / RESULT
+    path = files.path(run_dir, RESULT)
     return files.read_json(path) if path.exists() else None
 
 
@@ -76,12 +76,12 @@ def finished_result(run_dir: str | os.PathLike, run: specs.RunSpec,
 
 def write_result(run_dir: str | os.PathLike, result: dict[str, Any]) -> None:
     """Marks the run as finished. Written last."""
-    files.write_json(pathlib.Path(run_dir) / RESULT, result)
+    files.write_json(files.path(run_dir, RESULT), result)
 
 
 def read_run(run_dir: str | os.PathLike) -> specs.RunSpec:
     """Returns the RunSpec of a run folder. UserError if it is not one."""
-    path = pathlib.Path(run_dir) / CONFIG
+    path = files.path(run_dir, CONFIG)
     if not path.exists():
         raise errors.UserError(f'{run_dir} is not a run folder: it has no '
                                f'{CONFIG}')
@@ -130,7 +130,7 @@ def _check_same(folder, run):
 
 def _comparable(config):
     """Paths are compared by their target, not as they were typed."""
-    return {key: os.path.realpath(value)
+    return {key: str(files.path(value).resolve())
             if key in ('init_encoder', 'init_decoder') and value else value
             for key, value in config.items()}
 

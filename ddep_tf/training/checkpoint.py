@@ -2,11 +2,10 @@
 
 import math
 import os
-import pathlib
 
 import tensorflow as tf
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.objectives import base
 
 
@@ -29,7 +28,7 @@ class State:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best = tf.Variable(float('nan'), trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        state_dir = pathlib.Path(run_dir) / 'state'
+        state_dir = files.path(run_dir, 'state')
         parts = tf.train.Checkpoint(
             model=objective, optimizer=objective.optimizer, step=self.step,
             best=self.best, seconds=self.seconds)

@@ -28,6 +28,9 @@ from ddep_tf.training import checkpoint, loop, optimizer
 
 # Measured anew by a run that is resumed; the other columns are not.
 _RATES = ('learning_rate', 'step_seconds', 'images_per_second')
+# Of a summary writer: in a bucket, each flush writes the whole file anew. So
+# it is left to the checkpoints.
+_SELDOM = {'max_queue': 10 ** 6, 'flush_millis': 10 ** 9}
 
 
 def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
@@ -144,7 +147,7 @@ class TrainingRun:
             try:
                 value = self._train()
             finally:
-                self.writer.close()
+                self._close_logs()
             return self._finish(value, test)
 
     def _train(self):
@@ -158,18 +161,25 @@ class TrainingRun:
             for target in milestones(run, self.step):
                 drive.train_to(target)
                 if self.stop.asked:
-                    self.state.save(self._seconds())
+                    self._save()
                     raise errors.Preempted(
                         f'{self.run_dir}: saved at step {self.step}')
                 if _falls_on(target, run.eval_every, run.steps):
                     value = self._validate()
                 if _falls_on(target, run.checkpoint_every, run.steps):
-                    self.state.save(self._seconds())
+                    self._save()
         finally:
             drive.close()
         if value is None:  # The run was cut off after its last step.
             value = self._last_value()
         return value
+
+    def _save(self):
+        """Saves the state, after the logs: none may lack what led to it."""
+        self.metrics.flush()
+        self.validation.flush()
+        self.writer.flush()
+        self.state.save(self._seconds())
 
     def _seconds(self):
         """Wall-clock time of this run, over all of its starts."""
@@ -182,8 +192,14 @@ class TrainingRun:
             self.step)
         self.validation = files.CsvLog(
             self.run_dir / 'validation.csv', ['step', 'val'], self.step)
+        folder = self.run_dir / 'tensorboard'
         self.writer = tf.summary.create_file_writer(
-            str(self.run_dir / 'tensorboard'))
+            str(folder), **(_SELDOM if files.is_bucket(folder) else {}))
+
+    def _close_logs(self):
+        self.metrics.flush()
+        self.validation.flush()
+        self.writer.close()
 
     def _log(self, row):
         self.metrics.add(row)

@@ -3,7 +3,7 @@
 import functools
 import pathlib
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.data import image_files
 from ddep_tf.data.prepare import guide, masks
 
@@ -21,7 +21,7 @@ def build(request: guide.BuildRequest) -> pathlib.Path:
 
 
 def _examples(data_dir):
-    root = pathlib.Path(data_dir, 'ADEChallengeData2016')
+    root = files.path(data_dir, 'ADEChallengeData2016')
     return {split: _pairs(root / f'images/{own}', root / f'annotations/{own}')
             for split, own in _SPLITS.items()}
 

@@ -6,7 +6,7 @@ import pathlib
 
 import tqdm
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.data.prepare import guide, imagenet2012, shards
 from ddep_tf.data.sources import record_index
 
@@ -36,14 +36,15 @@ def build(request: guide.BuildRequest) -> pathlib.Path:
     if request.counts:
         guide.require_count(request.name, 'synset folders', len(synsets),
                             (SYNSETS,))
-    folder = pathlib.Path(request.data_dir, 'imagenet21k')
+    folder = files.path(request.data_dir, 'imagenet21k')
     ids = [name for _, name in images]
     parts = shards.assign(ids, request.shard_examples or _SHARD_EXAMPLES)
     names = [f'{SPLIT}-{i:05d}-of-{len(parts):05d}.tfrecord'
              for i in range(len(parts))]
-    present = [str(folder / name) for name in names
-               if (folder / name).is_file()]
-    if record_index.read(folder, SPLIT, present) is not None:
+    present = [name for name in names if (folder / name).is_file()]
+    sizes = files.sizes([folder / name for name in present])
+    if record_index.read(
+            folder, SPLIT, dict(zip(present, sizes))) is not None:
         return folder
     shards.drop_others(folder, names)
     root = _image_dir(request.data_dir)
@@ -85,7 +86,7 @@ def _list_images(data_dir: str | os.PathLike
 
 
 def _image_dir(data_dir):
-    return pathlib.Path(data_dir, 'imagenet21k', 'images')
+    return files.path(data_dir, 'imagenet21k', 'images')
 
 
 def _record(root: pathlib.Path, synsets: Sequence[str], label: int,

@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 import tqdm
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.data import image_files
 from ddep_tf.data.prepare import guide, shards
 
@@ -58,7 +58,7 @@ def build(request: guide.BuildRequest,
     for split, counts in (request.counts or {}).items():
         guide.require_count(name, f'images in {split}', len(examples[split]),
                             counts)
-    folder = pathlib.Path(request.data_dir, 'tfds', name, VERSION)
+    folder = files.path(request.data_dir, 'tfds', name, VERSION)
     if (folder / 'dataset_info.json').is_file():
         return folder
     features = _features()

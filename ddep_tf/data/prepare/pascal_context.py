@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.data import labels
 from ddep_tf.data.prepare import guide, masks
 
@@ -88,7 +88,7 @@ def _merged_ids(data_dir: str | os.PathLike) -> np.ndarray:
 
 
 def _root(data_dir):
-    return pathlib.Path(data_dir, 'VOCdevkit', 'VOC2010')
+    return files.path(data_dir, 'VOCdevkit', 'VOC2010')
 
 
 def _lines(path):

@@ -7,7 +7,7 @@ import pathlib
 
 import tqdm
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, files, specs
 from ddep_tf.data.prepare import guide as guide_lib
 from ddep_tf.data.prepare import official_sets
 from ddep_tf.data.sources import base, factory
@@ -66,12 +66,16 @@ def build(name: str, data_dir: str | os.PathLike,
     Raises:
       UserError: there is nothing to build, or something is missing or broken.
     """
+    for flag, folder in (('data_dir', data_dir), ('manual_dir', manual_dir)):
+        files.require_local(
+            folder, f'--{flag}', 'build on a local disk, then copy what was '
+            'built (gcloud storage cp -r)')
     guide = official_sets.guide(name)
     if guide.builder is None:
         raise errors.UserError(f'{name} is used as it unpacks: there is '
                                'nothing to build; use --check')
     return guide.builder(guide_lib.BuildRequest(
-        name, pathlib.Path(data_dir), pathlib.Path(manual_dir),
+        name, files.path(data_dir), files.path(manual_dir),
         guide.counts if count_check else None, shard_examples))
 
 

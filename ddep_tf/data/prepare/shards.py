@@ -8,7 +8,6 @@ the same bytes as one that ran through.
 from collections.abc import Callable, Iterable, Sequence
 import hashlib
 import os
-import pathlib
 
 import tqdm
 
@@ -50,7 +49,7 @@ def write(folder: str | os.PathLike, names: Sequence[str],
       progress: a bar over the examples.
     """
     import tensorflow as tf
-    folder = pathlib.Path(folder)
+    folder = files.path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     log = _read_log(folder)
     for name, part in zip(names, parts):
@@ -71,7 +70,7 @@ def write(folder: str | os.PathLike, names: Sequence[str],
 
 def finish(folder: str | os.PathLike) -> None:
     """Ends a build: removes its log and what killed builds left behind."""
-    folder = pathlib.Path(folder)
+    folder = files.path(folder)
     # Earlier releases wrote to NAME.incomplete.
     for pattern in (f'.*{files.PART}', '*.incomplete'):
         for path in folder.glob(pattern):
@@ -83,11 +82,11 @@ def drop_others(folder: str | os.PathLike, names: Iterable[str]) -> None:
     """Removes an unfinished build's shards that are not among `names`."""
     log = _read_log(folder)
     for name in set(log).difference(names):
-        pathlib.Path(folder, name).unlink(missing_ok=True)
+        files.path(folder, name).unlink(missing_ok=True)
 
 
 def _read_log(folder):
     try:
-        return files.read_json(pathlib.Path(folder, _LOG))
+        return files.read_json(files.path(folder, _LOG))
     except errors.UserError:
         return {}

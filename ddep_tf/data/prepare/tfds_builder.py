@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 import pathlib
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.data.prepare import guide
 
 
@@ -25,13 +25,13 @@ def build(request: guide.BuildRequest, config: str,
       UserError: an archive is missing, or cannot be read.
     """
     for archive in archives:
-        if not pathlib.Path(request.manual_dir, archive).is_file():
+        if not files.path(request.manual_dir, archive).is_file():
             raise errors.UserError(
                 f'{request.name}: there is no {archive} in '
                 f'{request.manual_dir}: set --manual_dir')
     import tensorflow_datasets as tfds
     builder = tfds.builder(
-        config, data_dir=str(pathlib.Path(request.data_dir, 'tfds')))
+        config, data_dir=str(files.path(request.data_dir, 'tfds')))
     try:
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(
@@ -44,4 +44,4 @@ def build(request: guide.BuildRequest, config: str,
             f'{request.name}: TFDS cannot build from {request.manual_dir} '
             f'({type(error).__name__}: {error}): download the archives again'
         ) from error
-    return pathlib.Path(builder.data_dir)
+    return files.path(builder.data_dir)

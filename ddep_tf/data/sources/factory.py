@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, files, specs
 from ddep_tf.data.sources import (
     base,
     folder_source,
@@ -49,7 +49,7 @@ def open_source(spec: specs.DatasetSpec, split: str,
     if spec.source == 'packaged':
         return folder_source.FolderSource(spec, split, decodes, PACKAGED,
                                           strict)
-    if not pathlib.Path(data_dir).is_dir():
+    if not files.path(data_dir).is_dir():
         raise errors.UserError(f'there is no folder {data_dir}: set '
                                '--data_dir to the folder of the data')
     if spec.source == 'folder':

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import os
 import pathlib
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files
 
 
@@ -29,7 +29,12 @@ class FolderLayout:
     def __init__(self, spec: specs.DatasetSpec, split: str,
                  data_dir: str | os.PathLike, title: str, with_masks: bool):
         self._spec, self._split, self._title = spec, split, title
-        self._root = pathlib.Path(data_dir, spec.path)
+        self._root = files.path(data_dir, spec.path)
+        if files.is_bucket(self._root):
+            raise errors.UserError(
+                f'{title}: {self._root} is in a bucket, where each small file '
+                'costs a request: copy the folder to a local disk, or build '
+                'TFRecord files of it')
         self._image_dir = self._folder(spec.image_dir)
         if with_masks and not spec.label_dir:
             raise errors.UserError(f'{title}: has no masks to segment by: set '

@@ -1,8 +1,7 @@
 """How many examples TFRecord files hold, noted beside them. No TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import os
-import pathlib
 
 from ddep_tf import errors
 from ddep_tf import files as files_lib
@@ -18,20 +17,20 @@ def write(folder: str | os.PathLike, split: str, files: Sequence[str],
       files: names of the files, sorted.
       counts: the number of examples in each.
     """
-    folder = pathlib.Path(folder)
-    rows = [{'file': name, 'bytes': os.path.getsize(folder / name),
-             'examples': count} for name, count in zip(files, counts)]
+    sizes = files_lib.sizes([files_lib.path(folder, name) for name in files])
+    rows = [{'file': name, 'bytes': size, 'examples': count}
+            for name, size, count in zip(files, sizes, counts)]
     files_lib.write_json(_path(folder, split), {'files': rows}, indent=1)
 
 
 def read(folder: str | os.PathLike, split: str,
-         files: Sequence[str]) -> list[int] | None:
+         sizes: Mapping[str, int]) -> list[int] | None:
     """Returns the number of examples in each file.
 
     Args:
       folder: as for `write`.
       split: as for `write`.
-      files: paths of the files found, sorted.
+      sizes: {name: bytes} of the files found, sorted by name.
 
     Returns:
       None without an index, or with one that was written for other files:
@@ -43,11 +42,10 @@ def read(folder: str | os.PathLike, split: str,
                  for row in rows}
     except (errors.UserError, ValueError, KeyError, TypeError):
         return None
-    found = {os.path.basename(path): os.path.getsize(path) for path in files}
-    if found != {name: size for name, (size, _) in known.items()}:
+    if sizes != {name: size for name, (size, _) in known.items()}:
         return None
-    return [known[os.path.basename(path)][1] for path in files]
+    return [known[name][1] for name in sizes]
 
 
 def _path(folder, split):
-    return pathlib.Path(folder, f'{split}.index.json')
+    return files_lib.path(folder, f'{split}.index.json')

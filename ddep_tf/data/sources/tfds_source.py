@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 import os
-import pathlib
 import re
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files
 from ddep_tf.data.sources import base, stream_source
 
@@ -28,8 +27,8 @@ class TfdsSource(stream_source.StreamSource):
                 'gin/data/ade20k.gin or ade20k_folder.gin')
         import tensorflow_datasets as tfds  # Slow, and seldom needed.
         self._tfds = tfds
-        folder = pathlib.Path(data_dir, 'tfds')
-        folder = folder if folder.is_dir() else pathlib.Path(data_dir)
+        folder = files.path(data_dir, 'tfds')
+        folder = folder if folder.is_dir() else files.path(data_dir)
         self._builder = _open_builder(tfds, _find_builder(folder, spec.path))
         self._features = self._builder.info.features
         self._instruction = self._parse_split()
@@ -107,7 +106,7 @@ class TfdsSource(stream_source.StreamSource):
 
 def _open_builder(tfds, folder):
     try:
-        return tfds.builder_from_directory(folder)
+        return tfds.builder_from_directory(str(folder))
     except Exception as error:  # JSON, protobuf or TFDS: whatever is damaged.
         raise errors.UserError(
             f'{folder} is not a whole TFDS data set ({type(error).__name__}): '

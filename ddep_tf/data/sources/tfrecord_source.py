@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 import os
-import pathlib
 import re
 
 import tensorflow as tf
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files
 from ddep_tf.data.sources import base, record_index, stream_source
 
@@ -30,24 +29,25 @@ class TfrecordSource(stream_source.StreamSource):
     def __init__(self, spec: specs.DatasetSpec, split: str, decodes: str,
                  data_dir: str | os.PathLike):
         super().__init__(spec, split, decodes)
-        folder = pathlib.Path(data_dir, spec.path)
+        folder = files.path(data_dir, spec.path)
         own = re.compile(rf'{re.escape(split)}([-.]|_\d)')
-        self._files = sorted(
-            str(path) for path in folder.glob(f'{split}*.tfrecord*')
-            if own.match(path.name))
+        paths = sorted(path for path in folder.glob(f'{split}*.tfrecord*')
+                       if own.match(path.name))
+        self._files = list(map(str, paths))
         if not split or not self._files:
             raise errors.UserError(
                 f'{self.title}: there is no file '
                 f'{folder / (split + "*.tfrecord*")}: set --data_dir')
         self._id_key = self._check_first()
-        counts = record_index.read(folder, split, self._files)
+        sizes = files.sizes(paths)
+        counts = record_index.read(
+            folder, split, {p.name: n for p, n in zip(paths, sizes)})
         if counts is None:
             self._ids = list(self._iterate_ids())
             counts = [len(self._ids)]
         whole = sum(counts)
         self._length = min(spec.limit or whole, whole)
-        size = sum(os.path.getsize(path) for path in self._files)
-        self.record_bytes = max(1, size // whole)
+        self.record_bytes = max(1, sum(sizes) // whole)
 
     def _examples(self):
         examples = base.untuned(tf.data.TFRecordDataset(self._files))
