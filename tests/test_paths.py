@@ -21,6 +21,9 @@ ALLOWED = {
     ('ddep_tf/experiments/shares.py', 'glob'): 'device files of GPUs',
     ('ddep_tf/experiments/worker.py', 'open'):
         'redirects a process to a local log, of files.appending',
+    ('ddep_tf/runtime/tpu_chips.py', 'glob'): 'device files of TPUs',
+    ('ddep_tf/runtime/tpu_chips.py', 'os.path'): 'device files of TPUs',
+    ('ddep_tf/runtime/tpu_chips.py', 'pathlib.Path'): 'device files of TPUs',
     ('ddep_tf/data/image_files.py', 'PIL.Image.open'):
         'of files that files.py opened',
     ('ddep_tf/data/sources/stream_source.py', 'PIL.Image.open'):
