@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import glob
 import os
 import sys
@@ -68,6 +69,7 @@ def define_run_flags() -> None:
 def run_stage(stage: str) -> None:
     """Trains one stage by the flags: the main function of three launchers."""
     from ddep_tf import configure
+    set_up_devices()
     run, operative = configure.load_run(
         stage, FLAGS.gin_file, FLAGS.gin_param, seed=FLAGS.seed,
         init_encoder=FLAGS.init_encoder, init_decoder=FLAGS.init_decoder)
@@ -90,17 +92,28 @@ def finished_run() -> specs.RunSpec:
     from ddep_tf.runtime import run_folder
     if not FLAGS.run_dir:
         raise errors.UserError('--run_dir is missing: name a finished run')
+    set_up_devices()
     run = run_folder.read_run(FLAGS.run_dir)
     evaluation = configure.load_evaluation(
         run.evaluation, FLAGS.gin_file, FLAGS.gin_param)
     return dataclasses.replace(run, evaluation=evaluation)
 
 
-def start_tensorflow() -> 'tf.distribute.Strategy':
-    """Imports TensorFlow, quietly, and returns the strategy of the flags."""
+@functools.cache
+def set_up_devices() -> str:
+    """Sets what TensorFlow reads when it is imported; returns the strategy.
+
+    Reading a path of gs:// imports it: to be called before.
+    """
     from ddep_tf.runtime import tpu_install
     name = tpu_install.choose(FLAGS.strategy, FLAGS.tpu)
     tpu_install.set_up(name, FLAGS.tpu)
+    return name
+
+
+def start_tensorflow() -> 'tf.distribute.Strategy':
+    """Imports TensorFlow, quietly, and returns the strategy of the flags."""
+    name = set_up_devices()
     import_tensorflow()
     from ddep_tf.runtime import strategy
     return strategy.get_strategy(name, FLAGS.tpu, FLAGS.zone, FLAGS.project)
@@ -108,17 +121,22 @@ def start_tensorflow() -> 'tf.distribute.Strategy':
 
 def import_tensorflow() -> None:
     """Imports TensorFlow without its noise."""
-    # Without a GPU, TensorFlow's errors are about the missing GPU.
-    gpu = glob.glob('/dev/nvidia*') or os.path.exists('/dev/dxg')
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if gpu else '3')
+    _quiet_tensorflow()
     print('starting TensorFlow ...', flush=True)
     import tensorflow  # noqa: F401
     # TensorFlow logs every checkpoint, TFDS warns of its own old names.
     logging.set_verbosity(logging.ERROR)
 
 
+def _quiet_tensorflow():
+    # Without a GPU, TensorFlow's errors are about the missing GPU.
+    gpu = glob.glob('/dev/nvidia*') or os.path.exists('/dev/dxg')
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if gpu else '3')
+
+
 def main(function: Callable[[], None]) -> None:
     """Runs `function` after the flags are parsed; exits with its code."""
+    _quiet_tensorflow()  # Reading a path of gs:// imports it.
     app.run(lambda argv: sys.exit(_guarded(function)), flags_parser=_parse)
 
 

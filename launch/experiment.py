@@ -39,6 +39,8 @@ def main():
     from ddep_tf import configure, errors
     from ddep_tf.experiments import runner as runner_lib
     from ddep_tf.runtime import stop_signal
+    if FLAGS.one_process or FLAGS.only:
+        cli.set_up_devices()
     spec, stages, operative = configure.load_experiment(
         FLAGS.gin_file, FLAGS.gin_param)
     shard, slots = _shard(), _slots()

@@ -115,7 +115,7 @@ def _resources(run_dir):
     given = {name: FLAGS[name].value for name in _HELP}
     if FLAGS.engine == 'slurm':
         given['workdir'] = given['workdir'] or os.getcwd()
-        given['logs'] = (f'{os.path.abspath(FLAGS.jobs_dir)}/logs'
+        given['logs'] = (f'{files.path(FLAGS.jobs_dir).absolute()}/logs'
                          if files.is_bucket(run_dir) else f'{run_dir}/logs')
     return jobs.Resources(**given)
 

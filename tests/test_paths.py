@@ -24,6 +24,9 @@ ALLOWED = {
     ('ddep_tf/runtime/tpu_chips.py', 'glob'): 'device files of TPUs',
     ('ddep_tf/runtime/tpu_chips.py', 'os.path'): 'device files of TPUs',
     ('ddep_tf/runtime/tpu_chips.py', 'pathlib.Path'): 'device files of TPUs',
+    ('ddep_tf/runtime/tpu_install.py', 'os.path'): 'libtpu of this machine',
+    ('ddep_tf/runtime/tpu_install.py', 'pathlib.Path'):
+        'libtpu of this machine',
     ('ddep_tf/data/image_files.py', 'PIL.Image.open'):
         'of files that files.py opened',
     ('ddep_tf/data/sources/stream_source.py', 'PIL.Image.open'):
