@@ -154,7 +154,7 @@ class BucketPath(gpath.PosixGPath):
                 raise
 
     def resolve(self, strict: bool = False) -> 'BucketPath':
-        """Returns the path without '..'."""
+        """Returns the path without '..', which would be names of objects."""
         bucket, *parts = self.parts[2:]
         name = posixpath.normpath('/' + '/'.join(parts))
         return BucketPath(f'gs://{bucket}{name}')

@@ -44,7 +44,7 @@ def path(*parts: str | os.PathLike) -> pathlib.Path:
         raise errors.UserError(f'{first}: give a local path, or one of Google '
                                'Cloud Storage: gs://BUCKET/NAME')
     from ddep_tf import buckets
-    return buckets.BucketPath(first, *rest)
+    return buckets.BucketPath(first, *rest).resolve()
 
 
 def is_bucket(value: str | os.PathLike) -> bool:

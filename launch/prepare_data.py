@@ -5,8 +5,13 @@ r"""Explains how to get a data set, checks it, builds the files for training.
   python launch/prepare_data.py --set=ade20k --data_dir=DATA --check
 
 Without --build or --check it says what to download, and from where; it never
-downloads anything itself. The same command continues a build that was stopped.
-A check prints a line for each problem, and exits with 2 if there is one.
+downloads a data set itself. The same command continues a build that was
+stopped. A check prints a line for each problem, and exits with 2 if there is
+one.
+
+  python launch/prepare_data.py --set=r50_vit_b16 --data_dir=DATA
+
+Published weights are downloaded, or what is missing of them, and checked.
 """
 
 import os
@@ -17,7 +22,7 @@ from ddep_tf import cli
 
 flags.DEFINE_string('set', '', 'cityscapes, cityscapes_folder, ade20k, '
                     'ade20k_folder, pascal_context, pascal_context_folder, '
-                    'imagenet2012 or imagenet21k.')
+                    'imagenet2012 or imagenet21k; or weights: r50_vit_b16.')
 flags.DEFINE_string(
     'data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
     'Root folder of the data sets; else $DDEP_DATA_DIR.')
@@ -40,8 +45,11 @@ _STAGES = {'class': 'classify', 'mask': 'segment'}
 
 def main() -> None:
     from ddep_tf import configure, errors, files
-    from ddep_tf.data.prepare import official_sets
+    from ddep_tf.data.prepare import official_sets, published_weights
     name = FLAGS.set
+    if name in published_weights.FILES:
+        _bring_weights(published_weights.FILES[name])
+        return
     stage = _STAGES[official_sets.guide(name).decodes]
     manual_dir = FLAGS.manual_dir or files.path(FLAGS.data_dir, 'manual')
     if not FLAGS.build and not FLAGS.check:
@@ -65,6 +73,16 @@ def main() -> None:
             raise errors.UserError(f'{name}: {problems} problem'
                                    f'{"s" * (problems > 1)} named above: fix '
                                    'them and check again')
+
+
+def _bring_weights(file):
+    from ddep_tf.data.prepare import published_weights
+    if FLAGS.check:
+        published_weights.check(file, FLAGS.data_dir)
+    else:
+        published_weights.fetch(file, FLAGS.data_dir)
+    print(f'{FLAGS.set}: {FLAGS.data_dir}/{file.path} ok ({file.license}, '
+          f'{file.url})')
 
 
 if __name__ == '__main__':

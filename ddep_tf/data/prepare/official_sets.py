@@ -1,6 +1,6 @@
 """The guides to the official data sets, by name. No TensorFlow.
 
-Counts are those of the official splits. Nothing is ever downloaded.
+Counts are those of the official splits. No data set is ever downloaded.
 """
 
 import os
@@ -12,6 +12,7 @@ from ddep_tf.data.prepare import (
     imagenet21k,
     imagenet2012,
     pascal_context,
+    published_weights,
 )
 from ddep_tf.data.prepare import guide as guide_lib
 
@@ -23,8 +24,8 @@ GUIDES: dict[str, guide_lib.Guide] = {
 def guide(name: str) -> guide_lib.Guide:
     """Returns the Guide to a data set. UserError if there is none."""
     if name not in GUIDES:
-        raise errors.UserError(f'--set={name!r}: choose one of '
-                               f'{", ".join(GUIDES)}')
+        names = ', '.join([*GUIDES, *published_weights.FILES])
+        raise errors.UserError(f'--set={name!r}: choose one of {names}')
     return GUIDES[name]
 
 
