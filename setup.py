@@ -72,6 +72,7 @@ setuptools.setup(
             'pytest>=8.0',
             'pytest-xdist>=3.5',          # Tests on all cores.
             'scikit-learn>=1.4',          # Reference of the confusion matrix.
+            'trustme>=1.1',               # Certificate of a gs:// on loopback.
             'uv>=0.5',                    # Resolves what setup.py asks for.
         ],
     },

@@ -3,6 +3,7 @@
 import ctypes
 import dataclasses
 import gc
+import itertools
 import os
 import pathlib
 import resource
@@ -11,6 +12,9 @@ import sys
 import pytest
 
 from ddep_tf import specs
+
+import gcs_objects
+import gcs_server
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -104,6 +108,22 @@ def real_data():
     return folder
 
 
+@pytest.fixture(scope='session')
+def gcs(tmp_path_factory):
+    """A Google Cloud Storage on loopback."""
+    server = gcs_server.Server(tmp_path_factory.mktemp('gcs'))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def bucket(gcs):
+    """An empty bucket of it; a process of bucket.environment reaches it."""
+    yield gcs_objects.Bucket(gcs, f'bucket-{next(_NUMBERS)}')
+    gcs.reset()
+
+
+_NUMBERS = itertools.count()
 SHAPES = specs.DatasetSpec(
     name='shapes', source='shapes', label_set='shapes', num_classes=6,
     val_split='val', test_split='test', limit=6)
