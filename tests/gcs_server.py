@@ -8,32 +8,16 @@ plain downloads, and fails, cuts or holds those that a test names.
 import contextlib
 import dataclasses
 import http.server
-import json
 import pathlib
 import re
+import ssl
 import threading
 import time
-import urllib.parse
 
 import trustme
 
+import gcs_answers
 import gcs_objects
-
-HOSTS = ('www.googleapis.com', 'storage.googleapis.com')
-_QUANTUM = 2 ** 18  # An upload that is cut off keeps multiples of 256 KiB.
-
-
-@dataclasses.dataclass
-class Request:
-    """One request, as the log keeps it."""
-    kind: str    # See _parse.
-    bucket: str
-    name: str    # Of the object; of a list, the prefix.
-    query: dict
-    body: bytes = b''
-
-    def __str__(self):
-        return f'{self.kind} {self.bucket}/{self.name}'
 
 
 @dataclasses.dataclass
@@ -43,7 +27,7 @@ class _Fault:
     times: int
     skip: int
     status: int = 0               # Answered in place of what was asked.
-    cut: int | None = None        # Bytes of the body, then the line is cut.
+    cut: int | None = None        # Bytes, then the line is cut.
     hold: 'Held | None' = None
 
 
@@ -69,9 +53,9 @@ class Server:
 
     Attributes:
       store: a gcs_objects.Store.
+      answers: gcs_answers.Answers from it; has page_size.
       log: of all Requests, oldest first.
       environment: what a process needs to reach the server.
-      page_size: most entries of one answer to a list.
       latency: seconds before each answer.
     """
 
@@ -81,7 +65,8 @@ class Server:
         certificate = folder / 'authority.pem'
         authority.cert_pem.write_to_path(str(certificate))
         self.store = gcs_objects.Store()
-        self.uploads, self.log, self._faults = {}, [], []
+        self.answers = gcs_answers.Answers(self.store)
+        self.log, self._faults = [], []
         self._lock = threading.Lock()
         self.reset()
         self._http = _HTTPServer(('127.0.0.1', 0), _Handler)
@@ -98,7 +83,7 @@ class Server:
 
     def reset(self):
         """Forgets the log, the faults and the settings; keeps the objects."""
-        self.page_size, self.latency = 1000, 0
+        self.answers.page_size, self.latency = 1000, 0
         self.log.clear()
         self._faults.clear()
 
@@ -111,7 +96,8 @@ class Server:
         self._faults.append(_Fault(pattern, times, skip, status=status))
 
     def cut(self, pattern, after=0, times=1, skip=0):
-        """Cuts the line after so many bytes of a request's body."""
+        """Cuts the line after so many bytes of what is sent or, of a read,
+        received."""
         self._faults.append(_Fault(pattern, times, skip, cut=after))
 
     @contextlib.contextmanager
@@ -151,9 +137,9 @@ class Server:
 
 
 def _context(authority):
-    import ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*HOSTS).configure_cert(context)
+    authority.issue_cert(gcs_answers.API_HOST, gcs_answers.DOWNLOAD_HOST
+                         ).configure_cert(context)
     return context
 
 
@@ -190,45 +176,45 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         gcs = self.server.gcs
-        request = _parse(self.command, self.path, self.headers)
-        fault = gcs.fault(request)
+        request = gcs_answers.parse(self.command, self.path, self.headers)
+        fault = gcs.fault(request) or _Fault('', 0, 0)
         time.sleep(gcs.latency)
         try:
-            self._take_body(request, fault)
-            if fault and fault.hold and not fault.hold.answered:
+            self._take_body(request, fault.cut)
+            if fault.hold and not fault.hold.answered:
                 self._hold(fault.hold)
             gcs.log.append(request)
-            status, headers, body = self._answer(gcs, request, fault)
-            if fault and fault.hold:
+            answer = gcs.answers.answer(request, self.headers, fault.status)
+            if fault.hold:
                 self._hold(fault.hold)
+            self._send(*answer, fault.cut)
         except _Cut:
             self.close_connection = True
-            return
+
+    do_POST = do_PUT = do_DELETE = do_GET
+
+    def _take_body(self, request, cut):
+        """Reads the body; what arrives of one that is cut is kept."""
+        body = bytearray()
+        for part in self._parts():
+            body += part
+            if cut is not None and len(body) > cut:
+                break
+        request.body = bytes(body)
+        if cut is not None and request.kind != 'read':
+            if request.kind == 'upload':
+                self.server.gcs.answers.keep(request, body[:cut])
+            raise _Cut
+
+    def _send(self, status, headers, body, cut):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_PUT = do_DELETE = do_GET
-
-    def _take_body(self, request, fault):
-        """Reads the body; one that is cut stays with its upload."""
-        most = fault.cut if fault and fault.cut is not None else None
-        body = b''
-        for part in self._parts():
-            body += part
-            if most is not None and len(body) >= most:
-                break
-        if most is None:
-            request.body = body
-            return
-        kept = self.server.gcs.uploads.get(request.query.get('upload_id'))
-        if request.kind == 'upload' and kept is not None:
-            kept += body[:most]
-            del kept[len(kept) // _QUANTUM * _QUANTUM:]
-        raise _Cut
+        self.wfile.write(body[:cut])
+        if cut is not None:
+            raise _Cut
 
     def _parts(self):
         """Yields the body; the client sends uploads in chunks."""
@@ -244,133 +230,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         held.reached.set()
         held.ended.wait(300)
         raise _Cut
-
-    def _answer(self, gcs, request, fault):
-        """Returns status, headers and body."""
-        try:
-            if fault and fault.status:
-                raise gcs_objects.Refused(fault.status, 'We encountered an '
-                                          'internal error. Please try again.')
-            gcs.store.check(request.kind, request.bucket,
-                            'Authorization' in self.headers)
-            return getattr(self, f'_{request.kind}')(gcs, request)
-        except gcs_objects.Refused as refused:
-            return refused.status, {}, refused.body(request.kind == 'read')
-
-    def _bucket(self, gcs, request):
-        return _json({'name': request.bucket, 'location': 'US'})
-
-    def _list(self, gcs, request):
-        query = request.query
-        size = min(int(query.get('maxResults', 1000)), gcs.page_size)
-        return _json(gcs.store.list(
-            request.bucket, request.name, query.get('delimiter', ''),
-            query.get('pageToken', ''), size))
-
-    def _stat(self, gcs, request):
-        return _json(gcs.store.get(request.bucket, request.name).metadata())
-
-    def _read(self, gcs, request):
-        found = gcs.store.get(request.bucket, request.name)
-        size, headers = len(found.content), found.headers()
-        asked = re.fullmatch(r'bytes=(\d+)-(\d*)',
-                             self.headers.get('Range', ''))
-        if not asked:
-            return 200, headers, found.content
-        start, end = int(asked[1]), min(int(asked[2] or size), size - 1)
-        if start >= size:
-            raise gcs_objects.Refused(
-                416, 'The requested range cannot be satisfied.')
-        headers['Content-Range'] = f'bytes {start}-{end}/{size}'
-        return 206, headers, found.content[start:end + 1]
-
-    def _start(self, gcs, request):
-        """Opens an upload that can be resumed."""
-        upload = str(len(gcs.uploads))
-        gcs.uploads[upload] = bytearray()
-        query = urllib.parse.urlencode({
-            'uploadType': 'resumable', 'name': request.name,
-            'upload_id': upload})
-        return 200, {'Location': f'https://{HOSTS[0]}/upload/storage/v1/b/'
-                                 f'{request.bucket}/o?{query}'}, b''
-
-    def _upload(self, gcs, request):
-        kept = gcs.uploads[request.query['upload_id']]
-        start, total = _content_range(self.headers, len(request.body))
-        if start != len(kept):
-            raise gcs_objects.Refused(503, f'Have {len(kept)} bytes')
-        kept += request.body
-        if len(kept) < total:
-            return self._status(gcs, request)
-        return _json(gcs.store.put(request.bucket, request.name,
-                                   bytes(kept)).metadata())
-
-    def _status(self, gcs, request):
-        """Says how much of an upload has arrived."""
-        kept = gcs.uploads[request.query['upload_id']]
-        _, total = _content_range(self.headers, 0)
-        if len(kept) == total:
-            return _json({})
-        return 308, ({'Range': f'bytes=0-{len(kept) - 1}'} if kept else {}), b''
-
-    def _write(self, gcs, request):
-        return _json(gcs.store.put(
-            request.bucket, request.name, request.body,
-            only_new=request.query.get('ifGenerationMatch') == '0').metadata())
-
-    def _rename(self, gcs, request):
-        target = request.query['target']
-        gcs.store.check('write', target[0], True)
-        found = gcs.store.get(request.bucket, request.name)
-        copied = gcs.store.put(*target, found.content)
-        return _json({'done': True, 'resource': copied.metadata()})
-
-    def _delete(self, gcs, request):
-        gcs.store.remove(request.bucket, request.name)
-        return 204, {}, b''
-
-
-def _json(value):
-    return 200, {'Content-Type': 'application/json'}, json.dumps(
-        value).encode()
-
-
-def _content_range(headers, length):
-    """'bytes 0-9/10' or 'bytes */10' -> where it starts, bytes in all."""
-    text = headers.get('Content-Range')
-    if text is None:
-        return 0, length
-    span, total = re.fullmatch(r'bytes (\S+)/(\d+)', text).groups()
-    return int(span.split('-')[0]) if span != '*' else 0, int(total)
-
-
-def _parse(method, target, headers):
-    """Returns what a request asks for, of these kinds:
-
-    bucket, list, stat, read: of a bucket, of names, of one object, of its
-      content
-    start, upload, status: of an upload that can be resumed
-    write, rename, delete: of an object
-    """
-    address = urllib.parse.urlsplit(target)
-    query = dict(urllib.parse.parse_qsl(address.query))
-    parts = address.path.strip('/').split('/')
-    if parts[0] == 'upload':
-        kind = {'POST': 'start' if query['uploadType'] == 'resumable'
-                else 'write', 'PUT': 'upload'}[method]
-        if headers.get('Content-Range', '').startswith('bytes */'):
-            kind = 'status'
-        return Request(kind, parts[4], query['name'], query)
-    if parts[:2] != ['storage', 'v1']:
-        bucket, _, name = address.path[1:].partition('/')
-        return Request('read', bucket, urllib.parse.unquote(name), query)
-    names = [urllib.parse.unquote(part) for part in parts[3:]]
-    if 'rewriteTo' in names:
-        query['target'] = (names[5], names[7])
-        return Request('rename', names[0], names[2], query)
-    if len(names) == 3:
-        kind = {'GET': 'stat', 'DELETE': 'delete'}[method]
-        return Request(kind, names[0], names[2], query)
-    if len(names) == 2:
-        return Request('list', names[0], query.get('prefix', ''), query)
-    return Request('bucket', names[0], '', query)

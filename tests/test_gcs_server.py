@@ -101,9 +101,10 @@ assert any(value.tag == 'loss'
 
 def test_tensorflow_reads_and_writes_through_faults(bucket):
     gcs = bucket.server
-    gcs.page_size = 3
+    gcs.answers.page_size = 3
     gcs.fail('start .*/a/b/big', 503, times=2)
     gcs.fail('read .*/a/b/big', 429)
+    gcs.cut('read .*/a/b/big', after=100_000, skip=1)
     gcs.fail('delete .*/moved.txt', 503)
     gcs.cut('upload .*/a/b/big', after=1_000_000)
     gcs.cut('upload .*/state/ckpt-2_temp/part.*data', after=2_000_000)
