@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 OK, FAILED, USER_ERROR, STOPPED, NOT_READY = 0, 1, 2, 3, 4
+WORKER_LOST = 75  # A temporary failure, as sysexits.h calls it.
 INTERRUPTED, PREEMPTED = 130, 143
 FLAGS = flags.FLAGS
 
@@ -45,6 +46,18 @@ def define_device_flags() -> None:
                         "machine's.")
     flags.DEFINE_string('project', '', 'Of a Cloud TPU given by name; else '
                         "this machine's.")
+    flags.DEFINE_float(
+        'grace', 30.0, 'Seconds between SIGTERM and the kill: half of them to '
+        'notice it, half to save the state.', lower_bound=1.0)
+    define_image_flags()
+
+
+def define_image_flags() -> None:
+    """Flags of every launcher that reads images."""
+    flags.DEFINE_integer(
+        'max_image_pixels', None, 'Images that claim more are refused, since a '
+        "damaged file may claim any number; else PIL's 178,956,970.",
+        lower_bound=1)
 
 
 def define_cost_flags(flag: str) -> None:
@@ -83,7 +96,7 @@ def run_stage(stage: str) -> None:
         print(train.describe(run, FLAGS.data_dir, strategy))
     else:
         train.train(run, operative, FLAGS.run_dir, FLAGS.data_dir, strategy,
-                    stop=stop_signal.StopSignal().install())
+                    stop=stop_signal.StopSignal(FLAGS.grace).install())
 
 
 def finished_run() -> specs.RunSpec:
@@ -114,9 +127,17 @@ def set_up_devices() -> str:
 def start_tensorflow() -> 'tf.distribute.Strategy':
     """Imports TensorFlow, quietly, and returns the strategy of the flags."""
     name = set_up_devices()
-    import_tensorflow()
+    start_worker(FLAGS.max_image_pixels)
     from ddep_tf.runtime import strategy
     return strategy.get_strategy(name, FLAGS.tpu, FLAGS.zone, FLAGS.project)
+
+
+def start_worker(max_image_pixels: int | None) -> None:
+    """Imports TensorFlow, and sets the limit of the flag of that name."""
+    import_tensorflow()
+    if max_image_pixels:
+        from ddep_tf.data import image_files
+        image_files.set_max_pixels(max_image_pixels)
 
 
 def import_tensorflow() -> None:
@@ -175,6 +196,8 @@ def _guarded(function):
         return _fail(error, NOT_READY)
     except errors.Preempted as error:
         return _fail(error, PREEMPTED)
+    except errors.WorkerLost as error:
+        return _fail(error, WORKER_LOST)
     except KeyboardInterrupt:
         return _fail('interrupted: the same command goes on from the last '
                      'saved state', INTERRUPTED)

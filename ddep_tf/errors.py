@@ -23,3 +23,7 @@ class RunsFailed(RuntimeError):
 
 class Preempted(RuntimeError):
     """A signal stopped the run after its state was saved. Exit code 143."""
+
+
+class WorkerLost(RuntimeError):
+    """Another worker of the run, or its TPU, is gone. Exit code 75."""

@@ -48,7 +48,7 @@ def main():
         _describe(spec, stages)
         return
     run_dir = FLAGS.run_dir or f'runs/{spec.name}'
-    stop = stop_signal.StopSignal().install()
+    stop = stop_signal.StopSignal(FLAGS.grace).install()
     whole = runner_lib.Experiment(
         spec, stages, operative, run_dir, FLAGS.data_dir,
         _executor(operative, slots, stop), stop)
@@ -72,7 +72,8 @@ def _executor(operative, slots, stop):
         if tpu_install.choose(FLAGS.strategy, FLAGS.tpu) == 'tpu':
             raise _one_at_a_time()
         return pool.Pool(slots, functools.partial(
-            executors.make_trainer, cli.import_tensorflow, operative,
+            executors.make_trainer, functools.partial(
+                cli.start_worker, FLAGS.max_image_pixels), operative,
             FLAGS.data_dir, FLAGS.strategy), stop)
     if FLAGS.one_process or FLAGS.only:
         return executors.in_process(operative, FLAGS.data_dir,

@@ -38,6 +38,7 @@ flags.DEFINE_integer('shard_examples', None, 'Approximate number of '
                      'examples per file; else about 100 MB.', lower_bound=1)
 flags.DEFINE_multi_string('gin_param', [], 'NAME=VALUE, bound over the gin '
                           'file of the set, for --check. Repeatable.')
+cli.define_image_flags()
 FLAGS = flags.FLAGS
 # The stage in which a set that decodes these labels is read.
 _STAGES = {'class': 'classify', 'mask': 'segment'}
@@ -56,7 +57,7 @@ def main() -> None:
         print('\n'.join(official_sets.text(name, FLAGS.data_dir, manual_dir)))
         return
     run, _ = configure.load_run(stage, [f'data/{name}.gin'], FLAGS.gin_param)
-    cli.import_tensorflow()
+    cli.start_worker(FLAGS.max_image_pixels)
     from ddep_tf.data.prepare import prepare
     if FLAGS.build:
         folder = prepare.build(name, FLAGS.data_dir, manual_dir,

@@ -117,13 +117,34 @@ def test_a_command_of_a_wheel_takes_its_own_gin_files(unpacked, tmp_path):
     assert where.stdout.startswith(str(unpacked)), where.stderr
 
 
+EXTRAS = {'': 'tensorflow', 'gpu': 'nvidia-cudnn-cu12', 'lint': 'ruff',
+          'test': 'pytest'}  # What each brings.
+
+
 @pytest.fixture(scope='module')
-def network():
-    """Skips where no package index answers."""
+def resolving(source):
+    """Processes that resolve, {(python, extra or 'tpu'): process}.
+
+    All of them side by side, since most of it is waiting. Skips where no
+    package index answers.
+    """
     try:
         urllib.request.urlopen('https://pypi.org/simple/pip/', timeout=10)
     except OSError as error:
         pytest.skip(f'needs the network: pypi.org does not answer ({error})')
+    wanted = source / 'wanted.in'
+    wanted.write_text(f'{source}\ntensorflow-tpu==2.20.*\n')
+    started = {}
+    for python in PYTHONS:
+        for extra in EXTRAS:
+            started[python, extra] = _resolving(
+                source, python, 'setup.py',
+                *(['--extra', extra] if extra else []))
+        started[python, 'tpu'] = _resolving(
+            source, python, str(wanted), '--overrides', 'tpu-overrides.txt')
+    yield started
+    for process in started.values():
+        process.kill()
 
 
 def _resolving(source, python, *arguments):
@@ -143,29 +164,19 @@ def _resolved(process):
 
 
 @pytest.mark.network
-@pytest.mark.usefixtures('network')
 @pytest.mark.parametrize('python', PYTHONS)
-def test_requirements_resolve(source, python):
-    brings = {'': 'tensorflow', 'gpu': 'nvidia-cudnn-cu12', 'lint': 'ruff',
-              'test': 'pytest'}
-    started = {extra: _resolving(source, python, 'setup.py',
-                                 *(['--extra', extra] if extra else []))
-               for extra in brings}  # Side by side: most of it is waiting.
-    for extra, process in started.items():
-        versions = _resolved(process)
-        assert brings[extra] in versions, extra
+def test_requirements_resolve(resolving, python):
+    for extra, brought in EXTRAS.items():
+        versions = _resolved(resolving[python, extra])
+        assert brought in versions, extra
         for name in ('tensorflow', 'tf-keras', 'tf-models-official'):
             assert versions[name].startswith('2.20.'), (extra, name)
 
 
 @pytest.mark.network
-@pytest.mark.usefixtures('network')
 @pytest.mark.parametrize('python', PYTHONS)
-def test_a_tpu_vm_gets_one_tensorflow(source, python, tmp_path):
-    wanted = tmp_path / 'wanted.in'
-    wanted.write_text(f'{source}\ntensorflow-tpu==2.20.*\n')
-    versions = _resolved(_resolving(source, python, str(wanted),
-                                    '--overrides', 'tpu-overrides.txt'))
+def test_a_tpu_vm_gets_one_tensorflow(resolving, python):
+    versions = _resolved(resolving[python, 'tpu'])
     assert 'libtpu' in versions and 'tensorflow' not in versions
     for name in ('tensorflow-tpu', 'tf-keras', 'tensorflow-text',
                  'tf-models-official'):

@@ -4,6 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from ddep_tf.data import image_files
+
 
 def decode_image(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG or PNG.
@@ -18,6 +20,7 @@ def decode_image(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     Returns:
       [H, W, 3] uint8.
     """
+    contents = _check_pixels(contents, name)
     depth, _ = _png_form(contents)
     contents = checked(depth != b'\x10', contents, 'image of 16 bits per '
                        'channel, save it with 8:', name)
@@ -34,6 +37,7 @@ def decode_gray(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     TensorFlow would turn a palette's indices into brightness values, and
     rescale 16 bits to 8.
     """
+    contents = _check_pixels(contents, name)
     depth, color_type = _png_form(contents)
     contents = checked((depth == b'\x08') & (color_type == b'\x00'), contents,
                        'mask that is not an 8-bit gray PNG:', name)
@@ -47,6 +51,33 @@ def _png_form(contents):
     png = tf.strings.substr(head, 0, 8) == b'\x89PNG\r\n\x1a\n'
     return tuple(tf.where(png, tf.strings.substr(head, offset, 1), '')
                  for offset in (24, 25))
+
+
+def _check_pixels(contents, name):
+    """Returns `contents`; the op fails if an image claims too many pixels."""
+    limit = image_files.max_pixels()
+    return checked(_pixels(contents) <= limit, contents, 'image of more than '
+                   f'{limit:,} pixels, replace it or raise '
+                   '--max_image_pixels:', name)
+
+
+def _pixels(contents):
+    """Returns the pixels that a file's header claims, int64; 0 if unknown."""
+    head = tf.strings.join([tf.strings.substr(contents, 0, 24), '\0' * 24])
+
+    def sides(offset, dtype, little_endian):
+        field = tf.strings.substr(head, offset, 2 * dtype.size)
+        return tf.cast(tf.io.decode_raw(field, dtype, little_endian), tf.int64)
+    found = tf.case([
+        (tf.strings.substr(head, 0, 8) == b'\x89PNG\r\n\x1a\n',
+         lambda: sides(16, tf.int32, False)),
+        (tf.strings.substr(head, 0, 4) == b'GIF8',
+         lambda: sides(6, tf.uint16, True)),
+        (tf.strings.substr(head, 0, 2) == b'\xff\xd8',
+         lambda: tf.cast(tf.image.extract_jpeg_shape(contents)[:2],
+                         tf.int64))],
+        default=lambda: tf.zeros(2, tf.int64))
+    return tf.reduce_prod(found)
 
 
 def check_same_size(example: dict[str, tf.Tensor], name: tf.Tensor) -> None:

@@ -18,8 +18,22 @@ _STEM_SUFFIXES = (*SUFFIXES, '.bmp', '.gif')
 _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 _ORIENTATION = 0x0112  # The EXIF tag; 1 is upright.
 _PNG_DEPTH = 24  # Offset of the byte with a PNG's bits per channel.
-# What PIL raises for a file that is truncated or not an image.
-BROKEN = (OSError, SyntaxError, ValueError)
+# What PIL raises for a file that is truncated, no image, or far too large.
+BROKEN = (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError)
+
+
+def max_pixels() -> int:
+    """Returns the number of pixels of the largest image that is decoded.
+
+    It is PIL's limit, which refuses images of twice the number it warns of: a
+    file of some kilobytes may claim to be one that no memory holds.
+    """
+    return 2 * (PIL.Image.MAX_IMAGE_PIXELS or 2 ** 61)
+
+
+def set_max_pixels(count: int) -> None:
+    """Sets, for this process, the most pixels of an image that is decoded."""
+    PIL.Image.MAX_IMAGE_PIXELS = (count + 1) // 2
 
 
 def stem(file_name: str) -> str:
@@ -112,6 +126,10 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
 def unreadable(name: str | os.PathLike,
                reason: Exception | str) -> errors.UserError:
     """Returns the error for an image or mask that cannot be decoded."""
+    if isinstance(reason, PIL.Image.DecompressionBombError):
+        return errors.UserError(
+            f'the image {name} has more than {max_pixels():,} pixels, or is '
+            'damaged: replace it, or raise --max_image_pixels')
     return errors.UserError(f'cannot read the image {name}: it is truncated '
                             f'or not an image ({reason}): replace it')
 

@@ -65,13 +65,16 @@ class Evaluator:
       run: RunSpec; its `evaluation` says how whole images are predicted.
       objective: Objective around the network.
       strategy: tf.distribute.Strategy.
+      look: called between two batches; may raise, to end the evaluation.
     """
 
     def __init__(self, run: specs.RunSpec, objective: base.Objective,
-                 strategy: tf.distribute.Strategy):
+                 strategy: tf.distribute.Strategy,
+                 look: Callable[[], None] = lambda: None):
         self._run = run
         self.objective = objective
         self._strategy = strategy
+        self._look = look
         self._eval_step = tf.function(objective.eval_step,
                                       reduce_retracing=True)
         self._sample_images = tf.function(objective.sample_images)
@@ -130,7 +133,8 @@ class Evaluator:
     def _summary(self, predictor, source, save=None):
         matrix = predictor_lib.evaluate(
             predictor, pipelines.eval_dataset(source, 1),
-            self._run.data[0].num_classes, source.num_examples, _bar, save)
+            self._run.data[0].num_classes, source.num_examples, self._bar,
+            save)
         return {**predictor_lib.summary(matrix),
                 'confusion_matrix': matrix.tolist()}
 
@@ -140,7 +144,7 @@ class Evaluator:
                                       self._run.evaluation.batch_size)
         totals, seen = {}, 0
         replicas = self._strategy.num_replicas_in_sync
-        for batch in _bar(dataset, 'batch'):
+        for batch in self._bar(dataset, 'batch'):
             count = len(batch['position'])
             shares = self._strategy.run(self._eval_step, args=(batch,))
             for name, share in shares.items():
@@ -153,6 +157,7 @@ class Evaluator:
         return {'value': means[self.objective.headline], **means,
                 'images': seen}
 
-
-def _bar(iterable, unit='image'):
-    return progress.bar(iterable, 'evaluate', unit)
+    def _bar(self, iterable, unit='image'):
+        for item in progress.bar(iterable, 'evaluate', unit):
+            self._look()
+            yield item

@@ -173,13 +173,14 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     """Returns [H, W, 3] uint8, upright as its EXIF orientation says.
 
     Raises:
-      UserError: naming the file if it is broken, or has 16 bits a channel.
+      UserError: naming the file if it is broken, has 16 bits a channel, or
+        claims more pixels than `image_files.max_pixels`.
     """
     image_files.check_image(path)
     try:
         with image_files.opened(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
-    except (OSError, SyntaxError, ValueError) as error:
+    except image_files.BROKEN as error:
         raise errors.UserError(f'{path} is not a whole image ({error}): '
                                'replace or remove it') from error
 

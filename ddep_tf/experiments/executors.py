@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # What the exit code of a run's own process means.
 _ERRORS = {2: errors.UserError, 3: errors.TrainingStopped,
-           143: errors.Preempted}
+           75: errors.WorkerLost, 143: errors.Preempted}
 
 
 @dataclasses.dataclass(frozen=True)

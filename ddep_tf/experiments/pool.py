@@ -63,7 +63,8 @@ class Pool(executors.Executor):
         shares = shares_lib.shares(min(self.slots, total))[:count]
         if shares:
             print(f'starting {len(shares)} workers ...', flush=True)
-        self._workers = [_Worker(self._make, share) for share in shares]
+        self._workers = [_Worker(self._make, share, self._stop.grace)
+                         for share in shares]
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         if not self._workers:  # There is no job to be called for.
@@ -96,7 +97,8 @@ class Pool(executors.Executor):
         job, error = worker.job, worker.receive()
         if not worker.is_alive:
             index = self._workers.index(worker)
-            self._workers[index] = _Worker(self._make, worker.share)
+            self._workers[index] = _Worker(self._make, worker.share,
+                                           self._stop.grace)
         if job and error and not isinstance(
                 error, (errors.UserError, errors.Preempted)):
             self._show_log(files.path(job.run_dir, worker_lib.LOG))
@@ -129,7 +131,8 @@ class _Worker:
       is_alive: False once its process was found to have ended.
     """
 
-    def __init__(self, make: worker_lib.Make, share: shares_lib.Share):
+    def __init__(self, make: worker_lib.Make, share: shares_lib.Share,
+                 grace: float):
         self.share = share
         self.job: executors.Job | None = None
         self.is_busy = False
@@ -137,7 +140,8 @@ class _Worker:
         context = multiprocessing.get_context('spawn')
         self.connection, theirs = context.Pipe()
         self.process = context.Process(
-            target=worker_lib.work, args=(theirs, make, share), daemon=True)
+            target=worker_lib.work, args=(theirs, make, share, grace),
+            daemon=True)
         # Ctrl-C reaches all processes of a terminal; this one handles it.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:

@@ -166,7 +166,8 @@ class Experiment:
     def _settle(self, job, error):
         del self._running[job.planned.name]
         self.ledger.forget(job.actual.name)
-        if isinstance(error, (errors.UserError, errors.Preempted)):
+        if isinstance(error, (errors.UserError, errors.Preempted,
+                              errors.WorkerLost)):
             raise error  # They concern all runs.
         if error:
             self._note(job.planned, error)

@@ -17,24 +17,25 @@ from ddep_tf.runtime import stop_signal
 LOG = 'log.txt'
 # Errors that the parent raises by their name; any other is a failed run.
 ERRORS = {kind.__name__: kind for kind in (
-    errors.UserError, errors.TrainingStopped, errors.Preempted)}
+    errors.UserError, errors.TrainingStopped, errors.Preempted,
+    errors.WorkerLost)}
 
 # Called in the worker once; returns what executes its jobs.
 Make = Callable[[stop_signal.StopSignal], executors.Do]
 
 
 def work(parent: connection.Connection, make: Make,
-         share: shares_lib.Share) -> None:
+         share: shares_lib.Share, grace: float) -> None:
     """Executes what the parent sends, until the connection is closed.
 
     The parent sends a Job or (function, args), and gets None, or the name and
-    the text of the error.
+    the text of the error. `grace`: as of StopSignal.
     """
     shares_lib.take(share)
     os.environ['TQDM_DISABLE'] = '1'  # The parent has the only bar.
     threading.Thread(target=_follow_parent, daemon=True).start()
     _redirect(os.devnull, 1)
-    stop = stop_signal.StopSignal()
+    stop = stop_signal.StopSignal(grace)
     do = _make_or_raise(make, stop)
     try:
         while not stop.asked:

@@ -1,7 +1,8 @@
 """What the objectives share: a stage of the method, and its training step."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+import functools
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -10,6 +11,7 @@ from ddep_tf import errors, specs
 from ddep_tf.models import segmenter
 
 Shares = tuple[tf.Tensor, dict[str, tf.Tensor]]
+Divisor: TypeAlias = int | tf.Tensor
 Row = tuple[str, float, bool]
 
 
@@ -51,6 +53,7 @@ class Objective(keras.Model):
     def __init__(self, network: keras.Model, **kwargs):
         super().__init__(**kwargs)
         self.network = network
+        self._gradients_fn = self._gradients
         # First step with a non-finite loss or gradient, -1 if there is none.
         self.first_bad_step = self.add_weight(
             name='first_bad_step', shape=(), dtype='int64', trainable=False,
@@ -121,13 +124,24 @@ class Objective(keras.Model):
         """The variables that the optimizer changes."""
         return self.network.trainable_variables
 
-    def batch_loss(self, batch: Mapping[str, tf.Tensor],
-                   training: bool) -> Shares:
+    def batch_loss(self, batch: Mapping[str, tf.Tensor], training: bool,
+                   divisor: Divisor | None = None) -> Shares:
         """Returns (this replica's share of the loss, dict of metric shares).
 
         Shares add up over the replicas. All are float32 scalars.
+
+        Args:
+          batch: this replica's part of the global batch.
+          training: whether dropout and the like are on.
+          divisor: what `divisor` returns of the batch; None computes it here,
+            which XLA cannot where there are several replicas.
         """
         raise NotImplementedError
+
+    def divisor(self, batch: Mapping[str, tf.Tensor]) -> Divisor:
+        """Returns what each replica divides its part of the loss by."""
+        del batch
+        return num_replicas()
 
     def sample_images(self, batch: Mapping[str, tf.Tensor]
                       ) -> dict[str, tf.Tensor]:
@@ -155,14 +169,26 @@ class Objective(keras.Model):
         Returns:
           dict of float32 scalars, each this replica's share: sum them.
         """
-        variables = self.trained_variables
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables])
-            loss, metrics = self.batch_loss(batch, training=True)
-        gradients = tape.gradient(loss, [v.value for v in variables])
+        # Replicas speak to each other before and after, not in, what XLA
+        # may compile.
+        loss, metrics, gradients = self._gradients_fn(
+            batch, self.divisor(batch))
         self._mark_bad_step(loss, gradients)
-        self.optimizer.apply(gradients, variables)
+        self.optimizer.apply(gradients, self.trained_variables)
         return {'loss': loss, **metrics}
+
+    def compile_gradients(self) -> None:
+        """Has XLA compile the loss and its gradients in `train_step`."""
+        compiled = tf.function(self._gradients, jit_compile=True)
+        # In a partial, since checkpoints would have a tf.function as a part.
+        self._gradients_fn = functools.partial(compiled)
+
+    def _gradients(self, batch, divisor):
+        variables = [v.value for v in self.trained_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            loss, metrics = self.batch_loss(batch, True, divisor)
+        return loss, metrics, tape.gradient(loss, variables)
 
     def eval_step(self, batch: Mapping[str, tf.Tensor]
                   ) -> dict[str, tf.Tensor]:
@@ -207,6 +233,11 @@ def num_replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def global_mean(values: tf.Tensor) -> tf.Tensor:
-    """Returns this replica's share of the mean of `values` over the batch."""
-    return tf.reduce_mean(values) / num_replicas()
+def global_mean(values: tf.Tensor, divisor: Divisor | None) -> tf.Tensor:
+    """Returns this replica's share of the mean of `values` over the batch.
+
+    Args:
+      values: any shape.
+      divisor: as of `Objective.batch_loss`.
+    """
+    return tf.reduce_mean(values) / (divisor or num_replicas())

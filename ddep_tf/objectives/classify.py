@@ -38,11 +38,11 @@ class Classify(base.Objective):
     def result_rows(cls, result, class_names):
         return [('accuracy', result['accuracy'], True)]
 
-    def batch_loss(self, batch, training):
+    def batch_loss(self, batch, training, divisor=None):
         """See base. `batch`: image [B, H, W, 3] float32, label [B] int32."""
         logits = self.network(batch['image'], training=training)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
             batch['label'], logits)
         hits = tf.argmax(logits, -1, tf.int32) == batch['label']
-        return base.global_mean(losses), {
-            'accuracy': base.global_mean(tf.cast(hits, tf.float32))}
+        return base.global_mean(losses, divisor), {
+            'accuracy': base.global_mean(tf.cast(hits, tf.float32), divisor)}

@@ -79,11 +79,12 @@ class Denoise(base.Objective):
             features = tf.nest.map_structure(tf.stop_gradient, features)
         return self.network.decode(features, training=training)
 
-    def batch_loss(self, batch, training):
+    def batch_loss(self, batch, training, divisor=None):
         """See base. `batch`: image and noise [B, H, W, 3], noise_stddev [B]."""
         x_noisy, target = self._corrupt(batch)
         prediction = self.predict_target(x_noisy, training)
-        return base.global_mean(tf.square(prediction - target)), {}
+        return base.global_mean(tf.square(prediction - target),
+                                divisor), {}
 
     def reconstruct(self, batch) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns (x_noisy, clean estimate), [B, H, W, 3] float32 each."""

@@ -35,7 +35,13 @@ class Segment(base.Objective):
                          result['single_scale']['mean_iou']))
         return [(name, value, True) for name, value in rows]
 
-    def batch_loss(self, batch, training):
+    def divisor(self, batch):
+        """See base. The labelled pixels of the whole batch, so that one
+        replica and many have the same gradient; float32."""
+        valid = tf.cast(batch['label'] != specs.IGNORE_LABEL, tf.float32)
+        return tf.maximum(base.replica_sum(tf.reduce_sum(valid)), 1.0)
+
+    def batch_loss(self, batch, training, divisor=None):
         """See base. `batch`: image, label [B, H, W] int32, 255 ignored."""
         labels = batch['label']
         valid = labels != specs.IGNORE_LABEL
@@ -46,8 +52,6 @@ class Segment(base.Objective):
             tf.where(valid, labels, 0), logits)
         weights = tf.cast(valid, tf.float32)
         hits = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
-        # All replicas divide by the valid pixels of the whole batch, so that
-        # one replica and many have the same gradient.
-        total = tf.maximum(base.replica_sum(tf.reduce_sum(weights)), 1.0)
+        total = self.divisor(batch) if divisor is None else divisor
         return tf.reduce_sum(losses * weights) / total, {
             'pixel_accuracy': tf.reduce_sum(hits * weights) / total}

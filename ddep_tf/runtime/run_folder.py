@@ -1,5 +1,6 @@
 """A run folder: its files, and that none of them is lost. No TF."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import os
@@ -17,42 +18,71 @@ WEIGHTS = 'weights.npz'
 _PACKAGES = ('tensorflow', 'keras', 'tensorflow-datasets', 'numpy')
 
 
+def create(run_dir: str | os.PathLike) -> None:
+    """Creates the folder. UserError if it cannot be created."""
+    with _writing(run_dir):
+        files.path(run_dir).mkdir(parents=True, exist_ok=True)
+
+
 def open_run(run_dir: str | os.PathLike, run: specs.RunSpec,
-             operative: str) -> pathlib.Path:
-    """Creates the folder, or checks that it holds the same run.
+             operative: str) -> None:
+    """Writes the config into a folder, or checks that it holds the same run.
 
     Args:
-      run_dir: path.
+      run_dir: path of the folder.
       run: RunSpec.
       operative: the operative gin config as text.
-
-    Returns:
-      The folder.
 
     Raises:
       UserError: the folder holds another config, or cannot be written.
     """
     folder = files.path(run_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    create(folder)
+    with _writing(folder):
         # A run that was refused before it trained may be corrected in place.
         if is_started(folder):
             _check_same(folder, run)
         else:
             files.write_text(folder / 'operative.gin', operative)
             files.write_text(folder / CONFIG, spec_base.to_json(run))
+
+
+def check_shared(run_dir: str | os.PathLike, run: specs.RunSpec,
+                 worker: int) -> None:
+    """Checks that another worker sees the folder that the chief has opened.
+
+    Args:
+      run_dir: path of the folder.
+      run: RunSpec of this worker.
+      worker: index of this worker.
+
+    Raises:
+      UserError: it sees another folder, or has another config.
+    """
+    if not (files.path(run_dir) / CONFIG).exists():
+        raise errors.UserError(
+            f'worker {worker} sees no {CONFIG} in --run_dir {run_dir}, where '
+            'worker 0 wrote it: give all workers one folder on a disk that '
+            'they share, or in a bucket')
+    _check_same(files.path(run_dir), run)
+
+
+@contextlib.contextmanager
+def _writing(run_dir):
+    try:
+        yield
     except OSError as error:
         raise errors.UserError(
-            f'--run_dir {folder} cannot be written ({error.strerror}): '
+            f'--run_dir {run_dir} cannot be written ({error.strerror}): '
             'choose another folder, or free space') from error
-    return folder
 
 
 def is_started(run_dir: str | os.PathLike) -> bool:
     """Returns whether a run folder holds anything that must not be lost."""
     folder = files.path(run_dir)
     return any((folder / name).exists() for name in (
-        RESULT, WEIGHTS, 'state/checkpoint', 'state/best/checkpoint'))
+        RESULT, WEIGHTS, 'state/checkpoint', 'state/best/checkpoint')) or any(
+            folder.glob('state/ckpt-*.index'))
 
 
 def read_result(run_dir: str | os.PathLike) -> dict[str, Any] | None:

@@ -8,10 +8,16 @@ class StopSignal:
 
     Attributes:
       asked: set by SIGTERM after `install`, or by the caller.
+      grace: seconds from the request to the kill: half of them to notice it,
+        the others to save the state.
+
+    Args:
+      grace: as above; 30 is what clouds give a machine that they take back.
     """
 
-    def __init__(self):
+    def __init__(self, grace: float = 30.0):
         self.asked = False
+        self.grace = grace
 
     def install(self) -> 'StopSignal':
         """Makes SIGTERM set `asked`; returns self."""

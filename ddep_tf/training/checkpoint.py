@@ -1,12 +1,19 @@
 """State for resuming a run: its last few steps and its best. Atomic."""
 
+import contextlib
 import math
 import os
+import re
 
 import tensorflow as tf
 
 from ddep_tf import errors, files
 from ddep_tf.objectives import base
+
+DAMAGED = 'damaged'  # Folder in `state/` of what could not be read.
+# What a file that is cut off or altered raises, but a lost network does not.
+_DAMAGE = (tf.errors.DataLossError, tf.errors.OutOfRangeError, IndexError,
+           tf.errors.NotFoundError, tf.errors.InvalidArgumentError)
 
 
 class State:
@@ -21,55 +28,145 @@ class State:
       run_dir: the run folder.
       objective: with a built optimizer.
       keep: how many of the last states are kept.
+      own_dir: the folder in which states are saved: of a worker that is not
+        the chief, not the run folder.
     """
 
     def __init__(self, run_dir: str | os.PathLike, objective: base.Objective,
-                 keep: int):
+                 keep: int, own_dir: str | os.PathLike):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best = tf.Variable(float('nan'), trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        state_dir = files.path(run_dir, 'state')
-        parts = tf.train.Checkpoint(
+        self._parts = tf.train.Checkpoint(
             model=objective, optimizer=objective.optimizer, step=self.step,
             best=self.best, seconds=self.seconds)
-        self._last = tf.train.CheckpointManager(
-            parts, str(state_dir), max_to_keep=keep, step_counter=self.step)
-        self._best = tf.train.CheckpointManager(
-            parts, str(state_dir / 'best'), max_to_keep=1,
-            step_counter=self.step)
+        self._dir = files.path(run_dir) / 'state'
+        self._save_dir = files.path(own_dir) / 'state'
+        self._keep = keep
+        self._saved = -1  # The last step that was saved.
 
     def restore(self) -> int:
-        """Loads the last state if there is one, and returns its step.
+        """Loads the last state that can be read, and returns its step.
+
+        A damaged one is moved to `state/damaged/`, and a line says so.
 
         Raises:
-          UserError: the state cannot be read.
+          UserError: there are states, but none can be read, or the last one
+            is of another network.
         """
-        path = self._last.latest_checkpoint
-        if path:
-            try:
-                self._last.checkpoint.restore(path).assert_consumed()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
-                raise errors.UserError(
-                    f'{path} cannot be read: remove the folder state/ to '
-                    'start this run again') from error
+        found = self._found()
+        for path in list(found):
+            if self._load(path):
+                break
+            found.remove(path)
+            self._set_aside(path, found)
+        self._open_managers(found)
+        self._saved = int(self.step.numpy()) if found else -1
         return int(self.step.numpy())
 
     def save(self, seconds: float) -> None:
-        """Writes the state of this step, reached after so many seconds."""
+        """Writes the state of this step, reached after so many seconds.
+
+        Raises:
+          UserError: it cannot be written; the last saved state stays.
+        """
+        step = int(self.step.numpy())
         self.seconds.assign(seconds)
-        if self._last.latest_checkpoint is None or self._is_newer():
-            self._last.save(checkpoint_number=int(self.step.numpy()))
+        if step > self._saved:
+            self._write(self._last, step)
+            self._saved = step
 
     def save_if_best(self, value: float, higher_is_better: bool) -> None:
-        """Keeps this state too if `value` is the best so far."""
+        """Keeps this state too if `value` is the best so far. Raises as
+        `save` does."""
         best = float(self.best.numpy())
         # The initial best is nan, against which every comparison is false.
         worse = value <= best if higher_is_better else value >= best
         if worse or math.isnan(value):
             return
         self.best.assign(value)
-        self._best.save(checkpoint_number=int(self.step.numpy()))
+        self._write(self._best, int(self.step.numpy()))
 
-    def _is_newer(self):
-        last = int(self._last.latest_checkpoint.rsplit('-', 1)[-1])
-        return int(self.step.numpy()) > last
+    def _found(self):
+        """Returns the paths of the saved states without suffix, newest first.
+
+        The list in the file `checkpoint` is not relied on: it may be damaged
+        too, and lacks a state that was written just before the process ended.
+        """
+        numbers = sorted((int(found[1]) for path in self._dir.glob('ckpt-*')
+                          if (found := re.fullmatch(r'ckpt-(\d+)\.index',
+                                                    path.name))), reverse=True)
+        return [os.fspath(self._dir / f'ckpt-{number}') for number in numbers]
+
+    def _load(self, path):
+        """Restores a state; returns whether it is undamaged."""
+        try:
+            self._parts.restore(path).assert_consumed()
+            return True
+        except Exception as error:
+            if _is_damaged(path):
+                return False
+            if isinstance(error, tf.errors.OpError):
+                raise  # Its disk or bucket does not answer.
+            raise errors.UserError(
+                f'{path} is the state of another network: choose another '
+                '--run_dir, or remove the folder state/ to start this run '
+                'again') from error
+
+    def _set_aside(self, path, rest):
+        if not rest:
+            raise errors.UserError(
+                f'{path} is damaged, and there is no state before it: remove '
+                'the folder state/ to start this run again')
+        print(f'{path} is damaged: moved to {self._dir / DAMAGED}, going on '
+              f'from {os.path.basename(rest[0])}', flush=True)
+        if self._save_dir != self._dir:
+            return  # The chief moves it.
+        (self._dir / DAMAGED).mkdir(exist_ok=True)
+        for part in list(self._dir.glob(os.path.basename(path) + '.*')):
+            part.replace(self._dir / DAMAGED / part.name)
+
+    def _open_managers(self, found):
+        """Opens the managers, which list the states that were `found`."""
+        if found and self._save_dir == self._dir:
+            tf.compat.v1.train.update_checkpoint_state(
+                os.fspath(self._dir), found[0], found[::-1])
+        self._last, self._best = (tf.train.CheckpointManager(
+            self._parts, os.fspath(folder), max_to_keep=keep,
+            step_counter=self.step) for folder, keep in (
+                (self._save_dir, self._keep), (self._save_dir / 'best', 1)))
+
+    def _write(self, manager, step):
+        try:
+            manager.save(checkpoint_number=step)
+        except tf.errors.OpError as error:
+            _remove_parts(manager.directory, step)
+            raise errors.UserError(
+                f'{manager.directory}: the state of step {step} cannot be '
+                f'written ({_reason(error)}): free space, or choose another '
+                '--run_dir; what was saved before is kept') from error
+
+
+def _is_damaged(path):
+    """Whether a tensor of a checkpoint cannot be read."""
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except _DAMAGE:
+        return True
+    return False
+
+
+def _remove_parts(folder, step):
+    """Removes what is left of a state that could not be written."""
+    with contextlib.suppress(tf.errors.OpError):
+        for pattern in (f'ckpt-{step}.*', f'ckpt-{step}_temp'):
+            for path in tf.io.gfile.glob(os.path.join(folder, pattern)):
+                tf.io.gfile.rmtree(path)
+
+
+def _reason(error):
+    """Returns what the file system says, without TensorFlow's operation."""
+    line = str(error.message).strip().splitlines()[0]
+    return re.sub(r'^.*?; |\{\{[^}]*\}\} | \[Op:\w+\].*$', '', line)

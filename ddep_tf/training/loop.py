@@ -11,6 +11,7 @@ import tqdm
 from ddep_tf import errors, specs
 from ddep_tf.objectives import base
 from ddep_tf.runtime import stop_signal
+from ddep_tf.runtime import workers as workers_lib
 
 
 class Trainer(orbit.StandardTrainer):
@@ -30,13 +31,15 @@ class Trainer(orbit.StandardTrainer):
         self._objective = objective
         self._strategy = strategy
         self._step = step
-        self._step_fn = tf.function(objective.train_step,
-                                    jit_compile=jit_compile or None)
+        if jit_compile:
+            objective.compile_gradients()
+        self._step_fn = tf.function(objective.train_step)
         self._totals = {name: tf.Variable(0.0, trainable=False)
                         for name in objective.metric_names}
         super().__init__(strategy.experimental_distribute_dataset(dataset))
 
-    def train_loop_begin(self):
+    def reset_metrics(self) -> None:
+        """Sets the sums of the metrics back to 0."""
         for total in self._totals.values():
             total.assign(0.0)
 
@@ -48,7 +51,7 @@ class Trainer(orbit.StandardTrainer):
         self._step.assign_add(1)
 
     def train_loop_end(self) -> dict[str, float]:
-        """Returns the metrics, summed over the steps of the loop.
+        """Returns the metrics, summed over the steps since the reset.
 
         Raises:
           TrainingStopped: a step had a non-finite loss or gradient.
@@ -64,13 +67,16 @@ class Trainer(orbit.StandardTrainer):
 class Loop:
     """Trains to given steps, showing progress, until it is asked to stop.
 
+    The request of one worker stops all of them, at the same step.
+
     Args:
       objective: with a built optimizer.
       dataset: infinite tf.data of global batches, from `step` on.
       strategy: tf.distribute.Strategy.
       step: int64 variable that counts the steps.
       run: RunSpec.
-      stop: StopSignal.
+      stop: StopSignal; at least every half of its `grace` is it looked at.
+      workers: the Workers that train together.
       on_log: called every `log_every` steps with a dict of the step, the
         means of the metrics since the last call, and rates.
     """
@@ -78,10 +84,13 @@ class Loop:
     def __init__(self, objective: base.Objective, dataset: tf.data.Dataset,
                  strategy: tf.distribute.Strategy, step: tf.Variable,
                  run: specs.RunSpec, stop: stop_signal.StopSignal,
+                 workers: workers_lib.Workers,
                  on_log: Callable[[dict[str, Any]], None]):
         self._run = run
         self._step = step
         self._stop = stop
+        self._workers = workers
+        self._steps_a_look = 1  # Until the time of a step is known.
         self._on_log = on_log
         self._objective = objective
         self._trainer = Trainer(objective, dataset, strategy, step,
@@ -90,16 +99,39 @@ class Loop:
             total=run.steps, initial=int(step.numpy()), unit='step',
             desc=run.stage, mininterval=1.0, leave=True)
 
-    def train_to(self, target: int) -> None:
-        """Trains until `step` is `target`, or `stop` is asked."""
-        log_every = self._run.log_every
+    def train_to(self, target: int) -> bool:
+        """Trains until `step` is `target`, or a worker is asked to stop.
+
+        Returns:
+          Whether one was asked.
+        """
         while (first := int(self._step.numpy())) < target:
-            begin = time.perf_counter()
+            log_every = self._run.log_every
             count = min(log_every - first % log_every, target - first)
-            sums = self._trainer.train(tf.constant(count, tf.int32))
-            self._log(sums, count, time.perf_counter() - begin)
-            if self._stop.asked:
-                return
+            if self._train_and_log(count):
+                return True
+        return False
+
+    def _train_and_log(self, count):
+        """Takes `count` steps and logs them; returns whether to stop."""
+        begin, done, asked = time.perf_counter(), 0, False
+        self._trainer.reset_metrics()
+        while done < count and not asked:
+            steps = min(count - done, self._steps_a_look)
+            start = time.perf_counter()
+            sums = self._trainer.train(tf.constant(steps, tf.int32))
+            done += steps
+            asked = self._look((time.perf_counter() - start) / steps)
+        self._log(sums, done, time.perf_counter() - begin)
+        return asked
+
+    def _look(self, step_seconds):
+        """Returns whether a worker was asked to stop, and sets how many steps
+        of so many seconds are taken until the next look."""
+        told = self._workers.exchange(self._stop.asked, step_seconds)
+        slowest = max(told[:, 1].max(), 1e-6)
+        self._steps_a_look = max(1, int(self._stop.grace / 2 / slowest))
+        return bool(told[:, 0].any())
 
     def close(self) -> None:
         """Ends the progress bar."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import time
 from typing import Any
 
@@ -19,11 +18,13 @@ from ddep_tf.runtime import (
     handover,
     input_checks,
     inputs,
+    place,
     process,
     run_folder,
     stop_signal,
 )
 from ddep_tf.runtime import strategy as strategies
+from ddep_tf.runtime import workers as workers_lib
 from ddep_tf.training import checkpoint, loop, optimizer
 
 # Measured anew by a run that is resumed; the other columns are not.
@@ -47,38 +48,51 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
       strategy: tf.distribute.Strategy.
       test: whether to evaluate on the test split at the end. A run that
         finished without is evaluated now.
-      stop: ends the training between two steps once it is asked; None never
-        does.
+      stop: ends the training between two steps once it, or that of another
+        worker, is asked; None never does.
       checks: what has been read of the data before; None reads it.
 
     Returns:
       dict of the result, as in `result.json`.
 
     Raises:
-      UserError: bad input, found before any training.
+      UserError: bad input, found before any training; another process uses
+        the run folder; or a state cannot be written.
       TrainingStopped: a non-finite loss; the last good state remains.
       Preempted: `stop` was asked; the state was saved.
+      WorkerLost: another worker, or the TPU, is gone.
     """
     strategies.check_batch(run.global_batch_size, strategy)
-    run_dir = run_folder.open_run(run_dir, run, operative)
-    done = run_folder.finished_result(run_dir, run, test)
-    if done:
-        print(f'{run_dir}: done before')
-        return done
+    workers = workers_lib.Workers(strategy)
+    with workers_lib.losses_named(), place.opened(
+            run, operative, run_dir, workers) as folder:
+        done = folder.result(run, test)
+        if done:
+            print(f'{run_dir}: done before')
+            return done
+        return _train_in(folder, run, data_dir, strategy, test,
+                         stop or stop_signal.StopSignal(), checks)
+
+
+def _train_in(folder, run, data_dir, strategy, test, stop, checks):
+    """Trains a run in its open folder, or tests it if it is trained."""
     process.set_up(run.seed, run.eager, deterministic=not run.jit_compile)
     if run.jit_compile:
         # XLA has no deterministic gradient of max pooling, and refuses it.
         print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
               'deterministic operations')
     with process.releasing_graphs():
-        result = run_folder.read_result(run_dir)
-        if not result:
-            return _open(run, run_dir, data_dir, strategy, stop,
-                         checks).run_to_end(test)
-        result.update(_as_test(evaluator_lib.measure_run(
-            run, run_dir, data_dir, 'test', strategy)))
-        run_folder.write_result(run_dir, result)
-        return result
+        # The chief has not finished it; that may look different elsewhere.
+        result = run_folder.read_result(folder.run_dir)
+        if folder.workers.exchange(bool(result))[0, 0]:
+            result = result or folder.wait_for_result()
+            result.update(_as_test(evaluator_lib.measure_run(
+                run, folder.run_dir, data_dir, 'test', strategy)))
+            run_folder.write_result(folder.own_dir, result)
+        else:
+            _open(run, folder, data_dir, strategy, stop,
+                  checks).run_to_end(test)
+        return folder.wait_for_result()
 
 
 def describe(run: specs.RunSpec, data_dir: str | os.PathLike,
@@ -115,7 +129,7 @@ class TrainingRun:
 
     Args:
       run: RunSpec.
-      run_dir: the run folder, open.
+      folder: Place of the run.
       opened: {split: list of sources}.
       objective: with a built optimizer.
       state: State, restored.
@@ -125,14 +139,15 @@ class TrainingRun:
         been cut off.
     """
 
-    def __init__(self, run: specs.RunSpec, run_dir: pathlib.Path,
+    def __init__(self, run: specs.RunSpec, folder: place.Place,
                  opened: input_checks.Inputs, objective: base.Objective,
                  state: checkpoint.State, strategy: tf.distribute.Strategy,
                  stop: stop_signal.StopSignal, started: float):
-        self.run, self.run_dir, self.inputs = run, run_dir, opened
+        self.run, self.folder, self.inputs = run, folder, opened
         self.objective, self.state = objective, state
         self.strategy, self.stop = strategy, stop
-        self.evaluator = evaluator_lib.Evaluator(run, objective, strategy)
+        self.evaluator = evaluator_lib.Evaluator(run, objective, strategy,
+                                                 self._look)
         self._started = started
 
     @property
@@ -140,46 +155,63 @@ class TrainingRun:
         """Optimizer steps taken."""
         return int(self.state.step.numpy())
 
-    def run_to_end(self, test: bool) -> dict[str, Any]:
-        """Trains, evaluates, writes weights and result; returns the result."""
+    def run_to_end(self, test: bool) -> None:
+        """Trains, evaluates, and writes weights and result.
+
+        Raises:
+          Preempted: a worker was asked to stop; the state was saved.
+        """
         with input_checks.explained(self.inputs):
             self._open_logs()
             try:
                 value = self._train()
+                self._finish(value, test)
+            except errors.Preempted:
+                self._save()
+                raise errors.Preempted(f'{self.folder.run_dir}: saved at step '
+                                       f'{self.step}') from None
             finally:
                 self._close_logs()
-            return self._finish(value, test)
 
     def _train(self):
         """Trains to the last step; returns the validation value there."""
         run = self.run
         dataset = inputs.train_dataset(run, self.inputs['train'], self.step)
         drive = loop.Loop(self.objective, dataset, self.strategy,
-                          self.state.step, run, self.stop, self._log)
-        value = None
+                          self.state.step, run, self.stop,
+                          self.folder.workers, self._log)
         try:
+            # The run may have been cut off while it validated.
+            value = self._last_value()
             for target in milestones(run, self.step):
-                drive.train_to(target)
-                if self.stop.asked:
-                    self._save()
-                    raise errors.Preempted(
-                        f'{self.run_dir}: saved at step {self.step}')
+                if drive.train_to(target):
+                    raise errors.Preempted
                 if _falls_on(target, run.eval_every, run.steps):
                     value = self._validate()
                 if _falls_on(target, run.checkpoint_every, run.steps):
                     self._save()
         finally:
             drive.close()
-        if value is None:  # The run was cut off after its last step.
-            value = self._last_value()
         return value
 
     def _save(self):
         """Saves the state, after the logs: none may lack what led to it."""
+        start = time.monotonic()
+        self.folder.claim.check()
         self.metrics.flush()
         self.validation.flush()
         self.writer.flush()
         self.state.save(self._seconds())
+        took = time.monotonic() - start
+        if took > self.stop.grace / 2:
+            print(f'saving the state took {took:.0f} s, more than half of '
+                  f'--grace={self.stop.grace:g}: raise it if the machine '
+                  'gives more time, or a stopped run may lose its last steps')
+
+    def _look(self):
+        """Raises Preempted if a worker was asked to stop."""
+        if self.folder.workers.any(self.stop.asked):
+            raise errors.Preempted
 
     def _seconds(self):
         """Wall-clock time of this run, over all of its starts."""
@@ -187,12 +219,15 @@ class TrainingRun:
 
     def _open_logs(self):
         names = self.objective.metric_names
+        # Read first: opening the log cuts it back.
+        self._validated = files.read_csv(
+            self.folder.run_dir / 'validation.csv')
         self.metrics = files.CsvLog(
-            self.run_dir / 'metrics.csv', ['step', *names, *_RATES],
+            self.folder.own_dir / 'metrics.csv', ['step', *names, *_RATES],
             self.step)
         self.validation = files.CsvLog(
-            self.run_dir / 'validation.csv', ['step', 'val'], self.step)
-        folder = self.run_dir / 'tensorboard'
+            self.folder.own_dir / 'validation.csv', ['step', 'val'], self.step)
+        folder = self.folder.own_dir / 'tensorboard'
         self.writer = tf.summary.create_file_writer(
             str(folder), **(_SELDOM if files.is_bucket(folder) else {}))
 
@@ -219,12 +254,17 @@ class TrainingRun:
             tf.summary.scalar('val', value)
             samples.summarize(self.run, self.evaluator, source)
         self.state.save_if_best(value, self.objective.higher_is_better)
-        print(f'{self.run_dir.name}: step {self.step}, val {value:.4f}')
+        print(f'{self.folder.run_dir.name}: step {self.step}, val '
+              f'{value:.4f}')
         return value
 
     def _last_value(self):
-        """Returns what was validated at this step, or validates it now."""
-        for row in files.read_csv(self.run_dir / 'validation.csv'):
+        """Returns what was validated at this step, or validates it now; None
+        if this is no step to validate at."""
+        if not self.step or not _falls_on(self.step, self.run.eval_every,
+                                          self.run.steps):
+            return None
+        for row in self._validated:
             if int(row['step']) == self.step:
                 return float(row['val'])
         return self._validate()
@@ -237,24 +277,26 @@ class TrainingRun:
                 self.inputs['test'][0])))
         shown = self.inputs['test'] or self.inputs['val']
         if shown:
-            samples.write(self.run, self.evaluator, shown[0], self.run_dir)
+            samples.write(self.run, self.evaluator, shown[0],
+                          self.folder.own_dir)
         result.update(
             **_setting(self.run),
             images=sum(s.num_examples for s in self._labelled()),
             subset_sha256=self._write_subset(),
             seconds=round(self._seconds(), 1),
             commit=run_folder.commit(), versions=run_folder.versions())
+        self.folder.claim.check()
         self._export(result)
-        run_folder.write_result(self.run_dir, result)
-        print(f'{self.run_dir}: done' + ''.join(
+        run_folder.write_result(self.folder.own_dir, result)
+        print(f'{self.folder.run_dir}: done' + ''.join(
             f', {k} {result[k]:.4f}' for k in ('val', 'test')
             if result[k] is not None))
-        return result
 
     def _export(self, result):
         network = self.objective.network
         handover.write(
-            self.run_dir / run_folder.WEIGHTS, weights.export_arrays(network),
+            self.folder.own_dir / run_folder.WEIGHTS,
+            weights.export_arrays(network),
             {'stage': self.run.stage, 'steps': self.step,
              'data': [spec.name for spec in self.run.data],
              'init_encoder': self.run.init_encoder,
@@ -275,35 +317,48 @@ class TrainingRun:
         ids = pipelines.global_ids(self._labelled())
         manifest = subsets.manifest(ids)
         files.write_json(
-            self.run_dir / 'subset.json',
+            self.folder.own_dir / 'subset.json',
             {'seed': inputs.subset_seed(self.run), **manifest,
              'ids': sorted(ids)}, indent=1)
         return manifest['sha256']
 
 
-def _open(run, run_dir, data_dir, strategy, stop, checks):
+def _open(run, folder, data_dir, strategy, stop, checks):
     """Returns the TrainingRun of a run folder, its last state restored."""
     started = time.time()
-    opened = inputs.open_inputs(run, data_dir)
-    (checks or input_checks.InputChecks()).check(opened, data_dir)
+    with folder.workers.together():
+        opened = inputs.open_inputs(run, data_dir)
+        (checks or input_checks.InputChecks()).check(opened, data_dir)
     with strategy.scope():
         network = build.build_network(run)
         table = build.graft(run, network)
         objective = build.build_objective(run, network)
         optimizer.add_optimizer(run, objective)
-        state = checkpoint.State(run_dir, objective, run.keep)
-    step = state.restore()
-    files.write_text(run_dir / 'variables.txt',
+        state = checkpoint.State(folder.run_dir, objective, run.keep,
+                                 folder.own_dir)
+    step = _restore(state, folder.workers)
+    files.write_text(folder.own_dir / 'variables.txt',
                      weights.format_table(table) + '\n')
     counts = {kind: sum(row[2] == kind for row in table)
               for kind in ('loaded', 'new', 'left')}
-    print(f'{run_dir}: ' + ', '.join(
+    print(f'{folder.run_dir}: ' + ', '.join(
         f'{n} variables {kind}' for kind, n in counts.items())
         + f' (table in variables.txt); step {step} of {run.steps}')
     # What a killed run did after its last save is lost, and not counted.
-    return TrainingRun(run, run_dir, opened, objective, state, strategy,
-                       stop or stop_signal.StopSignal(),
-                       started - float(state.seconds.numpy()))
+    return TrainingRun(run, folder, opened, objective, state, strategy,
+                       stop, started - float(state.seconds.numpy()))
+
+
+def _restore(state, workers):
+    """Restores the chief's state on all workers; returns its step."""
+    # First the chief, which sets damaged states aside.
+    for turn in (workers.is_chief, not workers.is_chief):
+        with workers.together():
+            if turn:
+                state.restore()
+    step = int(state.step.numpy())
+    workers.check_equal(step, 'last state in the run folder')
+    return step
 
 
 def _as_test(measured):

@@ -10,22 +10,18 @@ from ddep_tf.experiments import executors, runner
 from ddep_tf.reports import write
 from ddep_tf.runtime import strategy
 
-SHORT = ['classify/RunSpec.steps=2', 'denoise/RunSpec.steps=2',
-         'segment/RunSpec.steps=2', 'segment/RunSpec.eval_every=1',
-         'shapes/DatasetSpec.limit=6', 'RunSpec.crop_size=(32, 32)',
-         'classify/RunSpec.global_batch_size=2',
-         'denoise/RunSpec.global_batch_size=2',
-         'segment/RunSpec.global_batch_size=2',
-         'segment/EvalSpec.samples=1', 'denoise/EvalSpec.samples=1',
-         'ExperimentSpec.label_counts=(3,)', 'ExperimentSpec.seeds=(4,)',
-         "ExperimentSpec.arms=('supervised', 'ddep')"]
+from commands import SHORT_EXPERIMENT
+
+STEPS = ['denoise/RunSpec.steps=2', 'segment/RunSpec.steps=2',
+         'segment/RunSpec.eval_every=1']
 
 
 @pytest.mark.parametrize('eager', [
     pytest.param(True, marks=pytest.mark.quick), False])
 def test_all_stages_in_short_from_data_to_report(tmp_path, eager):
     spec, stages, operative = configure.load_experiment(
-        ['experiments/demo_shapes.gin'], [*SHORT, f'RunSpec.eager={eager}'])
+        ['experiments/demo_shapes.gin'],
+        [*SHORT_EXPERIMENT, *STEPS, f'RunSpec.eager={eager}'])
 
     def run():
         executor = executors.in_process(

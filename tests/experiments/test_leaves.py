@@ -23,8 +23,10 @@ import layouts
 LEAVES = sorted(path.stem for path in
                 (configure.GIN_ROOT / 'experiments').glob('*.gin'))
 # One of each kind runs to its end in every test, the others in test-full.
-ALWAYS = {'ablation_kind', 'chain_small', 'cityscapes_main', 'demo_nuclei',
-          'imagenet21k_encoder', 'pascal_context_sweep'}
+ALWAYS = {'ablation_kind', 'chain_small', 'demo_nuclei', 'imagenet21k_encoder',
+          'pascal_context_sweep'}
+# A part of a leaf, in every test.
+PART = {'cityscapes_main': ["ExperimentSpec.run_variants=('w3',)"]}
 # What `tiny` starts from, in place of the weights of another encoder.
 STARTS = {'scratch': (False, False), 'supervised': (True, False),
           'dep': (True, True), 'dep_supervised': (True, True),
@@ -36,8 +38,9 @@ def _images(leaf):
     return 300 if leaf.endswith('_sweep') else 60
 
 
-def _load(leaf):
-    return configure.load_experiment([f'experiments/{leaf}.gin', 'debug.gin'])
+def _load(leaf, params=()):
+    return configure.load_experiment([f'experiments/{leaf}.gin', 'debug.gin'],
+                                     params)
 
 
 def _rows(path):
@@ -45,13 +48,13 @@ def _rows(path):
         return list(csv.DictReader(file))
 
 
-def _experiment(leaf, root, make_executor):
+def _experiment(leaf, root, make_executor, params=()):
     """Returns an Experiment on small data.
 
     `make_executor`: (operative gin config, data_dir) -> Executor.
     """
     data_dir = str(layouts.make(root / 'data', leaf, _images(leaf)))
-    spec, stages, operative = _load(leaf)
+    spec, stages, operative = _load(leaf, params)
     return runner_lib.Experiment(spec, stages, operative, str(root / 'run'),
                                  data_dir, make_executor(operative, data_dir))
 
@@ -95,18 +98,22 @@ def _check_described(run, text, images):
 
 
 @pytest.fixture(name='leaf', params=[
-    pytest.param(leaf, marks=[] if leaf in ALWAYS else pytest.mark.full)
-    for leaf in LEAVES])
+    *(pytest.param((leaf, ()), id=leaf,
+                   marks=[] if leaf in ALWAYS else pytest.mark.full)
+      for leaf in LEAVES),
+    *(pytest.param((leaf, params), id=f'{leaf}-part')
+      for leaf, params in PART.items())])
 def _leaf(request, tmp_path):
     """Runs a leaf to its end; returns its name, plan, and run folder."""
     from ddep_tf.runtime import strategy
     one = strategy.get_strategy('one_device')
+    leaf, params = request.param
     whole = _experiment(
-        request.param, tmp_path,
+        leaf, tmp_path,
         lambda operative, data_dir: executors.in_process(
-            operative, data_dir, one))
+            operative, data_dir, one), params)
     whole.run()
-    return request.param, whole.plan, tmp_path / 'run'
+    return leaf, whole.plan, tmp_path / 'run'
 
 
 def test_a_leaf_runs_from_data_to_report_with_all_arms(leaf):
@@ -135,7 +142,8 @@ def _check_cells(graph, rows):
         (row['variant'], row['arm'], row['setting']) for row in rows
         if row['stage'] == 'segment' and row['chosen'] == '1' and row['test'])
     expected = {(variant, arm, '' if setting is None else str(setting))
-                for variant in spec.variants or ('',) for arm in spec.arms
+                for variant in spec.run_variants or spec.variants or ('',)
+                for arm in spec.arms
                 for setting in spec.settings}
     assert set(tested) == expected and set(tested.values()) <= {1}
     if not spec.arms:

@@ -1,51 +1,24 @@
 """The commands, as a user types them."""
 
 import json
-import os
-import pathlib
 import signal
-import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 from PIL import Image
 import pytest
 
-from ddep_tf import files
-
+from commands import ROOT, TINY, losses, run, start, wait_for
 import layouts
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py'))
-TINY = ['--gin_file=model/tiny.gin', '--gin_file=data/shapes.gin',
-        '--gin_file=stage/segment.gin',
-        '--gin_param=segment/RunSpec.crop_size=(32, 32)',
-        '--gin_param=segment/RunSpec.global_batch_size=2',
-        '--gin_param=segment/RunSpec.steps=30',
-        '--gin_param=RunSpec.checkpoint_every=5',
-        '--gin_param=RunSpec.log_every=1',
-        '--gin_param=shapes/DatasetSpec.limit=4']
-
-
-def _start(launcher, *args, **environment):
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / 'launch' / f'{launcher}.py'), *args],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        env={**os.environ, **environment})
-
-
-def _run(launcher, *args):
-    process = _start(launcher, *args)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize('launcher', LAUNCHERS)
 def test_help_loads_no_tensorflow(launcher):
-    code, out, err = _run(launcher, '--help')
+    code, out, err = run(launcher, '--help')
     assert code == 0 and ('--run_dir' in out or '--data_dir' in out), err
     probe = subprocess.run(
         [sys.executable, '-X', 'importtime',
@@ -57,15 +30,15 @@ def test_help_loads_no_tensorflow(launcher):
 def test_prepare_data_tells_builds_and_checks(tmp_path):
     layouts.ade20k_folder(tmp_path)
     common = ['--set=ade20k', f'--data_dir={tmp_path}']
-    code, out, err = _run('prepare_data', *common)
+    code, out, err = run('prepare_data', *common)
     assert code == 0 and 'sceneparsing' in out and str(tmp_path) in out, err
-    code, out, err = _run('prepare_data', *common, '--build', '--check',
+    code, out, err = run('prepare_data', *common, '--build', '--check',
                           '--nocount_check')
     assert code == 0 and '3 images and masks ok' in out, err
-    code, out, err = _run('prepare_data', *common, '--check', '--nodecode')
+    code, out, err = run('prepare_data', *common, '--check', '--nodecode')
     assert code == 2 and 'not 20,210' in out and 'not 2,000' in out
     assert err.strip().splitlines()[-1].startswith('prepare_data.py: ade20k')
-    code, out, err = _run('prepare_data', '--set=ade')
+    code, out, err = run('prepare_data', '--set=ade')
     assert code == 2 and 'pascal_context' in err and 'Traceback' not in err
 
 
@@ -88,7 +61,7 @@ def test_prepare_data_tells_builds_and_checks(tmp_path):
     ('export', ['--output=x.npz', '--run_dir=nowhere'], 'nowhere'),
 ])
 def test_a_mistake_is_one_line_and_exit_code_2(launcher, args, named):
-    code, _, err = _run(launcher, *args)
+    code, _, err = run(launcher, *args)
     assert code == 2, err
     assert named in err and 'Traceback' not in err
     assert len(err.strip().splitlines()) == 1
@@ -96,13 +69,13 @@ def test_a_mistake_is_one_line_and_exit_code_2(launcher, args, named):
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     whole, cut = tmp_path / 'whole', tmp_path / 'cut'
-    process = _start('finetune', *TINY, f'--run_dir={cut}')
-    _wait_for(cut / 'state' / 'checkpoint', process)
+    process = start('finetune', *TINY, f'--run_dir={cut}')
+    wait_for(cut / 'state' / 'checkpoint', process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (cut / 'result.json').exists()
     for where in (cut, whole):
-        code, out, err = _run('finetune', *TINY, f'--run_dir={where}')
+        code, out, err = run('finetune', *TINY, f'--run_dir={where}')
         assert code == 0, err
         assert ('step 0 of' in out) == (where == whole)
     with np.load(whole / 'weights.npz') as one, \
@@ -115,15 +88,6 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     _export(whole, tmp_path)
 
 
-def _wait_for(path, process, seconds=200, lines=0):
-    end = time.time() + seconds
-    while time.time() < end and process.poll() is None:
-        if path.exists() and len(path.read_text().splitlines()) >= lines:
-            return
-        time.sleep(0.02)
-    raise AssertionError(process.communicate())
-
-
 def _predict(run_dir, tmp_path):
     """A finished run segments an image whose size fits no stride."""
     rng = np.random.default_rng(0)
@@ -131,13 +95,13 @@ def _predict(run_dir, tmp_path):
     Image.fromarray(rng.integers(0, 255, (37, 51, 3), np.uint8)).save(image)
     broken = tmp_path / 'broken.jpg'
     broken.write_bytes(image.read_bytes()[:200])
-    code, _, err = _run('predict', f'--run_dir={run_dir}', f'--input={image}',
+    code, _, err = run('predict', f'--run_dir={run_dir}', f'--input={image}',
                         f'--output_dir={tmp_path / "out"}',
                         '--gin_param=EvalSpec.flip=True')
     assert code == 0, err
     mask = np.asarray(Image.open(tmp_path / 'out' / 'photo.png'))
     assert mask.shape == (37, 51) and mask.max() < 6
-    code, _, err = _run('predict', f'--run_dir={run_dir}',
+    code, _, err = run('predict', f'--run_dir={run_dir}',
                         f'--input={broken}')
     assert code == 2 and 'broken.jpg' in err
 
@@ -145,7 +109,7 @@ def _predict(run_dir, tmp_path):
 def _evaluate(run_dir, tmp_path):
     """What training measured on test, evaluate.py measures again."""
     output = tmp_path / 'numbers.json'
-    code, out, err = _run('evaluate', f'--run_dir={run_dir}',
+    code, out, err = run('evaluate', f'--run_dir={run_dir}',
                           f'--output={output}',
                           f'--save_label_ids={tmp_path / "ids"}')
     assert code == 0, err
@@ -162,9 +126,9 @@ def _evaluate(run_dir, tmp_path):
 def _export(run_dir, tmp_path):
     """A run's encoder leaves as a file, and starts another run."""
     path = tmp_path / 'encoder.npz'
-    code, _, err = _run('export', f'--run_dir={run_dir}', f'--output={path}')
+    code, _, err = run('export', f'--run_dir={run_dir}', f'--output={path}')
     assert code == 0, err
-    code, out, err = _run(
+    code, out, err = run(
         'pretrain_decoder', '--gin_file=model/tiny.gin',
         '--gin_file=data/shapes.gin', '--gin_file=stage/denoise.gin',
         f'--init_encoder={path}', '--dry_run')
@@ -176,60 +140,27 @@ def _export(run_dir, tmp_path):
     assert ', 0 left' in out
 
 
-def _free_ports(count):
-    taken = [socket.socket() for _ in range(count)]
-    for one in taken:
-        one.bind(('localhost', 0))
-    ports = [one.getsockname()[1] for one in taken]
-    for one in taken:
-        one.close()
-    return ports
-
-
-def _losses(run_dir):
-    return [float(row['loss'])
-            for row in files.read_csv(run_dir / 'metrics.csv')]
-
-
-def test_two_workers_train_as_one(tmp_path):
-    short = [*TINY, '--gin_param=segment/RunSpec.steps=4']
-    code, _, err = _run('finetune', *short, f'--run_dir={tmp_path / "one"}')
-    assert code == 0, err
-    cluster = {'worker': [f'localhost:{port}' for port in _free_ports(2)]}
-    workers = [_start(
-        'finetune', *short, '--strategy=multi_worker',
-        f'--run_dir={tmp_path / str(index)}', TF_CONFIG=json.dumps(
-            {'cluster': cluster, 'task': {'type': 'worker', 'index': index}}))
-        for index in range(2)]
-    for worker in workers:
-        _, err = worker.communicate(timeout=300)
-        assert worker.returncode == 0, err
-    assert _losses(tmp_path / '0') == _losses(tmp_path / '1')
-    np.testing.assert_allclose(_losses(tmp_path / '0'),
-                               _losses(tmp_path / 'one'), rtol=1e-5)
-    assert len(_losses(tmp_path / 'one')) == 4
-
-
 @pytest.mark.parametrize('launcher, stage', [
-    ('pretrain_encoder', 'classify'), ('finetune', 'segment')])
+    pytest.param('pretrain_encoder', 'classify', marks=pytest.mark.full),
+    ('finetune', 'segment')])
 def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage):
     short = [text.replace('segment', stage) for text in TINY]
     short.append(f'--gin_param={stage}/RunSpec.steps=3')
-    code, _, err = _run(launcher, *short, f'--run_dir={tmp_path / "plain"}')
+    code, _, err = run(launcher, *short, f'--run_dir={tmp_path / "plain"}')
     assert code == 0, err
-    code, out, err = _run(launcher, *short, f'--run_dir={tmp_path / "xla"}',
+    code, out, err = run(launcher, *short, f'--run_dir={tmp_path / "xla"}',
                           '--gin_param=RunSpec.jit_compile=True')
     assert code == 0, err
     assert 'XLA' in out
-    np.testing.assert_allclose(_losses(tmp_path / 'xla'),
-                               _losses(tmp_path / 'plain'), rtol=1e-3)
+    np.testing.assert_allclose(losses(tmp_path / 'xla'),
+                               losses(tmp_path / 'plain'), rtol=1e-3)
 
 
 def test_sigterm_saves_and_exits_with_143(tmp_path):
     long = [*TINY, '--gin_param=segment/RunSpec.steps=100000',
             '--gin_param=RunSpec.checkpoint_every=90000']
-    process = _start('finetune', *long, f'--run_dir={tmp_path}')
-    _wait_for(tmp_path / 'metrics.csv', process, lines=3)
+    process = start('finetune', *long, f'--run_dir={tmp_path}')
+    wait_for(tmp_path / 'metrics.csv', process, lines=3)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 143, err
@@ -238,7 +169,7 @@ def test_sigterm_saves_and_exits_with_143(tmp_path):
 
 
 def test_dry_run_prints_the_plan_and_trains_nothing(tmp_path):
-    code, out, err = _run('finetune', *TINY, '--dry_run',
+    code, out, err = run('finetune', *TINY, '--dry_run',
                           f'--run_dir={tmp_path / "run"}')
     assert code == 0, err
     assert '4 of shapes' in out and 'decoder/entry/conv/kernel' in out
@@ -248,7 +179,7 @@ def test_dry_run_prints_the_plan_and_trains_nothing(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     blocked = tmp_path / 'file'
     blocked.write_text('kept')
-    code, _, err = _run('finetune', *TINY, f'--run_dir={blocked / "run"}')
+    code, _, err = run('finetune', *TINY, f'--run_dir={blocked / "run"}')
     assert code == 2 and str(blocked) in err and 'Traceback' not in err
     assert blocked.read_text() == 'kept'
 
@@ -269,7 +200,7 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_is_named_and_nothing_is_lost(small_disk):
     (small_disk / 'earlier').write_text('kept')
-    code, _, err = _run('finetune', *TINY, f'--run_dir={small_disk / "run"}')
+    code, _, err = run('finetune', *TINY, f'--run_dir={small_disk / "run"}')
     lines = [line for line in err.splitlines() if 'finetune.py:' in line]
     assert code == 2 and 'Traceback' not in err
     assert len(lines) == 1 and 'disk' in lines[0]

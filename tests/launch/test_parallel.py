@@ -11,19 +11,13 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from commands import ROOT, SHORT_EXPERIMENT
+
 COMMAND = [sys.executable, str(ROOT / 'launch' / 'experiment.py'),
            '--gin_file=experiments/demo_shapes.gin']
-SHORT = ['classify/RunSpec.steps=2', 'denoise/RunSpec.steps=40',
-         'segment/RunSpec.steps=40', 'segment/RunSpec.eval_every=20',
-         'RunSpec.log_every=1', 'RunSpec.eager=True',
-         'RunSpec.crop_size=(32, 32)', 'shapes/DatasetSpec.limit=6',
-         'classify/RunSpec.global_batch_size=2',
-         'denoise/RunSpec.global_batch_size=2',
-         'segment/RunSpec.global_batch_size=2',
-         'segment/EvalSpec.samples=1', 'denoise/EvalSpec.samples=1',
-         'ExperimentSpec.label_counts=(3,)', 'ExperimentSpec.seeds=(4,)',
-         "ExperimentSpec.arms=('supervised', 'ddep')"]
+SHORT = [*SHORT_EXPERIMENT, 'denoise/RunSpec.steps=20',
+         'segment/RunSpec.steps=20', 'segment/RunSpec.eval_every=10',
+         'RunSpec.log_every=1', 'RunSpec.eager=True']
 RUNS = ['classify', 'denoise-ddep-s4', 'segment-supervised-n3-s4',
         'segment-ddep-n3-s4']
 

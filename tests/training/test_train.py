@@ -1,6 +1,7 @@
 """The loop, end to end on embedded data."""
 
 import dataclasses
+import functools
 import gc
 import json
 import shutil
@@ -28,8 +29,30 @@ def _train(run, where, strategy=ONE, **kwargs):
     return train.train(run, '', str(where), '', strategy, **kwargs)
 
 
+@pytest.fixture(scope='module')
+def finished(make_run, tmp_path_factory):
+    """A function that returns a copy of the finished run of a stage, which is
+    trained once, and the result that training it returned."""
+    @functools.cache
+    def trained(stage):
+        where = tmp_path_factory.mktemp(stage)
+        return where, _train(make_run(stage), where)
+
+    def copy(stage):
+        where, result = trained(stage)
+        target = tmp_path_factory.mktemp(f'{stage}-copy')
+        shutil.copytree(where, target, dirs_exist_ok=True)
+        return target, result
+    return copy
+
+
 def _arrays(where):
     return weights.read_npz(where / 'weights.npz')
+
+
+def _losses(where):
+    return [float(row['loss']) for row in files.read_csv(
+        where / 'metrics.csv')]
 
 
 def _assert_equal(first, second):
@@ -39,16 +62,16 @@ def _assert_equal(first, second):
 
 
 @pytest.mark.parametrize('stage', ['classify', 'denoise', 'segment'])
-def test_a_run_leaves_what_it_promises(make_run, tmp_path, stage):
-    result = _train(make_run(stage), tmp_path)
+def test_a_run_leaves_what_it_promises(finished, stage):
+    run_dir, result = finished(stage)
     for name in ('config.json', 'metrics.csv', 'validation.csv', 'result.json',
                  'weights.npz', 'weights.json', 'tensorboard', 'state'):
-        assert (tmp_path / name).exists(), name
+        assert (run_dir / name).exists(), name
     assert [row['step'] for row in files.read_csv(
-        tmp_path / 'metrics.csv')] == ['1', '2', '3', '4']
+        run_dir / 'metrics.csv')] == ['1', '2', '3', '4']
     assert np.isfinite(result['val'])
     assert result['test_details']['images'] == 6
-    assert result == json.loads((tmp_path / 'result.json').read_text())
+    assert result == json.loads((run_dir / 'result.json').read_text())
     assert {'seed': 0, 'width': 1, 'label_fraction': 0.0, 'label_count': 0,
             'images': 6, 'subset_sha256': '', 'steps': 4}.items() <= (
                 result.items())
@@ -74,28 +97,29 @@ def test_a_run_leaves_no_network_in_memory(make_run, tmp_path):
     assert len(_held()) <= before
 
 
-def test_a_finished_run_is_not_run_again(make_run, tmp_path):
-    first = _train(make_run('segment'), tmp_path)
-    before = (tmp_path / 'weights.npz').stat().st_mtime_ns
-    assert _train(make_run('segment'), tmp_path) == first
-    assert (tmp_path / 'weights.npz').stat().st_mtime_ns == before
+def test_a_finished_run_is_not_run_again(make_run, finished):
+    run_dir, first = finished('segment')
+    before = (run_dir / 'weights.npz').stat().st_mtime_ns
+    assert _train(make_run('segment'), run_dir) == first
+    assert (run_dir / 'weights.npz').stat().st_mtime_ns == before
 
 
-def test_a_run_cut_off_behind_its_last_step_ends_alike(make_run, tmp_path):
-    first = _train(make_run('segment'), tmp_path)
-    arrays = _arrays(tmp_path)
+def test_a_run_cut_off_behind_its_last_step_ends_alike(make_run, finished):
+    run_dir, first = finished('segment')
+    arrays = _arrays(run_dir)
     for name in ('result.json', 'weights.npz', 'weights.json'):
-        (tmp_path / name).unlink()
-    again = _train(make_run('segment'), tmp_path)
+        (run_dir / name).unlink()
+    again = _train(make_run('segment'), run_dir)
     for key in ('val', 'test', 'steps', 'subset_sha256'):
         assert again[key] == first[key]
-    _assert_equal(arrays, _arrays(tmp_path))
-    assert len(files.read_csv(tmp_path / 'validation.csv')) == 1
+    _assert_equal(arrays, _arrays(run_dir))
+    assert len(files.read_csv(run_dir / 'validation.csv')) == 1
 
 
-def test_what_was_left_out_is_tested_by_the_weights_alone(make_run, tmp_path):
-    whole, late = tmp_path / 'whole', tmp_path / 'late'
-    expected = _train(make_run('segment'), whole)
+def test_what_was_left_out_is_tested_by_the_weights_alone(
+        make_run, finished, tmp_path):
+    late = tmp_path / 'late'
+    _, expected = finished('segment')
     assert _train(make_run('segment'), late, test=False)['test'] is None
     shutil.rmtree(late / 'state')
     late.rename(tmp_path / 'moved')
@@ -107,15 +131,16 @@ def test_what_was_left_out_is_tested_by_the_weights_alone(make_run, tmp_path):
 def test_a_run_that_was_refused_is_mended_in_place(make_run, tmp_path):
     with pytest.raises(errors.UserError, match='99'):
         _train(make_run('segment', label_count=99), tmp_path)
-    assert _train(make_run('segment', label_count=2), tmp_path)['images'] == 2
+    run = make_run('segment', label_count=2, eager=True, steps=1)
+    assert _train(run, tmp_path)['images'] == 2
 
 
-def test_another_config_is_refused_and_nothing_is_lost(make_run, tmp_path):
-    _train(make_run('segment'), tmp_path)
-    before = sorted(p.name for p in tmp_path.rglob('*'))
+def test_another_config_is_refused_and_nothing_is_lost(make_run, finished):
+    run_dir, _ = finished('segment')
+    before = sorted(p.name for p in run_dir.rglob('*'))
     with pytest.raises(errors.UserError, match='seed'):
-        _train(make_run('segment', seed=7), tmp_path)
-    assert sorted(p.name for p in tmp_path.rglob('*')) == before
+        _train(make_run('segment', seed=7), run_dir)
+    assert sorted(p.name for p in run_dir.rglob('*')) == before
 
 
 class _Killed(Exception):
@@ -123,9 +148,9 @@ class _Killed(Exception):
 
 
 @pytest.mark.parametrize('stage', ['denoise', 'segment'])
-def test_two_and_two_steps_equal_four(make_run, tmp_path, monkeypatch, stage):
-    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
-    _train(make_run(stage), whole)
+def test_two_and_two_steps_equal_four(make_run, finished, tmp_path,
+                                      monkeypatch, stage):
+    (whole, _), cut = finished(stage), tmp_path / 'cut'
     log = train.TrainingRun._log
 
     def die(training_run, row):
@@ -138,8 +163,7 @@ def test_two_and_two_steps_equal_four(make_run, tmp_path, monkeypatch, stage):
     monkeypatch.undo()
     _train(make_run(stage), cut)
     _assert_equal(_arrays(whole), _arrays(cut))
-    assert ([r['loss'] for r in files.read_csv(whole / 'metrics.csv')] ==
-            [r['loss'] for r in files.read_csv(cut / 'metrics.csv')])
+    assert _losses(whole) == _losses(cut)
 
 
 def test_denoising_moves_no_bit_of_a_frozen_encoder(make_run, tmp_path):
@@ -184,19 +208,16 @@ def test_dep_trains_the_encoder(make_run):
 
 
 @pytest.mark.parametrize('stage', ['classify', 'denoise', 'segment'])
-def test_two_replicas_equal_one(make_run, tmp_path, two, stage):
-    run = make_run(stage)
+def test_two_replicas_equal_one(make_run, finished, tmp_path, two, stage):
     assert two.num_replicas_in_sync == 2
-    _train(run, tmp_path / 'one')
-    _train(run, tmp_path / 'two', two)
-    one, other = _arrays(tmp_path / 'one'), _arrays(tmp_path / 'two')
+    run_dir, _ = finished(stage)
+    _train(make_run(stage), tmp_path, two)
+    one, other = _arrays(run_dir), _arrays(tmp_path)
     # Adam's first steps are of the size of the learning rate, whatever the
     # gradient: where it is nil, rounding decides its sign.
     close = [np.isclose(one[k], other[k], atol=2e-5).mean() for k in one]
     assert np.mean(close) > 0.97
-    losses = [[float(r['loss']) for r in files.read_csv(
-        tmp_path / name / 'metrics.csv')] for name in ('one', 'two')]
-    np.testing.assert_allclose(*losses, rtol=1e-4)
+    np.testing.assert_allclose(_losses(run_dir), _losses(tmp_path), rtol=1e-4)
 
 
 def test_segment_gradient_weighs_pixels_of_the_global_batch(make_run, two):
@@ -240,19 +261,16 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_state(
     assert all(np.isfinite(float(row['loss'])) for row in rows)
 
 
-def test_the_train_step_compiles_with_xla(make_run, tmp_path):
+def test_the_train_step_compiles_with_xla(make_run, finished, tmp_path):
     """The other stages need a process of their own: see the launchers."""
-    run = make_run('denoise', jit_compile=True, steps=2)
-    _train(run, tmp_path / 'xla')
-    _train(make_run('denoise', steps=2), tmp_path / 'plain')
-    losses = [[float(r['loss']) for r in files.read_csv(
-        tmp_path / name / 'metrics.csv')] for name in ('xla', 'plain')]
-    np.testing.assert_allclose(*losses, rtol=1e-3)
+    plain, _ = finished('denoise')
+    _train(make_run('denoise', jit_compile=True), tmp_path)
+    np.testing.assert_allclose(_losses(tmp_path), _losses(plain), rtol=1e-3)
 
 
-def test_stages_hand_over(make_run, tmp_path):
-    _train(make_run('classify', steps=1), tmp_path / 'a')
-    _train(make_run('denoise', steps=1, init_encoder=str(tmp_path / 'a')),
+def test_stages_hand_over(make_run, finished, tmp_path):
+    first, _ = finished('classify')
+    _train(make_run('denoise', steps=1, init_encoder=str(first)),
            tmp_path / 'b')
     run = make_run('segment', init_encoder=str(tmp_path / 'b'),
                    init_decoder=str(tmp_path / 'b'))
@@ -266,7 +284,7 @@ def test_stages_hand_over(make_run, tmp_path):
             np.testing.assert_array_equal(variable.numpy(), arrays[key])
     facts = json.loads((tmp_path / 'b' / 'weights.json').read_text())
     assert facts['position_grid'] == [2, 2] and facts['stage'] == 'denoise'
-    encoder = _arrays(tmp_path / 'a')
+    encoder = _arrays(first)
     for key in encoder:
         if not key.startswith(('head/', 'cls')):
             np.testing.assert_array_equal(encoder[key], arrays[key])

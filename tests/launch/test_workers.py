@@ -1,0 +1,148 @@
+"""Several workers train one run: processes of one machine stand for hosts."""
+
+import json
+import re
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from commands import TINY, losses, run, start, wait_for
+
+SHORT = [*TINY, '--gin_param=segment/RunSpec.global_batch_size=4',
+         '--gin_param=segment/RunSpec.steps=10']
+
+
+def _ports(count):
+    taken = [socket.socket() for _ in range(count)]
+    for one in taken:
+        one.bind(('localhost', 0))
+    ports = [one.getsockname()[1] for one in taken]
+    for one in taken:
+        one.close()
+    return ports
+
+
+class Cluster:
+    """Workers that train one run; ends what is left of them.
+
+    Args:
+      count: number of workers.
+    """
+
+    def __init__(self, count):
+        self.hosts = [f'localhost:{port}' for port in _ports(count)]
+        self.workers = []
+
+    def start(self, *args):
+        """Starts one more worker."""
+        index = len(self.workers)
+        self.workers.append(start(
+            'finetune', *args, '--strategy=multi_worker',
+            TF_CONFIG=json.dumps({
+                'cluster': {'worker': self.hosts},
+                'task': {'type': 'worker', 'index': index}})))
+        return self.workers[-1]
+
+    def start_all(self, *args):
+        """Starts all workers with the same flags."""
+        for _ in self.hosts:
+            self.start(*args)
+
+    def end(self, seconds=200):
+        """Waits for all; returns their exit codes and what they printed."""
+        end = time.monotonic() + seconds
+        texts = [''.join(worker.communicate(timeout=end - time.monotonic()))
+                 for worker in self.workers]
+        return [worker.returncode for worker in self.workers], texts
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for worker in self.workers:
+            worker.kill()
+            worker.communicate()
+
+
+def _train(count, *args):
+    """Trains with so many workers, to the end."""
+    with Cluster(count) as cluster:
+        cluster.start_all(*args)
+        codes, texts = cluster.end()
+    assert codes == [0] * count, texts
+    return texts
+
+
+def _assert_close(one, other, tolerance):
+    with np.load(one / 'weights.npz') as first, \
+            np.load(other / 'weights.npz') as second:
+        assert set(first.files) == set(second.files)
+        for key in first.files:
+            np.testing.assert_allclose(first[key], second[key], rtol=0,
+                                       atol=tolerance, err_msg=key)
+
+
+def test_the_request_of_one_stops_all_and_they_end_as_one_device(tmp_path):
+    one, many = tmp_path / 'one', tmp_path / 'many'
+    code, _, err = run('finetune', *SHORT, f'--run_dir={one}')
+    assert code == 0, err
+    with Cluster(2) as cluster:
+        first = cluster.start(*SHORT, f'--run_dir={many}')
+        time.sleep(3)  # A worker may be late.
+        second = cluster.start(*SHORT, f'--run_dir={many}')
+        wait_for(many / 'metrics.csv', first, lines=3)
+        second.send_signal(signal.SIGTERM)
+        codes, texts = cluster.end()
+    assert codes == [143, 143], texts
+    steps = [re.search(r'saved at step (\d+)', text)[1] for text in texts]
+    assert steps[0] == steps[1]
+    assert (many / 'state' / f'ckpt-{steps[0]}.index').exists()
+    for text in _train(2, *SHORT, f'--run_dir={many}'):
+        assert f'step {steps[0]} of 10' in text
+    np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
+    _assert_close(one, many, 1e-5)
+
+
+def test_a_lost_worker_ends_all_and_they_go_on_from_the_last_state(tmp_path):
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    with Cluster(2) as cluster:
+        cluster.start_all(*SHORT, f'--run_dir={cut}')
+        wait_for(cut / 'state' / 'checkpoint', cluster.workers[0])
+        cluster.workers[1].kill()
+        codes, texts = cluster.end()
+    assert codes == [75, -signal.SIGKILL], texts
+    assert 'a worker or TPU was lost' in texts[0]
+    assert 'Traceback' not in texts[0]
+    for text in _train(2, *SHORT, f'--run_dir={cut}'):
+        assert 'step 5 of 10' in text
+    _train(2, *SHORT, f'--run_dir={whole}')
+    _assert_close(whole, cut, 0)
+
+
+@pytest.mark.full
+def test_four_workers_train_as_one_device(tmp_path):
+    one, four = tmp_path / 'one', tmp_path / 'four'
+    code, _, err = run('finetune', *SHORT, f'--run_dir={one}')
+    assert code == 0, err
+    _train(4, *SHORT, f'--run_dir={four}')
+    _assert_close(one, four, 1e-5)
+
+
+def test_workers_of_different_configs_or_folders_are_refused(tmp_path):
+    with Cluster(2) as cluster:
+        cluster.start(*SHORT, f'--run_dir={tmp_path / "run"}')
+        cluster.start(*SHORT, f'--run_dir={tmp_path / "run"}',
+                      '--gin_param=RunSpec.log_every=2')
+        codes, texts = cluster.end()
+    assert codes == [2, 2], texts
+    assert 'worker 1' in texts[0] and 'log_every' in texts[1]
+    with Cluster(2) as cluster:
+        cluster.start(*SHORT, f'--run_dir={tmp_path / "run"}')
+        cluster.start(*SHORT, f'--run_dir={tmp_path / "other"}')
+        codes, texts = cluster.end()
+    assert codes == [2, 2], texts
+    assert 'worker 1 sees no config.json' in texts[1]
+    assert not (tmp_path / 'other').exists()
