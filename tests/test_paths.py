@@ -19,6 +19,8 @@ ALLOWED = {
     ('ddep_tf/cli.py', 'glob'): 'device files of GPUs',
     ('ddep_tf/cli.py', 'os.path'): 'device files, and the name of the command',
     ('ddep_tf/experiments/shares.py', 'glob'): 'device files of GPUs',
+    ('ddep_tf/runtime/place.py', 'tempfile'):
+        'a folder of this worker, that is removed at the end',
     ('ddep_tf/experiments/worker.py', 'open'):
         'redirects a process to a local log, of files.appending',
     ('ddep_tf/runtime/tpu_chips.py', 'glob'): 'device files of TPUs',

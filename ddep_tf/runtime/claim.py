@@ -48,7 +48,7 @@ def claimed(run_dir: str | os.PathLike) -> Iterator['Claim']:
       UserError: another process holds the folder.
     """
     path = files.path(run_dir) / NAME
-    claim = _lock(path) if fcntl and isinstance(path, pathlib.Path) else None
+    claim = _lock(path) if fcntl and not files.is_bucket(path) else None
     claim = claim or _Renewed(path)
     try:
         yield claim
@@ -108,7 +108,7 @@ def _lock(path: pathlib.Path) -> Claim | None:
 def _is_at(path, file):
     """Whether an open file is still the one that its path names."""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
     except FileNotFoundError:
         return False
 
@@ -176,7 +176,7 @@ def _has_ended(held):
     """Whether a holder was a process of this machine that is gone."""
     if not held['machine'] or held['machine'] != _machine():
         return False
-    return not pathlib.Path(f'/proc/{held["pid"]}').exists()
+    return not files.path('/proc', str(held['pid'])).exists()
 
 
 def _me():
@@ -188,7 +188,7 @@ def _machine():
     """Returns what processes share that see each other's ids, '' if unknown:
     one start of one machine, and in it one container."""
     try:
-        boot = pathlib.Path('/proc/sys/kernel/random/boot_id').read_text()
+        boot = files.path('/proc/sys/kernel/random/boot_id').read_text()
         return boot.strip() + os.readlink('/proc/self/ns/pid')
     except OSError:
         return ''

@@ -96,12 +96,12 @@ class State:
         numbers = sorted((int(found[1]) for path in self._dir.glob('ckpt-*')
                           if (found := re.fullmatch(r'ckpt-(\d+)\.index',
                                                     path.name))), reverse=True)
-        return [os.fspath(self._dir / f'ckpt-{number}') for number in numbers]
+        return [self._dir / f'ckpt-{number}' for number in numbers]
 
     def _load(self, path):
         """Restores a state; returns whether it is undamaged."""
         try:
-            self._parts.restore(path).assert_consumed()
+            self._parts.restore(os.fspath(path)).assert_consumed()
             return True
         except Exception as error:
             if _is_damaged(path):
@@ -119,18 +119,19 @@ class State:
                 f'{path} is damaged, and there is no state before it: remove '
                 'the folder state/ to start this run again')
         print(f'{path} is damaged: moved to {self._dir / DAMAGED}, going on '
-              f'from {os.path.basename(rest[0])}', flush=True)
+              f'from {rest[0].name}', flush=True)
         if self._save_dir != self._dir:
             return  # The chief moves it.
         (self._dir / DAMAGED).mkdir(exist_ok=True)
-        for part in list(self._dir.glob(os.path.basename(path) + '.*')):
+        for part in list(self._dir.glob(f'{path.name}.*')):
             part.replace(self._dir / DAMAGED / part.name)
 
     def _open_managers(self, found):
         """Opens the managers, which list the states that were `found`."""
         if found and self._save_dir == self._dir:
             tf.compat.v1.train.update_checkpoint_state(
-                os.fspath(self._dir), found[0], found[::-1])
+                os.fspath(self._dir), os.fspath(found[0]),
+                [os.fspath(path) for path in reversed(found)])
         self._last, self._best = (tf.train.CheckpointManager(
             self._parts, os.fspath(folder), max_to_keep=keep,
             step_counter=self.step) for folder, keep in (
@@ -150,7 +151,7 @@ class State:
 def _is_damaged(path):
     """Whether a tensor of a checkpoint cannot be read."""
     try:
-        reader = tf.train.load_checkpoint(path)
+        reader = tf.train.load_checkpoint(os.fspath(path))
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
     except _DAMAGE:
@@ -160,10 +161,12 @@ def _is_damaged(path):
 
 def _remove_parts(folder, step):
     """Removes what is left of a state that could not be written."""
-    with contextlib.suppress(tf.errors.OpError):
-        for pattern in (f'ckpt-{step}.*', f'ckpt-{step}_temp'):
-            for path in tf.io.gfile.glob(os.path.join(folder, pattern)):
-                tf.io.gfile.rmtree(path)
+    parts = files.path(folder, f'ckpt-{step}_temp')
+    with contextlib.suppress(OSError):
+        for pattern in (f'ckpt-{step}.*', f'{parts.name}/*'):
+            for path in files.path(folder).glob(pattern):
+                path.unlink()
+        parts.rmdir()
 
 
 def _reason(error):
