@@ -205,7 +205,7 @@ def answer(error: Exception) -> str:
     said = (re.search(r'"message": ?"((?:[^"\\]|\\.)*)"', text)
             or re.search(r'<Message>(.*?)</Message>', text))
     if code and said:
-        return f'Google answers {code[1]}: {said[1]}'
+        return f'Google answers {code[1]}: {said[1].rstrip(".")}'
     curl = re.search(r"libcurl code \d+ meaning '(.*?)'", text)
     if curl:
         return f'Google cannot be reached: {curl[1]}'

@@ -19,6 +19,10 @@ OK, FAILED, USER_ERROR, STOPPED, NOT_READY = 0, 1, 2, 3, 4
 WORKER_LOST = 75  # A temporary failure, as sysexits.h calls it.
 INTERRUPTED, PREEMPTED = 130, 143
 FLAGS = flags.FLAGS
+# The flags that are paths, of any launcher.
+_PATHS = ('data_dir', 'gin_file', 'init_decoder', 'init_encoder', 'input',
+          'jobs_dir', 'manual_dir', 'output', 'output_dir', 'results_dir',
+          'run_dir', 'save_label_ids', 'weights', 'work_dir')
 
 
 def define_config_flags() -> None:
@@ -184,6 +188,7 @@ def _print_help():
 
 def _guarded(function):
     try:
+        _check_paths()
         function()
         return OK
     except errors.UserError as error:
@@ -212,6 +217,14 @@ def _guarded(function):
             return _fail(f'the disk cannot be written: {error}: free space, '
                          'or choose another --run_dir', USER_ERROR)
         raise
+
+
+def _check_paths():
+    """UserError for a scheme that nothing here reads, before any work."""
+    for name in filter(FLAGS.__contains__, _PATHS):
+        value = FLAGS[name].value or ''
+        for path in [value] if isinstance(value, str) else value:
+            files.path(path)
 
 
 def _is_disk_error(error):
