@@ -25,6 +25,7 @@ from etils.epath import gpath
 # which only a machine in Google's cloud has, before it goes on without.
 _ON_GOOGLE = pathlib.Path('/sys/class/dmi/id/product_name')
 _METADATA_SERVER = 'metadata.google.internal'
+_BUFFER, _PART = 2 ** 20, 2 ** 24  # Bytes.
 
 
 class BucketPath(gpath.PosixGPath):
@@ -101,7 +102,7 @@ class BucketPath(gpath.PosixGPath):
                                    encoding or 'utf-8', newline=newline)
         elif mode == 'rb':
             with answers(self), _tf().io.gfile.GFile(str(self), 'rb') as file:
-                yield io.BufferedReader(_Reader(file), 2 ** 20)
+                yield io.BufferedReader(_Reader(file), _BUFFER)
         else:
             raise ValueError(f'mode {mode!r}: objects are written whole')
 
@@ -181,12 +182,21 @@ class _Reader(io.RawIOBase):
         return at
 
     def readinto(self, buffer: Any) -> int:
-        count = max(min(len(buffer), self._size - self._at), 0)
-        if count:
-            self._file.seek(self._at)
-            buffer[:count] = self._file.read(count)
-            self._at += count
-        return count
+        data = self._read(len(buffer))
+        buffer[:len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        return b''.join(iter(lambda: self._read(_PART), b''))
+
+    def _read(self, count):
+        if self._at > self._size:
+            return b''
+        self._file.seek(self._at)
+        # Not cut at the size: the object may have been written anew since.
+        data = self._file.read(count)
+        self._at += len(data)
+        return data
 
 
 @contextlib.contextmanager
@@ -230,6 +240,8 @@ def _tf() -> Any:
     """Returns TensorFlow, its client of gs:// prepared."""
     if 'NO_GCE_CHECK' not in os.environ and not _is_on_google():
         os.environ['NO_GCE_CHECK'] = 'true'
+    # What other machines wrote must be seen at once, not after seconds.
+    os.environ.setdefault('GCS_STAT_CACHE_MAX_AGE', '0')
     import tensorflow
     return tensorflow
 

@@ -35,7 +35,6 @@ ALLOWED = {
         'of bytes of a record',
     ('ddep_tf/data/prepare/imagenet21k.py', 'os.scandir'):
         'lists millions of unpacked images, on a local disk',
-    ('ddep_tf/models/npz.py', 'np.load'): 'of files that files.py opened',
     ('launch/benchmark.py', 'tempfile'): 'a folder that is removed at the end',
 }
 

@@ -32,37 +32,40 @@ def read_npz(path: str | os.PathLike,
       UserError: the file is missing, truncated, corrupt or not an .npz file,
         or lacks one of `keys`, or an array holds anything but finite numbers.
     """
-    with _opened(path) as file:
-        wanted = file.files if keys is None else list(keys)
-        missing = sorted(set(wanted) - set(file.files))
+    with _opened(path) as archive:
+        members = _members(archive)
+        wanted = members if keys is None else list(keys)
+        missing = sorted(set(wanted) - set(members))
         if missing:
             raise errors.UserError(f'{path} lacks {", ".join(missing)}')
-        arrays = {key: file[key] for key in wanted}
+        arrays = {key: _read_member(archive, members[key]) for key in wanted}
     return {key: _as_float32(array, key, path)
             for key, array in arrays.items()}
 
 
 def read_keys(path: str | os.PathLike) -> list[str]:
     """Returns the keys of an .npz file. Raises as `read_npz` does."""
-    with _opened(path) as file:
-        return list(file.files)
+    with _opened(path) as archive:
+        return list(_members(archive))
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[np.lib.npyio.NpzFile]:
+def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
+    """Opens an .npz file; of a bucket, what is not read is not downloaded.
+
+    np.load would read the start of the file first.
+    """
     path = files.path(path)
     if not path.exists():
         raise errors.UserError(f'{path}: there is no such file of weights')
     if not path.is_file():
         raise _not_npz(path)
     try:
-        # Of a bucket, in parts: one array costs no whole download.
         with path.open('rb') as stream:
             if not zipfile.is_zipfile(stream):
                 raise _not_npz(path)
-            stream.seek(0)
-            with np.load(stream, allow_pickle=False) as file:
-                yield file
+            with zipfile.ZipFile(stream) as archive:
+                yield archive
     except errors.UserError:
         raise
     except Exception as error:
@@ -72,6 +75,16 @@ def _opened(path: str | os.PathLike) -> Iterator[np.lib.npyio.NpzFile]:
         raise errors.UserError(f'{path} cannot be read ({error}): it is '
                                'corrupt or truncated, copy it again'
                                ) from error
+
+
+def _members(archive):
+    """Returns {key: name in the archive}, in the file's order."""
+    return {name.removesuffix('.npy'): name for name in archive.namelist()}
+
+
+def _read_member(archive, name):
+    with archive.open(name) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def _not_npz(path):
