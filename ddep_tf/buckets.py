@@ -205,12 +205,28 @@ def answers(path: object) -> Iterator[None]:
     try:
         yield
     except _tf().errors.OpError as error:
-        raise OSError(_number(error), answer(error), str(path)) from error
+        raise os_error(error, str(path)) from error
 
 
-def answer(error: Exception) -> str:
-    """Returns what Google said in an error of TensorFlow, on one line."""
-    text = ' '.join(str(getattr(error, 'message', error)).split())
+def os_error(error: Exception, path: str = '') -> OSError:
+    """Returns an error of TensorFlow as an OSError.
+
+    Args:
+      error: a tf.errors.OpError.
+      path: what was read or written; '' takes it from the error's text.
+
+    Returns:
+      FileNotFoundError, PermissionError, ...; TimeoutError where Google was
+      asked again and again, and may answer later.
+    """
+    named = re.search(r'gs://[^\s\'",]+', str(error))
+    return OSError(_number(error), _answer(error),
+                   path or (named[0] if named else 'gs://'))
+
+
+def _answer(error):
+    """Returns what Google said, on one line."""
+    text = ' '.join(str(error.message).split())
     code = re.search(r'HTTP response code (\d+)', text)
     said = (re.search(r'"message": ?"((?:[^"\\]|\\.)*)"', text)
             or re.search(r'<Message>(.*?)</Message>', text))
@@ -229,7 +245,10 @@ def _number(error):
             (kinds.NotFoundError, errno.ENOENT),
             (kinds.PermissionDeniedError, errno.EACCES),
             (kinds.UnauthenticatedError, errno.EACCES),
-            (kinds.AlreadyExistsError, errno.EEXIST)):
+            (kinds.AlreadyExistsError, errno.EEXIST),
+            (kinds.AbortedError, errno.ETIMEDOUT),  # After ten attempts.
+            (kinds.UnavailableError, errno.ETIMEDOUT),
+            (kinds.DeadlineExceededError, errno.ETIMEDOUT)):
         if isinstance(error, kind):
             return number
     return errno.EIO

@@ -207,12 +207,11 @@ def _guarded(function):
         return _fail('interrupted: the same command goes on from the last '
                      'saved state', INTERRUPTED)
     except OSError as error:
-        hint = ('check the name, and what this account may do there'
-                if files.is_bucket(str(error.filename)) else
-                'free space, or choose a folder that can be written')
-        return _fail(f'{error.filename or "a file"}: '
-                     f'{error.strerror or error}: {hint}', USER_ERROR)
-    except Exception as error:  # Full disks reach TensorFlow's own errors.
+        return _fail_at_file(error)
+    except Exception as error:  # Of data and states that TensorFlow handles.
+        if _is_of_tensorflow(error) and 'gs://' in str(error):
+            from ddep_tf import buckets
+            return _fail_at_file(buckets.os_error(error))
         if _is_disk_error(error):
             return _fail(f'the disk cannot be written: {error}: free space, '
                          'or choose another --run_dir', USER_ERROR)
@@ -227,13 +226,27 @@ def _check_paths():
             files.path(path)
 
 
+def _is_of_tensorflow(error):
+    return 'tensorflow' in sys.modules and isinstance(
+        error, sys.modules['tensorflow'].errors.OpError)
+
+
 def _is_disk_error(error):
-    if 'tensorflow' not in sys.modules:
-        return False
     text = str(error)
-    return isinstance(error, sys.modules['tensorflow'].errors.OpError) and (
+    return _is_of_tensorflow(error) and (
         'No space left' in text or 'Read-only file system' in text or
         'Permission denied' in text)
+
+
+def _fail_at_file(error):
+    code, hint = USER_ERROR, 'free space, or choose a folder that can be ' \
+        'written'
+    if files.is_bucket(str(error.filename)):
+        hint = 'check the name, and what this account may do there'
+        if isinstance(error, TimeoutError):
+            code, hint = WORKER_LOST, 'start again, to go on'
+    return _fail(f'{error.filename or "a file"}: {error.strerror or error}: '
+                 f'{hint}', code)
 
 
 def _fail(error, code=USER_ERROR):

@@ -1,9 +1,11 @@
 """Paths of gs://, by TensorFlow's own client against a server on loopback."""
 
+import io
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 # All in one process: TensorFlow takes seconds to load.
@@ -131,6 +133,7 @@ for function in (lambda p: files.write_text(p, 'x'), lambda p: p.mkdir()):
     refused(FileNotFoundError, '404: The specified bucket does not exist',
             function, none / 'x')
 refused(FileNotFoundError, 'bucket does not exist', (none / 'x').read_bytes)
+refused(TimeoutError, 'Google answers 503', (root / 'busy').read_bytes)
 files.write_text(root / 'end', '')
 '''
 
@@ -147,17 +150,18 @@ def places(gcs, bucket):
     gcs.store.denied.clear()
 
 
-def _run(code, folder, bucket, *args, **environment):
+def _run(code, folder, environment, *args):
     done = subprocess.run(
         [sys.executable, '-c', code, *args], cwd=folder, check=False,
-        env={**os.environ, **bucket.environment, **environment},
-        capture_output=True, text=True, timeout=100)
+        env={**os.environ, **environment}, capture_output=True, text=True,
+        timeout=100)
     assert not list(folder.iterdir()), 'something was written locally'
     return done
 
 
 def test_a_bucket_is_read_and_written_like_a_disk(tmp_path, bucket, places):
-    done = _run(_CLIENT, tmp_path, bucket, *places)
+    bucket.server.fail('/busy$', 503, times=99)
+    done = _run(_CLIENT, tmp_path, bucket.environment, *places)
     assert done.returncode == 0, done.stderr
     assert 'end' in bucket.names()
     # An object is uploaded at once, and what failed leaves none.
@@ -176,17 +180,13 @@ assert time.monotonic() - begin < 5
 
 
 def test_a_public_bucket_is_read_without_credentials(tmp_path, bucket, gcs):
-    data = tmp_path / 'w.npz'
-    from ddep_tf.models import npz
-    npz.save_npz(data, {'a': [1.0]})
-    bucket.write('R50+ViT-B_16.npz', data.read_bytes())
-    data.unlink()
+    data = io.BytesIO()
+    np.savez(data, a=np.ones(3, np.float32))
+    bucket.write('R50+ViT-B_16.npz', data.getvalue())
     gcs.store.public.add(bucket.name)
-    environment = {**bucket.environment}
-    del environment['GOOGLE_AUTH_TOKEN_FOR_TESTING']
-    del environment['NO_GCE_CHECK']
-    done = subprocess.run(
-        [sys.executable, '-c', _ANONYMOUS, f'{bucket.url}/R50+ViT-B_16.npz'],
-        env={**os.environ, **environment, 'HOME': str(tmp_path)},
-        capture_output=True, text=True, check=False, timeout=100)
+    environment = {key: value for key, value in bucket.environment.items()
+                   if key not in ('GOOGLE_AUTH_TOKEN_FOR_TESTING',
+                                  'NO_GCE_CHECK')}
+    done = _run(_ANONYMOUS, tmp_path, {**environment, 'CLOUDSDK_CONFIG': str(tmp_path)},
+                f'{bucket.url}/R50+ViT-B_16.npz')
     assert done.returncode == 0, done.stderr

@@ -53,6 +53,8 @@ def test_prepare_data_tells_builds_and_checks(tmp_path):
      "efficientnet_lite0, or MODULE:ENTRY for an encoder of your own, got "
      "'nonsense'"),
     ('finetune', TINY, '--run_dir'),
+    ('finetune', [*TINY, '--run_dir=s3://b/x'], 'gs://BUCKET/NAME'),
+    ('predict', ['--run_dir=x', '--input=s3://b/x.jpg'], 's3://b/x.jpg'),
     ('experiment', [], 'ExperimentSpec'),
     ('report', ['--run_dir=nowhere'], 'nowhere'),
     ('predict', [], '--input'),
@@ -206,3 +208,16 @@ def test_a_full_disk_is_named_and_nothing_is_lost(small_disk):
     assert len(lines) == 1 and 'disk' in lines[0]
     assert (small_disk / 'earlier').read_text() == 'kept'
     assert not (small_disk / 'run' / 'weights.npz').exists()
+
+
+@pytest.mark.parametrize('launcher, flags, said', [
+    ('finetune', [*TINY, '--run_dir=gs://nowhere/run'],
+     '--run_dir gs://nowhere/run cannot be written (Google answers 404'),
+    ('evaluate', ['--run_dir=gs://nowhere/run'],
+     'gs://nowhere/run is not a run folder')])
+def test_a_bucket_that_is_not_there_is_named(gcs, launcher, flags, said):
+    before = set(ROOT.iterdir())
+    code, _, err = run(launcher, *flags, **gcs.environment)
+    assert code == 2 and said in err, err
+    assert len(err.strip().splitlines()) == 1
+    assert set(ROOT.iterdir()) == before
