@@ -187,6 +187,7 @@ def test_a_public_bucket_is_read_without_credentials(tmp_path, bucket, gcs):
     environment = {key: value for key, value in bucket.environment.items()
                    if key not in ('GOOGLE_AUTH_TOKEN_FOR_TESTING',
                                   'NO_GCE_CHECK')}
-    done = _run(_ANONYMOUS, tmp_path, {**environment, 'CLOUDSDK_CONFIG': str(tmp_path)},
+    environment['CLOUDSDK_CONFIG'] = str(tmp_path)  # Where no account is.
+    done = _run(_ANONYMOUS, tmp_path, environment,
                 f'{bucket.url}/R50+ViT-B_16.npz')
     assert done.returncode == 0, done.stderr
