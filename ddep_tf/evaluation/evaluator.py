@@ -14,6 +14,7 @@ from ddep_tf.data.sources import factory
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import base
 from ddep_tf.runtime import build, input_checks, inputs, progress
+from ddep_tf.runtime import strategy as strategies
 
 Save = Callable[[str, np.ndarray], None]
 
@@ -111,8 +112,14 @@ class Evaluator:
     def sample_images(self, batch: Mapping[str, tf.Tensor]
                       ) -> dict[str, tf.Tensor]:
         """Returns the objective's pictures of a batch of center crops."""
-        return self._strategy.experimental_local_results(
-            self._strategy.run(self._sample_images, args=(batch,)))[0]
+        return self._run_first(self._sample_images, batch)
+
+    def _run_first(self, function, batch):
+        """Returns what a function gives of a batch on the first replica."""
+        with strategies.on_host(self._strategy):
+            results = self._strategy.run(function, args=(batch,))
+        return {name: self._strategy.experimental_local_results(result)[0]
+                for name, result in results.items()}
 
     def _predictor(self, spec):
         return predictor_lib.Predictor(self.objective.network, spec,
@@ -146,9 +153,8 @@ class Evaluator:
         replicas = self._strategy.num_replicas_in_sync
         for batch in self._bar(dataset, 'batch'):
             count = len(batch['position'])
-            shares = self._strategy.run(self._eval_step, args=(batch,))
+            shares = self._run_first(self._eval_step, batch)
             for name, share in shares.items():
-                share = self._strategy.experimental_local_results(share)[0]
                 totals[name] = (totals.get(name, 0.0) +
                                 float(share) * replicas * count)
             seen += count

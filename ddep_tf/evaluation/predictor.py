@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ddep_tf import errors, specs
 from ddep_tf.evaluation import metrics
+from ddep_tf.runtime import strategy as strategies
 
 
 class Predictor:
@@ -28,9 +29,13 @@ class Predictor:
         self._network = network
         self._spec = spec
         self._strategy = strategy or tf.distribute.get_strategy()
+        if not spec.tile and strategies.takes_graphs_alone(self._strategy):
+            raise errors.UserError(
+                'EvalSpec.tile is not set: a TPU takes images of one size, so '
+                "give one, such as --gin_param='EvalSpec.tile=(512, 512)'")
         height, width = spec.tile or (None, None)
         # One trace for all sizes; on a TPU a tile makes the shape static.
-        self._forward = tf.function(self._probabilities, input_signature=[
+        self._compiled = tf.function(self._probabilities, input_signature=[
             tf.TensorSpec([None, height, width, 3], tf.float32)])
 
     def __call__(self, images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
@@ -76,6 +81,10 @@ class Predictor:
                 total += tf.pad(part, place)
                 count += tf.pad(tf.ones_like(part[..., :1]), place)
         return (total / count)[:, :height, :width]
+
+    def _forward(self, images):
+        with strategies.on_host(self._strategy):
+            return self._compiled(images)
 
     def _probabilities(self, images):
         def forward(batch):

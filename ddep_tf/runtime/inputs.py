@@ -110,6 +110,11 @@ def train_dataset(run: specs.RunSpec, sources: Sources,
         start_step=start_step, flip=run.flip, example_fn=_example_fn(run))
 
 
+def are_portable(sources: Sources) -> bool:
+    """Whether any host could make the data set of these sources."""
+    return all(source.is_portable for source in sources)
+
+
 def crop_dataset(run: specs.RunSpec, source: factory.Source,
                  batch_size: int) -> tf.data.Dataset:
     """Returns the center crops of a source once, as the run's stage takes

@@ -1,8 +1,13 @@
 """The tf.distribute strategy behind `--strategy`."""
 
+import contextlib
+from contextlib import AbstractContextManager as ContextManager
+
 import tensorflow as tf
 
 from ddep_tf import errors, spec_base, specs
+
+THIS_HOST = '/job:localhost/replica:0/task:0/device:CPU:0'
 
 
 def get_strategy(name: str = 'auto', tpu: str = '', zone: str = '',
@@ -35,15 +40,64 @@ def get_strategy(name: str = 'auto', tpu: str = '', zone: str = '',
     return tf.distribute.OneDeviceStrategy('/gpu:0' if gpus else '/cpu:0')
 
 
+def is_remote(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the devices are those of other processes, which this one drives:
+    the hosts of a TPU slice."""
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return False
+    return _job(strategy) not in (None, 'localhost')
+
+
+def takes_graphs_alone(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the devices run whole functions, of fixed shapes: TPUs."""
+    return is_remote(strategy) or isinstance(strategy,
+                                             tf.distribute.TPUStrategy)
+
+
+def on_host(strategy: tf.distribute.Strategy) -> ContextManager:
+    """Returns the scope in which to call a function that runs on devices.
+
+    Operations run in this process, where its files, its Python and its memory
+    are. A function for the devices of other processes starts on the first of
+    their hosts, with all that it does besides: this process only sends its
+    arguments. Google Cloud's machines cannot call this process back.
+    """
+    if not is_remote(strategy):
+        return contextlib.nullcontext()
+    return tf.device(f'/job:{_job(strategy)}/replica:0/task:0')
+
+
+def save_options(strategy: tf.distribute.Strategy
+                 ) -> tf.train.CheckpointOptions:
+    """Returns how checkpoints are written: by this process, not by the hosts
+    of the variables, each on a disk of its own."""
+    device = THIS_HOST if is_remote(strategy) else None
+    return tf.train.CheckpointOptions(experimental_io_device=device)
+
+
+def _job(strategy):
+    try:
+        device = strategy.extended.worker_devices[0]
+    except RuntimeError:  # TensorFlow's default strategy names none.
+        return None
+    return tf.DeviceSpec.from_string(device).job
+
+
 def _tpu_strategy(tpu, zone, project):
     resolver = _resolve(tpu, zone, project)
     try:
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
+        # Without the default, under which all operations ran on host 0.
+        tf.config.experimental_connect_to_cluster(
+            resolver, make_master_device_default=False)
+        return _initialize(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise errors.UserError(
-            f'no TPU at {tpu!r} ({_first_line(error)}): check --tpu, or take '
+            f'no TPU at {tpu!r} ({_reason(error)}): check --tpu, or take '
             '--strategy=one_device') from error
+
+
+def _initialize(resolver):
+    tf.tpu.experimental.initialize_tpu_system(resolver)
     return tf.distribute.TPUStrategy(resolver)
 
 
@@ -56,13 +110,20 @@ def _resolve(tpu, zone, project):
     except Exception as error:  # Of urllib, or any of Google's clients.
         raise errors.UserError(
             f'--tpu={tpu}: Google Cloud gives no address of it '
-            f'({_first_line(error)}): check the name, --zone and --project, '
-            'or give the hosts, --tpu=grpc://HOST0,grpc://HOST1') from error
+            f'({_reason(error)}): check the name, --zone and --project, or '
+            'give the hosts, --tpu=grpc://HOST0,grpc://HOST1') from error
     return resolver
 
 
-def _first_line(error):
-    return str(error).strip().splitlines()[0] if str(error) else 'no answer'
+def _reason(error):
+    """Returns the line of an error that says most."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    # An error of a graph begins with where its operation was made.
+    whole = [line for line in lines if not line.startswith((' ', '\t', '['))]
+    return (whole[-1] if isinstance(error, tf.errors.OpError) and whole
+            else lines[0].strip())
 
 
 def check_batch(global_batch_size: int,

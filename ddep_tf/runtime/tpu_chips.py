@@ -15,13 +15,18 @@ _KINDS = {'0x0027': 'v3', '0x0056': 'plc', '0x005e': 'v4', '0x0062': 'v5p',
 _NODES = ('dev/accel*', 'dev/vfio/[0-9]*')
 
 
+def has_devices() -> bool:
+    """Whether this process may open a device that could be a chip."""
+    return any(glob.glob(os.path.join(ROOT, node)) for node in _NODES)
+
+
 def kinds() -> list[str]:
     """Returns the kind of each chip that this process may open.
 
     A container sees the chips of its host on the PCI bus, but has device
     files only if it was given the chips.
     """
-    if not any(glob.glob(os.path.join(ROOT, node)) for node in _NODES):
+    if not has_devices():
         return []
     found = []
     for vendor in sorted(glob.glob(

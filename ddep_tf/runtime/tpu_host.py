@@ -45,24 +45,30 @@ def set_up() -> None:
 
 
 def _name_host():
-    """Sets TPU_WORKER_ID and TPU_HOSTNAME_OVERRIDE, where they are not set.
+    """Sets which host of its slice this is, where that is not set.
 
     Kubernetes Engine gives each pod of a slice the names of all hosts, and its
-    own index; its workers take their own name out of that. Elsewhere Google's
-    metadata server knows both, as TensorFlow's own grpc_tpu_worker asks it.
+    own index; its workers take their own name out of that. On a TPU VM the
+    metadata server knows, as TensorFlow's own grpc_tpu_worker asks it.
     """
-    index = os.environ.get('TPU_WORKER_ID') or _metadata(
-        'attributes/agent-worker-number')
-    hosts = [h for h in os.environ.get('TPU_WORKER_HOSTNAMES', '').split(',')
-             if h]
-    if index.isdigit() and int(index) < len(hosts):
-        name = hosts[int(index)]
+    known = {'TPU_WORKER_ID': os.environ.get('TPU_WORKER_ID', '')}
+    hosts = os.environ.get('TPU_WORKER_HOSTNAMES', '').split(',')
+    if known['TPU_WORKER_ID'].isdigit():
+        own = int(known['TPU_WORKER_ID'])
+        known['TPU_HOSTNAME_OVERRIDE'] = hosts[own] if own < len(hosts) else ''
     else:
-        name = _metadata('network-interfaces/0/ip')
-    if index:
-        os.environ.setdefault('TPU_WORKER_ID', index)
-    if name:
-        os.environ.setdefault('TPU_HOSTNAME_OVERRIDE', name)
+        index = _metadata('attributes/agent-worker-number')
+        # Of each host: "unknown:unknown:ADDRESS".
+        first = _metadata('attributes/worker-network-endpoints').split(',')[0]
+        address = first.rpartition(':')[2]
+        known = {
+            'TPU_WORKER_ID': index, 'CLOUD_TPU_TASK_ID': index,
+            'TPU_HOSTNAME_OVERRIDE': _metadata('network-interfaces/0/ip'),
+            'TPU_MESH_CONTROLLER_ADDRESS': address and f'{address}:8476',
+            'TPU_MESH_CONTROLLER_PORT': address and '8476'}
+    for name, value in known.items():
+        if value:
+            os.environ.setdefault(name, value)
 
 
 def _metadata(key):

@@ -93,6 +93,9 @@ def _problem():
     if plain:
         return (f'tensorflow {plain} drives no TPU of this machine: install '
                 'tensorflow-tpu in its place, as docs/tpu.md shows')
+    if not tpu_chips.has_devices():  # libtpu would crash.
+        return ('this machine has no TPU chip (no /dev/accel*, no '
+                '/dev/vfio/*): take --strategy=one_device')
     return ''
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ddep_tf import errors, files
 from ddep_tf.objectives import base
+from ddep_tf.runtime import strategy as strategies
 
 DAMAGED = 'damaged'  # Folder in `state/` of what could not be read.
 # What a file that is cut off or altered raises, but a lost network does not.
@@ -37,6 +38,7 @@ class State:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.best = tf.Variable(float('nan'), trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self._options = strategies.save_options(tf.distribute.get_strategy())
         self._parts = tf.train.Checkpoint(
             model=objective, optimizer=objective.optimizer, step=self.step,
             best=self.best, seconds=self.seconds)
@@ -101,7 +103,8 @@ class State:
     def _load(self, path):
         """Restores a state; returns whether it is undamaged."""
         try:
-            self._parts.restore(os.fspath(path)).assert_consumed()
+            self._parts.restore(os.fspath(path),
+                                self._options).assert_consumed()
             return True
         except Exception as error:
             if _is_damaged(path):
@@ -139,7 +142,7 @@ class State:
 
     def _write(self, manager, step):
         try:
-            manager.save(checkpoint_number=step)
+            manager.save(checkpoint_number=step, options=self._options)
         except tf.errors.OpError as error:
             _remove_parts(manager.directory, step)
             raise errors.UserError(

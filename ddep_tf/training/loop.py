@@ -10,7 +10,8 @@ import tqdm
 
 from ddep_tf import errors, specs
 from ddep_tf.objectives import base
-from ddep_tf.runtime import stop_signal
+from ddep_tf.runtime import feed, stop_signal
+from ddep_tf.runtime import strategy as strategies
 from ddep_tf.runtime import workers as workers_lib
 
 
@@ -19,13 +20,14 @@ class Trainer(orbit.StandardTrainer):
 
     Args:
       objective: with a built optimizer.
-      dataset: infinite tf.data of global batches.
+      dataset: what gives the replicas their parts of the global batches,
+        infinite, as of feed.distribute.
       strategy: tf.distribute.Strategy.
       step: int64 variable, incremented with every step.
       jit_compile: compile the step with XLA.
     """
 
-    def __init__(self, objective: base.Objective, dataset: tf.data.Dataset,
+    def __init__(self, objective: base.Objective, dataset: feed.Distributed,
                  strategy: tf.distribute.Strategy, step: tf.Variable,
                  jit_compile: bool = False):
         self._objective = objective
@@ -34,17 +36,30 @@ class Trainer(orbit.StandardTrainer):
         if jit_compile:
             objective.compile_gradients()
         self._step_fn = tf.function(objective.train_step)
-        self._totals = {name: tf.Variable(0.0, trainable=False)
-                        for name in objective.metric_names}
-        super().__init__(strategy.experimental_distribute_dataset(dataset))
+        with strategies.on_host(strategy):
+            self._totals = {name: tf.Variable(0.0, trainable=False)
+                            for name in objective.metric_names}
+        super().__init__(dataset)
 
     def reset_metrics(self) -> None:
         """Sets the sums of the metrics back to 0."""
         for total in self._totals.values():
             total.assign(0.0)
 
+    def train(self, num_steps):
+        with strategies.on_host(self._strategy):
+            return super().train(num_steps)
+
+    def create_train_loop_fn(self):
+        if not isinstance(self.train_dataset, feed.Feed):
+            return super().create_train_loop_fn()
+        return feed.loop(tf.function(self._train_on))
+
     def train_step(self, iterator):
-        shares = self._strategy.run(self._step_fn, args=(next(iterator),))
+        self._train_on(next(iterator))
+
+    def _train_on(self, batch):
+        shares = self._strategy.run(self._step_fn, args=(batch,))
         for name, share in shares.items():
             self._totals[name].assign_add(
                 self._strategy.reduce('SUM', share, axis=None))
@@ -71,7 +86,7 @@ class Loop:
 
     Args:
       objective: with a built optimizer.
-      dataset: infinite tf.data of global batches, from `step` on.
+      dataset: as of Trainer, from `step` on.
       strategy: tf.distribute.Strategy.
       step: int64 variable that counts the steps.
       run: RunSpec.
@@ -81,7 +96,7 @@ class Loop:
         means of the metrics since the last call, and rates.
     """
 
-    def __init__(self, objective: base.Objective, dataset: tf.data.Dataset,
+    def __init__(self, objective: base.Objective, dataset: feed.Distributed,
                  strategy: tf.distribute.Strategy, step: tf.Variable,
                  run: specs.RunSpec, stop: stop_signal.StopSignal,
                  workers: workers_lib.Workers,

@@ -15,6 +15,7 @@ from ddep_tf.models import weights
 from ddep_tf.objectives import base
 from ddep_tf.runtime import (
     build,
+    feed,
     handover,
     input_checks,
     inputs,
@@ -76,7 +77,10 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
 
 def _train_in(folder, run, data_dir, strategy, test, stop, checks):
     """Trains a run in its open folder, or tests it if it is trained."""
-    process.set_up(run.seed, run.eager, deterministic=not run.jit_compile)
+    eager = run.eager and not strategies.takes_graphs_alone(strategy)
+    if eager != run.eager:
+        print('RunSpec.eager is left out: a TPU runs whole functions')
+    process.set_up(run.seed, eager, deterministic=not run.jit_compile)
     if run.jit_compile:
         # XLA has no deterministic gradient of max pooling, and refuses it.
         print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
@@ -176,7 +180,10 @@ class TrainingRun:
     def _train(self):
         """Trains to the last step; returns the validation value there."""
         run = self.run
-        dataset = inputs.train_dataset(run, self.inputs['train'], self.step)
+        sources = self.inputs['train']
+        dataset = feed.distribute(
+            self.strategy, inputs.train_dataset(run, sources, self.step),
+            inputs.are_portable(sources))
         drive = loop.Loop(self.objective, dataset, self.strategy,
                           self.state.step, run, self.stop,
                           self.folder.workers, self._log)

@@ -38,6 +38,7 @@ def installed(monkeypatch):
 def chips(monkeypatch):
     """Gives this machine chips."""
     monkeypatch.setattr(tpu_chips, 'kinds', lambda: ['v5e'] * 4)
+    monkeypatch.setattr(tpu_chips, 'has_devices', lambda: True)
 
 
 @pytest.fixture
@@ -51,7 +52,8 @@ def environment(monkeypatch):
 
 @pytest.mark.parametrize('strategy, tpu', [
     ('tpu', ''), ('tpu', 'local'), ('auto', 'local')])
-def test_a_local_tpu_needs_its_own_tensorflow_alone(installed, strategy, tpu):
+def test_a_local_tpu_needs_its_own_tensorflow_alone(installed, chips, strategy,
+                                                    tpu):
     installed(tensorflow='2.20.0')
     with pytest.raises(errors.UserError, match='2.20.0 drives no TPU'):
         tpu_install.choose(strategy, tpu)
@@ -71,6 +73,14 @@ def test_other_machines_and_devices_take_any_tensorflow(
         installed, strategy, tpu, chosen):
     installed(tensorflow='2.20.0')
     assert tpu_install.choose(strategy, tpu) == chosen
+
+
+def test_a_machine_without_chips_is_refused(installed):
+    """Where libtpu would end the process by a signal."""
+    installed(tensorflow_tpu='2.20.0')
+    with pytest.raises(errors.UserError, match='no TPU chip'):
+        tpu_install.choose('tpu', '')
+    assert tpu_install.choose('auto', '') == 'auto'
 
 
 def test_auto_takes_the_chips_of_this_machine(installed, chips, capsys):

@@ -59,6 +59,12 @@ class Source(abc.ABC):
                f'split {self.split!r}'
 
     @property
+    def is_portable(self) -> bool:
+        """Whether any host could make the records and decode them: they are
+        read from a bucket, by operations of TensorFlow."""
+        return False
+
+    @property
     def ids(self) -> list[str]:
         """The examples' ids, in the order of the records."""
         if self._ids is None:

@@ -4,13 +4,14 @@ import abc
 from collections.abc import Iterable, Iterator
 import io
 import itertools
+import os
 from typing import Any, Self
 
 import numpy as np
 import PIL.Image
 import tensorflow as tf
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.data import decoding, image_files
 from ddep_tf.data.sources import base
 
@@ -22,16 +23,25 @@ _HOLD_BYTES = 2 ** 30
 class StreamSource(base.Source):
     """Encoded images and labels that can only be read one after the other.
 
-    A subclass sets `_length` (examples of the split, after `spec.limit`) and
-    `record_bytes` when it is made.
+    A subclass sets `_length` (examples of the split, after `spec.limit`),
+    `record_bytes` and `_folder` (of the files) when it is made.
     """
 
     _length: int
+    _folder: str | os.PathLike
     _held = None  # The records of a small subset, once they have been read.
 
+    @property
+    def is_portable(self) -> bool:
+        return files.is_bucket(self._folder) and not self._is_held
+
+    @property
+    def _is_held(self):
+        return self._kept is not None and (
+            len(self._kept) * self.record_bytes <= _HOLD_BYTES)
+
     def records(self) -> tf.data.Dataset:
-        if self._kept is None or (
-                len(self._kept) * self.record_bytes > _HOLD_BYTES):
+        if not self._is_held:
             return self._stream()
         if self._held is None:
             self._held = self._hold()

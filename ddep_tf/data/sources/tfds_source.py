@@ -29,7 +29,8 @@ class TfdsSource(stream_source.StreamSource):
         self._tfds = tfds
         folder = files.path(data_dir, 'tfds')
         folder = folder if folder.is_dir() else files.path(data_dir)
-        self._builder = _open_builder(tfds, _find_builder(folder, spec.path))
+        self._folder = _find_builder(folder, spec.path)
+        self._builder = _open_builder(tfds, self._folder)
         self._features = self._builder.info.features
         self._instruction = self._parse_split()
         splits = self._builder.info.splits

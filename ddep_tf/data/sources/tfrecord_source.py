@@ -29,7 +29,7 @@ class TfrecordSource(stream_source.StreamSource):
     def __init__(self, spec: specs.DatasetSpec, split: str, decodes: str,
                  data_dir: str | os.PathLike):
         super().__init__(spec, split, decodes)
-        folder = files.path(data_dir, spec.path)
+        self._folder = folder = files.path(data_dir, spec.path)
         own = re.compile(rf'{re.escape(split)}([-.]|_\d)')
         paths = sorted(path for path in folder.glob(f'{split}*.tfrecord*')
                        if own.match(path.name))

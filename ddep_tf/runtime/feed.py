@@ -1,0 +1,73 @@
+"""Batches of this process, for devices of others."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from ddep_tf.runtime import strategy as strategies
+
+
+class Feed:
+    """Makes each batch in this process and sends every replica its part.
+
+    A strategy's own distributed data sets are made anew on each host, which
+    has neither this process's Python functions nor its files or its memory.
+
+    Args:
+      strategy: tf.distribute.Strategy.
+      dataset: tf.data of global batches, dicts of tensors [B, ...] whose B
+        divides over the replicas.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy,
+                 dataset: tf.data.Dataset):
+        self._strategy = strategy
+        self._dataset = dataset
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        batches = iter(self._dataset)
+        while (batch := self._next(batches)) is not None:
+            yield batch
+
+    def _next(self, batches):
+        replicas = self._strategy.num_replicas_in_sync
+        # The caller may be in the scope of the other hosts.
+        with tf.device(strategies.THIS_HOST):
+            batch = next(batches, None)
+            parts = batch and {name: tf.split(tensor, replicas)
+                               for name, tensor in batch.items()}
+        return parts and (
+            self._strategy.experimental_distribute_values_from_function(
+                lambda context: {
+                    name: part[context.replica_id_in_sync_group]
+                    for name, part in parts.items()}))
+
+
+def loop(step: Callable[[Any], None]) -> Callable[[Iterator, tf.Tensor], None]:
+    """Returns a loop that calls `step` on each of so many batches of a
+    Feed."""
+    def run(batches, num_steps):
+        for _ in range(int(num_steps)):
+            step(next(batches))
+    return run
+
+
+Distributed = tf.distribute.DistributedDataset | Feed
+
+
+def distribute(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset,
+               anywhere: bool) -> Distributed:
+    """Returns what gives the replicas their parts of the batches.
+
+    Args:
+      strategy: tf.distribute.Strategy.
+      dataset: as for `Feed`.
+      anywhere: whether the data set can be made on any host.
+
+    Returns:
+      A Feed, or a tf.distribute.DistributedDataset.
+    """
+    if anywhere or not strategies.is_remote(strategy):
+        return strategy.experimental_distribute_dataset(dataset)
+    return Feed(strategy, dataset)
