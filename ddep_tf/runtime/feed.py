@@ -1,7 +1,7 @@
 """Batches of this process, for devices of others."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -53,7 +53,7 @@ def loop(step: Callable[[Any], None]) -> Callable[[Iterator, tf.Tensor], None]:
     return run
 
 
-Distributed = tf.distribute.DistributedDataset | Feed
+Distributed: TypeAlias = tf.distribute.DistributedDataset | Feed
 
 
 def distribute(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset,
