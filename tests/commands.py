@@ -29,11 +29,11 @@ SHORT_EXPERIMENT = [
     "ExperimentSpec.arms=('supervised', 'ddep')"]
 
 
-def start(launcher, *args, **environment):
+def start(launcher, *args, cwd=ROOT, **environment):
     """Starts a launcher; returns its subprocess.Popen, with text pipes."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / 'launch' / f'{launcher}.py'), *args],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
         env={**os.environ, **environment})
 
 

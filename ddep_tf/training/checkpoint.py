@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import re
+import time
 
 import tensorflow as tf
 
@@ -134,7 +135,9 @@ class State:
         if found and self._save_dir == self._dir:
             tf.compat.v1.train.update_checkpoint_state(
                 os.fspath(self._dir), os.fspath(found[0]),
-                [os.fspath(path) for path in reversed(found)])
+                [os.fspath(path) for path in reversed(found)],
+                # Those without a time are never removed.
+                all_model_checkpoint_timestamps=[time.time()] * len(found))
         self._last, self._best = (tf.train.CheckpointManager(
             self._parts, os.fspath(folder), max_to_keep=keep,
             step_counter=self.step) for folder, keep in (
