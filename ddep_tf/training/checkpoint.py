@@ -13,9 +13,6 @@ from ddep_tf.objectives import base
 from ddep_tf.runtime import strategy as strategies
 
 DAMAGED = 'damaged'  # Folder in `state/` of what could not be read.
-# What a file that is cut off or altered raises, but a lost network does not.
-_DAMAGE = (tf.errors.DataLossError, tf.errors.OutOfRangeError, IndexError,
-           tf.errors.NotFoundError, tf.errors.InvalidArgumentError)
 
 
 class State:
@@ -40,9 +37,8 @@ class State:
         self.best = tf.Variable(float('nan'), trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self._options = strategies.save_options(tf.distribute.get_strategy())
-        self._parts = tf.train.Checkpoint(
-            model=objective, optimizer=objective.optimizer, step=self.step,
-            best=self.best, seconds=self.seconds)
+        self._objective = objective
+        self._parts = self._checkpoint()
         self._dir = files.path(run_dir) / 'state'
         self._save_dir = files.path(own_dir) / 'state'
         self._keep = keep
@@ -90,6 +86,11 @@ class State:
         self.best.assign(value)
         self._write(self._best, int(self.step.numpy()))
 
+    def _checkpoint(self):
+        return tf.train.Checkpoint(
+            model=self._objective, optimizer=self._objective.optimizer,
+            step=self.step, best=self.best, seconds=self.seconds)
+
     def _found(self):
         """Returns the paths of the saved states without suffix, newest first.
 
@@ -109,9 +110,9 @@ class State:
             return True
         except Exception as error:
             if _is_damaged(path):
+                # The old one would still restore what it has not created.
+                self._parts = self._checkpoint()
                 return False
-            if isinstance(error, tf.errors.OpError):
-                raise  # Its disk or bucket does not answer.
             raise errors.UserError(
                 f'{path} is the state of another network: choose another '
                 '--run_dir, or remove the folder state/ to start this run '
@@ -155,12 +156,18 @@ class State:
 
 
 def _is_damaged(path):
-    """Whether a tensor of a checkpoint cannot be read."""
+    """Whether a tensor of a checkpoint cannot be read, though its files can.
+
+    Raises:
+      OSError: the disk or bucket does not answer.
+    """
+    for part in path.parent.glob(f'{path.name}.*'):
+        files.sha256(part)
     try:
         reader = tf.train.load_checkpoint(os.fspath(path))
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    except _DAMAGE:
+    except Exception:  # TensorFlow has no error of its own for it.
         return True
     return False
 
