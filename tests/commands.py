@@ -48,7 +48,8 @@ def wait_for(path, process, seconds=200, lines=0):
     """Waits until a file is there and has so many lines."""
     end = time.time() + seconds
     while time.time() < end and process.poll() is None:
-        if path.exists() and len(path.read_text().splitlines()) >= lines:
+        if path.exists() and (
+                not lines or len(path.read_text().splitlines()) >= lines):
             return
         time.sleep(0.02)
     raise AssertionError(process.communicate())

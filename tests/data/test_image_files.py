@@ -1,13 +1,15 @@
 """Unusual image files through the sources: read as PIL does, or refused."""
 
 import io
+import zlib
 
 import numpy as np
 from PIL import Image
 import pytest
+import tensorflow as tf
 
 from ddep_tf import errors, specs
-from ddep_tf.data import pipelines
+from ddep_tf.data import decoding, image_files, pipelines
 from ddep_tf.data.sources import factory
 
 pytestmark = pytest.mark.quick
@@ -170,3 +172,57 @@ def test_every_problem_is_named_not_only_the_first(tmp_path):
     assert len(problems) == 3
     for name in 'bcd':
         assert sum(f'{name}.png' in line for line in problems) == 1
+
+
+def claiming(path, side):
+    """Has the header of an image file claim side x side pixels."""
+    data = bytearray(path.read_bytes())
+    if path.suffix == '.png':
+        data[16:24] = side.to_bytes(4) * 2
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    else:
+        start = data.index(b'\xff\xc0') + 5  # Behind length and depth.
+        data[start:start + 4] = side.to_bytes(2) * 2
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize('kind, name', [
+    ('images', 'a.png'), ('images', 'a.jpg'), ('masks', 'a.png')])
+def test_a_file_that_claims_too_many_pixels_is_refused(tmp_path, kind, name):
+    opened = folder(tmp_path, name, photo())
+    opened().check()
+    claiming(tmp_path / kind / name, 60_000)
+    with pytest.raises(errors.UserError, match='--max_image_pixels') as caught:
+        opened()
+    assert str(tmp_path / kind / name) in str(caught.value)
+    assert '178,956,970' in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.jpg'])
+def test_a_record_that_claims_too_many_pixels_is_refused(tmp_path, name):
+    photo().save(tmp_path / name)
+    claiming(tmp_path / name, 60_000)
+    data = (tmp_path / name).read_bytes()
+    with pytest.raises(tf.errors.InvalidArgumentError,
+                       match='(?s)178,956,970 pixels.*here'):
+        decoding.decode_image(data, 'here')
+    if name == 'a.png':
+        with pytest.raises(tf.errors.InvalidArgumentError, match='178,956'):
+            decoding.decode_gray(data, 'here')
+
+
+def test_the_limit_of_pixels_can_be_set(tmp_path):
+    path = tmp_path / 'a.png'
+    photo().save(path)
+    before = image_files.max_pixels()
+    try:
+        image_files.set_max_pixels(32 * 24)
+        image_files.check_image(path)
+        decoding.decode_image(path.read_bytes(), 'here')
+        image_files.set_max_pixels(32 * 24 - 2)
+        with pytest.raises(errors.UserError, match='more than 766 pixels'):
+            image_files.check_image(path)
+        with pytest.raises(tf.errors.InvalidArgumentError, match='766'):
+            decoding.decode_image(path.read_bytes(), 'here')
+    finally:
+        image_files.set_max_pixels(before)

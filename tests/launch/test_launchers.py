@@ -95,8 +95,8 @@ def _predict(run_dir, tmp_path):
     rng = np.random.default_rng(0)
     image = tmp_path / 'photo.jpg'
     Image.fromarray(rng.integers(0, 255, (37, 51, 3), np.uint8)).save(image)
-    broken = tmp_path / 'broken.jpg'
-    broken.write_bytes(image.read_bytes()[:200])
+    bomb = tmp_path / 'bomb.png'  # 1 GB of pixels in 200 KB.
+    Image.new('1', (40_000, 30_000)).save(bomb)
     code, _, err = run('predict', f'--run_dir={run_dir}', f'--input={image}',
                         f'--output_dir={tmp_path / "out"}',
                         '--gin_param=EvalSpec.flip=True')
@@ -104,8 +104,9 @@ def _predict(run_dir, tmp_path):
     mask = np.asarray(Image.open(tmp_path / 'out' / 'photo.png'))
     assert mask.shape == (37, 51) and mask.max() < 6
     code, _, err = run('predict', f'--run_dir={run_dir}',
-                        f'--input={broken}')
-    assert code == 2 and 'broken.jpg' in err
+                        f'--input={bomb}', f'--output_dir={tmp_path / "no"}')
+    assert code == 2 and 'bomb.png' in err and '--max_image_pixels' in err
+    assert len(err.strip().splitlines()) == 1
 
 
 def _evaluate(run_dir, tmp_path):
@@ -142,18 +143,37 @@ def _export(run_dir, tmp_path):
     assert ', 0 left' in out
 
 
-@pytest.mark.parametrize('launcher, stage', [
-    pytest.param('pretrain_encoder', 'classify', marks=pytest.mark.full),
-    ('finetune', 'segment')])
-def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage):
+# A launcher on a machine with two devices.
+TWO_DEVICES = '''
+import runpy, sys
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices('CPU')[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name='__main__')
+'''
+
+
+@pytest.mark.parametrize('launcher, stage, start_python', [
+    ('finetune', 'segment', ['-c', TWO_DEVICES]),
+    *(pytest.param(*case, marks=pytest.mark.full) for case in (
+        ('finetune', 'segment', []), ('pretrain_decoder', 'denoise', []),
+        ('pretrain_encoder', 'classify', []),
+        ('pretrain_encoder', 'classify', ['-c', TWO_DEVICES])))])
+def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage,
+                                              start_python):
     short = [text.replace('segment', stage) for text in TINY]
     short.append(f'--gin_param={stage}/RunSpec.steps=3')
     code, _, err = run(launcher, *short, f'--run_dir={tmp_path / "plain"}')
     assert code == 0, err
-    code, out, err = run(launcher, *short, f'--run_dir={tmp_path / "xla"}',
-                          '--gin_param=RunSpec.jit_compile=True')
-    assert code == 0, err
-    assert 'XLA' in out
+    strategy = 'mirrored' if start_python else 'one_device'
+    done = subprocess.run(
+        [sys.executable, *start_python, f'launch/{launcher}.py', *short,
+         '--gin_param=RunSpec.jit_compile=True', f'--strategy={strategy}',
+         f'--run_dir={tmp_path / "xla"}'],
+        cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and 'XLA' in done.stdout, done.stderr
     np.testing.assert_allclose(losses(tmp_path / 'xla'),
                                losses(tmp_path / 'plain'), rtol=1e-3)
 
