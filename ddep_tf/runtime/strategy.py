@@ -2,11 +2,14 @@
 
 import contextlib
 from contextlib import AbstractContextManager as ContextManager
+import socket
+import time
 
 import tensorflow as tf
 
 from ddep_tf import errors, spec_base, specs
 
+WAIT_SECONDS = 600.0  # For the hosts of a slice to start.
 THIS_HOST = '/job:localhost/replica:0/task:0/device:CPU:0'
 
 
@@ -85,6 +88,7 @@ def _job(strategy):
 
 def _tpu_strategy(tpu, zone, project):
     resolver = _resolve(tpu, zone, project)
+    _await_hosts(resolver)
     try:
         # Without the default, under which all operations ran on host 0.
         tf.config.experimental_connect_to_cluster(
@@ -94,6 +98,34 @@ def _tpu_strategy(tpu, zone, project):
         raise errors.UserError(
             f'no TPU at {tpu!r} ({_reason(error)}): check --tpu, or take '
             '--strategy=one_device') from error
+
+
+def _await_hosts(resolver):
+    """Waits until the server of each host answers. TensorFlow itself would
+    wait without an end or a word."""
+    end = time.monotonic() + WAIT_SECONDS
+    cluster = resolver.cluster_spec().as_dict()
+    for address in cluster.get(resolver.get_job_name(), ()):
+        told = False
+        while error := _refusal(address):
+            if time.monotonic() > end:
+                raise errors.WorkerLost(
+                    f'--tpu: no server answers at {address} ({error}): start '
+                    'python -m ddep_tf.runtime.tpu_host on each host')
+            if not told:
+                print(f'waiting for {address} ({error}) ...', flush=True)
+            told = True
+            time.sleep(1)
+
+
+def _refusal(address):
+    """Returns why a server does not answer, None if it does."""
+    host, _, port = address.rpartition(':')
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+        return None
+    except (OSError, ValueError) as error:
+        return error
 
 
 def _initialize(resolver):

@@ -1,9 +1,16 @@
 """A TPU that is not there is one line."""
 
+import socket
+import threading
+import time
+
 import pytest
+import tensorflow as tf
 
 from ddep_tf import errors
 from ddep_tf.runtime import strategy
+
+import remote_hosts
 
 
 def test_without_credentials_google_is_not_asked(monkeypatch, tmp_path):
@@ -14,3 +21,36 @@ def test_without_credentials_google_is_not_asked(monkeypatch, tmp_path):
     with pytest.raises(errors.UserError,
                        match='^--tpu=my-tpu: .*Credentials.*--project'):
         strategy.get_strategy('tpu', 'my-tpu', 'us-central2-b', 'p')
+
+
+def _resolver(port):
+    return tf.distribute.cluster_resolver.TPUClusterResolver(
+        f'grpc://localhost:{port}')
+
+
+def test_a_host_that_never_starts_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(strategy, 'WAIT_SECONDS', 0.0)
+    port = remote_hosts.free_port()
+    with pytest.raises(errors.WorkerLost,
+                       match=f'no server answers at localhost:{port}'):
+        strategy.get_strategy('tpu', f'grpc://localhost:{port}')
+
+
+def test_a_host_that_starts_late_is_waited_for(capsys):
+    port = remote_hosts.free_port()
+
+    def listen():
+        time.sleep(1.5)
+        with socket.create_server(('localhost', port)) as server:
+            server.accept()
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    strategy._await_hosts(_resolver(port))
+    thread.join()
+    assert capsys.readouterr().out.startswith(f'waiting for localhost:{port} ')
+
+
+def test_a_tpu_of_this_machine_has_no_hosts_to_wait_for():
+    strategy._await_hosts(
+        tf.distribute.cluster_resolver.TPUClusterResolver('local'))

@@ -15,6 +15,7 @@ from ddep_tf.runtime import feed, inputs
 from ddep_tf.runtime import strategy as strategies
 from ddep_tf.training import train
 
+import commands
 import remote_hosts
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,11 +27,6 @@ PARAMS = ['shapes/DatasetSpec.limit=2', 'segment/EvalSpec.tile=(64, 64)',
               'eval_every=0', 'eager=True'))]
 RUN = [*(f'--gin_file={name}' for name in GIN),
        *(f'--gin_param={text}' for text in PARAMS)]
-
-
-def _losses(run_dir):
-    return [float(row['loss']) for row in files.read_csv(
-        run_dir / 'metrics.csv')]
 
 
 @pytest.mark.full
@@ -46,11 +42,26 @@ def test_a_run_trains_on_another_host_as_on_this_one(tmp_path):
     run, operative = configure.load_run('segment', GIN, PARAMS)
     train.train(dataclasses.replace(run, eager=False), operative,
                 tmp_path / 'local', '', strategies.get_strategy('one_device'))
-    assert _losses(tmp_path / 'remote') == pytest.approx(
-        _losses(tmp_path / 'local'), rel=1e-5)
+    assert commands.losses(tmp_path / 'remote') == pytest.approx(
+        commands.losses(tmp_path / 'local'), rel=1e-5)
     results = [files.read_json(tmp_path / name / 'result.json')
                for name in ('remote', 'local')]
     assert results[0]['test'] == pytest.approx(results[1]['test'])
+
+
+@pytest.mark.full
+def test_a_run_whose_host_is_gone_ends_with_75(tmp_path):
+    with remote_hosts.serving() as ((host,), address):
+        process = remote_hosts.start(
+            address, ROOT / 'launch/finetune.py', *RUN,
+            '--gin_param=segment/RunSpec.steps=100000',
+            '--gin_param=RunSpec.checkpoint_every=5',
+            f'--run_dir={tmp_path / "run"}')
+        commands.wait_for(tmp_path / 'run/state/checkpoint', process)
+        host.kill()
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 75, err
+    assert 'a worker or TPU was lost' in err.splitlines()[-1]
 
 
 def _far():
