@@ -212,6 +212,9 @@ def _guarded(function):
         if _is_of_tensorflow(error) and 'gs://' in str(error):
             from ddep_tf import buckets
             return _fail_at_file(buckets.os_error(error))
+        if _is_of_lost_worker(error):
+            return _fail(f'a worker or TPU was lost ({error}): start all '
+                         'workers again', WORKER_LOST)
         if _is_disk_error(error):
             return _fail(f'the disk cannot be written: {error}: free space, '
                          'or choose another --run_dir', USER_ERROR)
@@ -229,6 +232,13 @@ def _check_paths():
 def _is_of_tensorflow(error):
     return 'tensorflow' in sys.modules and isinstance(
         error, sys.modules['tensorflow'].errors.OpError)
+
+
+def _is_of_lost_worker(error):
+    if not _is_of_tensorflow(error):
+        return False
+    kinds = sys.modules['tensorflow'].errors
+    return isinstance(error, (kinds.UnavailableError, kinds.AbortedError))
 
 
 def _is_disk_error(error):

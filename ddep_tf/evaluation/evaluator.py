@@ -22,7 +22,8 @@ Save = Callable[[str, np.ndarray], None]
 def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
                 data_dir: str | os.PathLike, split: str,
                 strategy: tf.distribute.Strategy,
-                save: Save | None = None) -> dict[str, Any]:
+                save: Save | None = None,
+                look: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Measures a finished run by the weights that it left.
 
     Args:
@@ -33,6 +34,7 @@ def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
       strategy: tf.distribute.Strategy.
       save: of a run that segments: called with each image's id and its
         predicted train ids, [h, w] uint8; None saves nothing.
+      look: as of `Evaluator`.
 
     Returns:
       dict as of `Evaluator.measure`.
@@ -50,7 +52,7 @@ def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
     with strategy.scope():
         objective = build.build_objective(run, network)
     with input_checks.explained(opened):
-        return Evaluator(run, objective, strategy).measure(
+        return Evaluator(run, objective, strategy, look).measure(
             opened[split][0], save)
 
 

@@ -107,6 +107,8 @@ def losses_named() -> Iterator[None]:
     try:
         yield
     except _LOST as error:
+        if 'gs://' in str(error.message):
+            raise  # A bucket does not answer.
         line = str(error.message).strip().splitlines()[0]
         raise errors.WorkerLost(
             f'a worker or TPU was lost ({line}): start all workers again, to '

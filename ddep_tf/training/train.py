@@ -28,6 +28,7 @@ from ddep_tf.runtime import strategy as strategies
 from ddep_tf.runtime import workers as workers_lib
 from ddep_tf.training import checkpoint, loop, optimizer
 
+_ASKED = 'asked to stop'
 # Measured anew by a run that is resumed; the other columns are not.
 _RATES = ('learning_rate', 'step_seconds', 'images_per_second')
 # Of a summary writer: in a bucket, each flush writes the whole file anew. So
@@ -91,7 +92,8 @@ def _train_in(folder, run, data_dir, strategy, test, stop, checks):
         if folder.workers.exchange(bool(result))[0, 0]:
             result = result or folder.wait_for_result()
             result.update(_as_test(evaluator_lib.measure_run(
-                run, folder.run_dir, data_dir, 'test', strategy)))
+                run, folder.run_dir, data_dir, 'test', strategy,
+                look=lambda: _look(folder, stop))))
             run_folder.write_result(folder.own_dir, result)
         else:
             _open(run, folder, data_dir, strategy, stop,
@@ -150,8 +152,8 @@ class TrainingRun:
         self.run, self.folder, self.inputs = run, folder, opened
         self.objective, self.state = objective, state
         self.strategy, self.stop = strategy, stop
-        self.evaluator = evaluator_lib.Evaluator(run, objective, strategy,
-                                                 self._look)
+        self.evaluator = evaluator_lib.Evaluator(
+            run, objective, strategy, lambda: _look(folder, stop))
         self._started = started
 
     @property
@@ -192,7 +194,7 @@ class TrainingRun:
             value = self._last_value()
             for target in milestones(run, self.step):
                 if drive.train_to(target):
-                    raise errors.Preempted
+                    raise errors.Preempted(_ASKED)
                 if _falls_on(target, run.eval_every, run.steps):
                     value = self._validate()
                 if _falls_on(target, run.checkpoint_every, run.steps):
@@ -214,11 +216,6 @@ class TrainingRun:
             print(f'saving the state took {took:.0f} s, more than half of '
                   f'--grace={self.stop.grace:g}: raise it if the machine '
                   'gives more time, or a stopped run may lose its last steps')
-
-    def _look(self):
-        """Raises Preempted if a worker was asked to stop."""
-        if self.folder.workers.any(self.stop.asked):
-            raise errors.Preempted
 
     def _seconds(self):
         """Wall-clock time of this run, over all of its starts."""
@@ -366,6 +363,12 @@ def _restore(state, workers):
     step = int(state.step.numpy())
     workers.check_equal(step, 'last state in the run folder')
     return step
+
+
+def _look(folder, stop):
+    """Raises Preempted if a worker was asked to stop."""
+    if folder.workers.any(stop.asked):
+        raise errors.Preempted(_ASKED)
 
 
 def _as_test(measured):

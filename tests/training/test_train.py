@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ddep_tf import errors, files
 from ddep_tf.models import weights
-from ddep_tf.runtime import build, handover, inputs, run_folder
+from ddep_tf.runtime import build, handover, inputs, run_folder, stop_signal
 from ddep_tf.training import optimizer, train
 
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
@@ -164,6 +164,32 @@ def test_two_and_two_steps_equal_four(make_run, finished, tmp_path,
     _train(make_run(stage), cut)
     _assert_equal(_arrays(whole), _arrays(cut))
     assert _losses(whole) == _losses(cut)
+
+
+@pytest.mark.parametrize('asked_in', ['_validate', '_finish'])
+def test_a_run_stopped_while_it_evaluates_ends_alike(
+        make_run, tmp_path, monkeypatch, asked_in):
+    """It validates again: the best state is that of the run as a whole."""
+    run = make_run('segment', eager=True, eval_every=2)
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    _train(run, whole)
+    stop = stop_signal.StopSignal()
+    evaluate = getattr(train.TrainingRun, asked_in)
+
+    def ask(training_run, *args):
+        stop.asked = True
+        return evaluate(training_run, *args)
+    monkeypatch.setattr(train.TrainingRun, asked_in, ask)
+    step = {'_validate': 2, '_finish': 4}[asked_in]
+    with pytest.raises(errors.Preempted, match=f'saved at step {step}'):
+        _train(run, cut, stop=stop)
+    monkeypatch.undo()
+    _train(run, cut)
+    _assert_equal(_arrays(whole), _arrays(cut))
+    assert (cut / 'validation.csv').read_text() == (
+        whole / 'validation.csv').read_text()
+    assert sorted(p.name for p in (cut / 'state').rglob('*.index')) == sorted(
+        p.name for p in (whole / 'state').rglob('*.index'))
 
 
 def test_denoising_moves_no_bit_of_a_frozen_encoder(make_run, tmp_path):
