@@ -6,7 +6,6 @@ import types
 import pytest
 import tensorflow as tf
 
-from ddep_tf import specs
 from ddep_tf.runtime import stop_signal, workers
 from ddep_tf.training import loop
 
@@ -37,7 +36,7 @@ class _Trainer:
 
 
 @pytest.fixture
-def train(monkeypatch):
+def train(make_run, monkeypatch):
     """Returns a function that trains to a step; it returns what was logged
     and whether it was asked to stop."""
     monkeypatch.setattr(loop, 'Trainer', _Trainer)
@@ -47,7 +46,7 @@ def train(monkeypatch):
 
     def run(target, stop, log_every=100):
         rows = []
-        spec = specs.RunSpec(steps=1000, log_every=log_every)
+        spec = make_run('denoise', steps=1000, log_every=log_every)
         drive = loop.Loop(
             objective, None, None, tf.Variable(0, dtype=tf.int64), spec, stop,
             workers.Workers(tf.distribute.get_strategy()), rows.append)
