@@ -40,8 +40,13 @@ def _hands_out_tests(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Minutes first: at the end, one worker would wait for the other."""
-    items.sort(key=lambda item: 'test_leaves' not in item.nodeid)
+    """What needs most memory first, since TensorFlow keeps what it once had
+    for other tests; then what takes minutes, since at the end one worker
+    would wait for the other."""
+    first = ('full_size', 'test_published.py', 'test_leaves')
+    items.sort(key=lambda item: next(
+        (place for place, name in enumerate(first) if name in item.nodeid),
+        len(first)))
 
 
 def pytest_collection_finish():
