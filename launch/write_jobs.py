@@ -108,7 +108,8 @@ def _command(run_dir):
     return [*start, *(f'--gin_file={file}' for file in FLAGS.gin_file),
             *(f'--gin_param={text}' for text in FLAGS.gin_param),
             f'--run_dir={run_dir}', f'--data_dir={FLAGS.data_dir}',
-            f'--strategy={strategy}', *tpu]
+            f'--strategy={strategy}', *tpu,
+            f'--grace={FLAGS.grace_seconds}']
 
 
 def _resources(run_dir):

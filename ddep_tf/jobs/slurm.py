@@ -39,9 +39,9 @@ exit "$code"
 _LOST = '75'  # cli.WORKER_LOST.
 
 # One process per node; TF_CONFIG tells each of them where all are. Jobs that
-# share a node must not share a port. srun hands signals on to the processes,
-# and ends with the highest of their exit codes: that of one that was killed,
-# 137, hides the 75 of the others, which notice it and end by themselves.
+# share a node must not share a port. srun ends with the highest of the exit
+# codes: that of a process that was killed, 137, hides the 75 of the others,
+# which notice it and end by themselves.
 _TOGETHER = '''\
 port=$((20000 + SLURM_JOB_ID % 1250 * 8))
 workers=
@@ -58,6 +58,9 @@ exec "$@"'
 _SRUN = ('srun --label --kill-on-bad-exit=0 --wait=0 '
          'bash -c "$as_worker" "$workers" ')
 _KILLED = '137'
+# At a SIGTERM, srun kills its processes at once.
+_HAND_ON_TO_ALL = (
+    'hand_on() { signalled=yes; scancel --signal=TERM "$SLURM_JOB_ID"; }\n')
 
 _SUBMIT = '''\
 #!/bin/bash
@@ -121,12 +124,13 @@ def _script(stem, names, command, resources):
     text += levels.choose('SLURM_ARRAY_TASK_ID', names)
     if resources.workdir:
         text += f'cd -- {shlex.quote(resources.workdir)} || exit 2\n'
-    start, lost = '', _LOST
+    hand_on, start, lost = levels.HAND_ON, '', _LOST
     if resources.hosts > 1:
         text += _TOGETHER
-        start, lost = _SRUN, f'{_LOST}|{_KILLED}'
+        hand_on, start = _HAND_ON_TO_ALL, _SRUN
+        lost = f'{_LOST}|{_KILLED}'
     return text + _RUN.format(
-        hand_on=levels.HAND_ON, wait=levels.WAIT_FOR_CHILD, lost=lost,
+        hand_on=hand_on, wait=levels.WAIT_FOR_CHILD, lost=lost,
         retries=resources.retries, command=start + shlex.join(command))
 
 

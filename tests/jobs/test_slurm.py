@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import signal
 import subprocess
 
@@ -195,11 +194,3 @@ def test_wrong_resources_are_refused_by_name(runs, tmp_path, wrong):
 def test_a_plan_that_cannot_be_jobs_is_refused(runs, named, tmp_path):
     with pytest.raises(errors.UserError, match=named):
         _write(runs, tmp_path)
-
-
-def test_slurm_itself_accepts_the_scripts(runs, tmp_path):
-    if not shutil.which('sbatch') or subprocess.run(
-            ['sinfo'], capture_output=True, check=False).returncode:
-        pytest.skip('needs a Slurm cluster: sbatch, and an answer to sinfo')
-    for script in _scripts(_write(runs, tmp_path, cpus=1, memory_gb=1)):
-        subprocess.run(['sbatch', '--test-only', script], check=True)
