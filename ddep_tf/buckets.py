@@ -138,6 +138,11 @@ class BucketPath(gpath.PosixGPath):
             # Its makedirs never ends where there is no such bucket.
             _tf().io.gfile.mkdir(str(self))
 
+    def replace(self, target: str | os.PathLike) -> 'BucketPath':
+        with answers(self):
+            _tf().io.gfile.rename(str(self), os.fspath(target), overwrite=True)
+        return BucketPath(target)
+
     def unlink(self, missing_ok: bool = False) -> None:
         try:
             with answers(self):

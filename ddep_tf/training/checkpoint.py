@@ -68,6 +68,7 @@ class State:
 
         Raises:
           UserError: it cannot be written; the last saved state stays.
+          tf.errors.OpError: likewise, in a bucket.
         """
         step = int(self.step.numpy())
         self.seconds.assign(seconds)
@@ -149,6 +150,8 @@ class State:
             manager.save(checkpoint_number=step, options=self._options)
         except tf.errors.OpError as error:
             _remove_parts(manager.directory, step)
+            if files.is_bucket(manager.directory):
+                raise  # Google's answer says whether to start again.
             raise errors.UserError(
                 f'{manager.directory}: the state of step {step} cannot be '
                 f'written ({_reason(error)}): free space, or choose another '

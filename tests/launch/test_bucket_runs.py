@@ -190,7 +190,7 @@ def test_the_method_in_a_bucket_is_that_of_a_disk(tmp_path, local, commands,
     commands.succeed(*_experiment(local))
     command = _experiment(f'{bucket.url}/job')
     # Killed at a saved step, the second, and while a later run saves.
-    commands.kill('rename .*/denoise.*/state/checkpoint', True, *command)
+    commands.kill('delete .*/denoise.*/state/checkpoint.tmp', True, *command)
     commands.kill('upload .*/segment-ddep.*/state/ckpt-4_temp/.*data', False,
                   *command)
     assert _steps(bucket, 'exp/runs/segment-ddep-n4-s0') == [1, 2, 3, 4]
@@ -224,7 +224,7 @@ def _use(commands, bucket, local):
         'job/exp/runs/segment-ddep-n4-s0/result.json'))
     numbers = json.loads(bucket.read('job/out/numbers.json'))
     assert numbers['mean_iou'] == result['test']
-    assert len(bucket.names('job/out/ids/')) == 4
+    assert len(bucket.names('job/out/ids/')) == 6
     image = bucket.read(bucket.names('job/exp/runs/segment-ddep-n4-s0/samples')
                         [0])
     for name in ('pictures/one.png', 'pictures/two.png', 'alone.png'):
@@ -247,7 +247,55 @@ def _use(commands, bucket, local):
                      f'--run_dir={job}/denoised')
     out = commands.succeed('finetune', *start_from, '--dry_run',
                            f'--init_decoder={job}/denoised')
-    assert 'loaded  decoder/entry/conv/kernel' in ' '.join(out.split(' '))
+    line, = (text for text in out.splitlines()
+             if 'decoder/entry/conv/kernel' in text)
+    assert line.split()[0] == 'loaded'
+
+
+@pytest.mark.full
+def test_trouble_with_a_bucket_loses_nothing(tmp_path, local, commands,
+                                             bucket):
+    server, command = bucket.server, _finetune(f'{bucket.url}/job', 'run')
+    commands.succeed(*_finetune(local, 'run'))
+    # While one start trains, another one is refused.
+    with server.hold('upload .*/state/ckpt-4_temp/.*data') as held:
+        first = commands.start(*command)
+        held.wait(first)
+        code, _, err = commands.run(*command)
+        assert code == 2 and f'process {first.pid} on ' in err
+        assert 'is using it' in err and 'Traceback' not in err
+        first.kill()
+        first.communicate()
+    # Google is out of order for longer than the client tries: start again.
+    server.fail('start .*/state/ckpt-4_temp/', 503, times=1000)
+    code, _, err = commands.run(*command)
+    line = err.strip().splitlines()[-1]
+    assert code == 75 and 'Google answers 503' in line, err
+    assert f'{bucket.url}/job/runs/run/state' in line
+    assert 'Traceback' not in err
+    server.reset()
+    # May no longer write.
+    server.fail('start .*/state/ckpt-4_temp/', 403, times=1000)
+    code, _, err = commands.run(*command)
+    line = err.strip().splitlines()[-1]
+    assert code == 2 and 'Google answers 403' in line, err
+    assert f'{bucket.url}/job/runs/run/state' in line
+    assert 'Traceback' not in err
+    server.reset()
+    # The last state is damaged: the one before it is used.
+    commands.kill('start .*/state/ckpt-6_temp/', False, *command)
+    name, = (name for name in bucket.names('job/runs/run/state/ckpt-4')
+             if '.data' in name)
+    data = bytearray(bucket.read(name))
+    data[len(data) // 2:len(data) // 2 + 9] = b'\xff' * 9
+    bucket.write(name, bytes(data))
+    out = commands.succeed(*command)
+    assert 'ckpt-4 is damaged' in out and 'step 2 of 6' in out
+    assert bucket.read(name.replace('state', 'state/damaged')) == data
+    for name in bucket.names('job/runs/run/state/damaged'):
+        del server.store.objects[bucket.name][name]
+    bucket.download('job/runs/run', tmp_path / 'run')
+    _assert_same_run(tmp_path / 'run', local / 'runs' / 'run')
 
 
 @pytest.mark.parametrize('flag, url, said', [
