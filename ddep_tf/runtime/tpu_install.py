@@ -53,12 +53,9 @@ def set_up(strategy: str, tpu: str) -> None:
     Raises:
       UserError: the TPU is this machine's, and libtpu is not installed.
     """
-    if strategy != 'tpu':
-        return
-    if tpu in THIS_MACHINE:
+    if strategy == 'tpu' and tpu in THIS_MACHINE:
         load_plugin()
-    else:  # The chips, maybe of this machine too, belong to the servers.
-        os.environ.setdefault('TPU_LOAD_LIBRARY', '0')
+    leave_chips()
 
 
 def load_plugin() -> None:
@@ -66,6 +63,16 @@ def load_plugin() -> None:
     os.environ.setdefault('NEXT_PLUGGABLE_DEVICE_USE_C_API', 'true')
     if 'TF_PLUGGABLE_DEVICE_LIBRARY_PATH' not in os.environ:
         os.environ['TF_PLUGGABLE_DEVICE_LIBRARY_PATH'] = str(_libtpu())
+
+
+def leave_chips() -> None:
+    """Keeps TensorFlow from loading libtpu, unless `load_plugin` has named it.
+
+    Chips serve one process: another one, or the server of this host. Without
+    chips, libtpu asks Google's metadata server for minutes.
+    """
+    if 'TF_PLUGGABLE_DEVICE_LIBRARY_PATH' not in os.environ:
+        os.environ.setdefault('TPU_LOAD_LIBRARY', '0')
 
 
 def _libtpu():
