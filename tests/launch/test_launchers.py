@@ -178,11 +178,15 @@ def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage,
                                losses(tmp_path / 'plain'), rtol=1e-3)
 
 
-def test_sigterm_saves_and_exits_with_143(tmp_path):
+def test_a_start_holds_its_folder_until_sigterm_which_saves(tmp_path):
     long = [*TINY, '--gin_param=segment/RunSpec.steps=100000',
             '--gin_param=RunSpec.checkpoint_every=90000']
     process = start('finetune', *long, f'--run_dir={tmp_path}')
     wait_for(tmp_path / 'metrics.csv', process, lines=3)
+    # A second start is told who holds the folder, and changes nothing in it.
+    code, _, err = run('finetune', *long, f'--run_dir={tmp_path}')
+    assert code == 2 and f'process {process.pid} on' in err, err
+    assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 143, err
