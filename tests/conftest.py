@@ -7,6 +7,7 @@ import itertools
 import os
 import pathlib
 import resource
+import subprocess
 import sys
 
 import pytest
@@ -132,6 +133,26 @@ def bucket(gcs):
 
 
 _NUMBERS = itertools.count()
+@pytest.fixture
+def make_disk(tmp_path):
+    """A function that mounts a small disk, of a size such as '64k'; skips the
+    test where that is not allowed."""
+    disk = tmp_path / 'disk'
+
+    def mount(size):
+        disk.mkdir()
+        done = subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', str(disk)],
+            capture_output=True, check=False)
+        if done.returncode:
+            disk.rmdir()
+            pytest.skip('needs the right to mount a small disk')
+        return disk
+    yield mount
+    if disk.is_dir():
+        subprocess.run(['umount', '-l', str(disk)], check=True)
+
+
 SHAPES = specs.DatasetSpec(
     name='shapes', source='shapes', label_set='shapes', num_classes=6,
     val_split='val', test_split='test', limit=6)

@@ -1,8 +1,6 @@
 """States that were cut off or altered on the disk."""
 
-import pathlib
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -127,21 +125,8 @@ def test_a_state_of_another_network_is_no_damage(run_dir):
     assert _parts(run_dir, 15)[0].exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 64 KiB."""
-    disk = tmp_path / 'disk'
-    disk.mkdir()
-    mounted = subprocess.run(
-        ['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', str(disk)],
-        capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip('needs the right to mount a small disk')
-    yield pathlib.Path(disk)
-    subprocess.run(['umount', '-l', str(disk)], check=True)
-
-
-def test_a_full_disk_is_named_and_the_last_state_stays(small_disk):
+def test_a_full_disk_is_named_and_the_last_state_stays(make_disk):
+    small_disk = make_disk('64k')
     state, weight = _state(small_disk)
     state.restore()
     weight.assign(_value(1))
