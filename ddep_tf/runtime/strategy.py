@@ -10,6 +10,7 @@ import tensorflow as tf
 from ddep_tf import errors, spec_base, specs
 
 WAIT_SECONDS = 600.0  # For the hosts of a slice to start.
+_driven: list[str] = []  # Addresses of the hosts that this process drives.
 THIS_HOST = '/job:localhost/replica:0/task:0/device:CPU:0'
 
 
@@ -105,7 +106,8 @@ def _await_hosts(resolver):
     wait without an end or a word."""
     end = time.monotonic() + WAIT_SECONDS
     cluster = resolver.cluster_spec().as_dict()
-    for address in cluster.get(resolver.get_job_name(), ()):
+    _driven[:] = cluster.get(resolver.get_job_name(), ())
+    for address in _driven:
         told = False
         while error := _refusal(address):
             if time.monotonic() > end:
@@ -116,6 +118,12 @@ def _await_hosts(resolver):
                 print(f'waiting for {address} ({error}) ...', flush=True)
             told = True
             time.sleep(1)
+
+
+def silent_host() -> str:
+    """Returns the address of a host that this process drives and that does not
+    answer, '' if there is none."""
+    return next((address for address in _driven if _refusal(address)), '')
 
 
 def _refusal(address):

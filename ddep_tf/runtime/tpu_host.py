@@ -7,6 +7,7 @@ server on each host: `--strategy=tpu --tpu=grpc://HOST0,grpc://HOST1`.
 """
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 import urllib.error
@@ -82,6 +83,20 @@ def _metadata(key):
         return ''
 
 
-if __name__ == '__main__':
+def main() -> None:
+    """Serves until it is asked to end.
+
+    TensorFlow takes SIGTERM for itself, to tell the driving process of it, and
+    would go on holding the chips.
+    """
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # Of all threads.
     set_up()
-    serve(*map(int, sys.argv[1:])).join()
+    # Kept: without a reference, it would end.
+    server = serve(*map(int, sys.argv[1:]))  # noqa: F841
+    signal.sigwait(ends)
+    os._exit(0)  # Without waiting for those who are connected.
+
+
+if __name__ == '__main__':
+    main()

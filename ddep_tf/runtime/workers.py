@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ddep_tf import errors
+from ddep_tf.runtime import strategy as strategies
 
 # What TensorFlow raises once another worker, a TPU or its host is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError,
@@ -106,10 +107,14 @@ def losses_named() -> Iterator[None]:
     """Raises WorkerLost for TensorFlow's errors of a lost worker or TPU."""
     try:
         yield
-    except _LOST as error:
-        if 'gs://' in str(error.message):
-            raise  # A bucket does not answer.
-        line = str(error.message).strip().splitlines()[0]
+    except tf.errors.OpError as error:
+        # Of a host that is gone, its next use may say anything.
+        host = strategies.silent_host()
+        if not host and (not isinstance(error, _LOST) or
+                         'gs://' in str(error.message)):
+            raise  # An error of its own, or a bucket that does not answer.
+        line = (f'{host} does not answer' if host else
+                str(error.message).strip().splitlines()[0])
         raise errors.WorkerLost(
             f'a worker or TPU was lost ({line}): start all workers again, to '
             'go on from the last saved state') from error

@@ -23,6 +23,12 @@ def test_without_credentials_google_is_not_asked(monkeypatch, tmp_path):
         strategy.get_strategy('tpu', 'my-tpu', 'us-central2-b', 'p')
 
 
+@pytest.fixture(autouse=True)
+def no_hosts(monkeypatch):
+    """Forgets the hosts again that a test names."""
+    monkeypatch.setattr(strategy, '_driven', [])
+
+
 def _resolver(port):
     return tf.distribute.cluster_resolver.TPUClusterResolver(
         f'grpc://localhost:{port}')

@@ -31,10 +31,13 @@ NAMES = ('TPU_WORKER_ID', 'TPU_HOSTNAME_OVERRIDE', 'TPU_WORKER_HOSTNAMES',
 
 
 def test_one_process_computes_on_every_host():
-    with remote_hosts.serving(2) as (_, hosts):
+    with remote_hosts.serving(2) as (servers, hosts):
         done = subprocess.run([sys.executable, '-c', _DRIVE, hosts],
                               capture_output=True, text=True, check=False,
                               timeout=180)
+        for server in servers:
+            server.terminate()
+            assert server.wait(timeout=30) == 0  # Its chips are free again.
     assert done.stdout.splitlines() == [
         f'/job:worker/replica:0/task:{task}/device:CPU:0' for task in (0, 1)
     ], done.stderr

@@ -32,10 +32,12 @@ RUN = [*(f'--gin_file={name}' for name in GIN),
 @pytest.mark.full
 def test_a_run_trains_on_another_host_as_on_this_one(tmp_path):
     """Eager mode, of debug.gin for a trial in minutes, is left out."""
-    with remote_hosts.serving() as (_, address):
+    with remote_hosts.serving() as ((host,), address):
         code, out, err = remote_hosts.run(
             address, ROOT / 'launch/finetune.py', *RUN,
             f'--run_dir={tmp_path / "remote"}')
+        host.terminate()
+        assert host.wait(timeout=30) == 0  # Its chips are free again.
     assert code == 0, err
     assert 'RunSpec.eager is left out' in out
     assert list((tmp_path / 'remote' / 'state').glob('ckpt-2.*'))
