@@ -39,11 +39,11 @@ def main():
     from ddep_tf import configure, errors
     from ddep_tf.experiments import runner as runner_lib
     from ddep_tf.runtime import stop_signal
-    if FLAGS.one_process or FLAGS.only:
+    shard, slots = _shard(), _slots()
+    if (FLAGS.one_process or FLAGS.only) and not FLAGS.dry_run:
         cli.set_up_devices()
     spec, stages, operative = configure.load_experiment(
         FLAGS.gin_file, FLAGS.gin_param)
-    shard, slots = _shard(), _slots()
     if FLAGS.dry_run:
         _describe(spec, stages)
         return

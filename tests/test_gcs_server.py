@@ -132,7 +132,8 @@ def opened(bucket, monkeypatch):
         monkeypatch.setenv(name, value)
 
     def opened(name, **headers):
-        return urllib.request.urlopen(urllib.request.Request(
+        # Not by urlopen, which keeps the proxies of its first call.
+        return urllib.request.build_opener().open(urllib.request.Request(
             f'https://storage.googleapis.com/{name}', headers=headers))
     return opened
 

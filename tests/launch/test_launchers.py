@@ -105,8 +105,9 @@ def _predict(run_dir, tmp_path):
     assert mask.shape == (37, 51) and mask.max() < 6
     code, _, err = run('predict', f'--run_dir={run_dir}',
                         f'--input={bomb}', f'--output_dir={tmp_path / "no"}')
-    assert code == 2 and 'bomb.png' in err and '--max_image_pixels' in err
-    assert len(err.strip().splitlines()) == 1
+    assert code == 2 and 'Traceback' not in err
+    line, = [line for line in err.splitlines() if 'predict.py:' in line]
+    assert 'bomb.png' in line and '--max_image_pixels' in line
 
 
 def _evaluate(run_dir, tmp_path):
@@ -156,9 +157,10 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 
 
 @pytest.mark.parametrize('launcher, stage, start_python', [
-    ('finetune', 'segment', ['-c', TWO_DEVICES]),
+    ('finetune', 'segment', []),
     *(pytest.param(*case, marks=pytest.mark.full) for case in (
-        ('finetune', 'segment', []), ('pretrain_decoder', 'denoise', []),
+        ('finetune', 'segment', ['-c', TWO_DEVICES]),
+        ('pretrain_decoder', 'denoise', []),
         ('pretrain_encoder', 'classify', []),
         ('pretrain_encoder', 'classify', ['-c', TWO_DEVICES])))])
 def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage,
