@@ -61,7 +61,7 @@ def render(view: str, split: str,
     else:
         _draw_object(rng, image, mask, radius=_uniform(rng, 14, 24),
                      margin=24)
-        label = int(mask.max()) - 1
+        label = int(np.max(mask)) - 1
     for _ in range(_integer(rng, 0, 1)):
         _draw_line(rng, image, mask)
     image = _finish(rng, image)
