@@ -135,4 +135,5 @@ def _read_ids(path: str) -> np.ndarray:
 
 def _largest_share(example: Example) -> float:
     """Returns the share of the region that its largest class takes."""
-    return np.max(np.bincount(example.truth.ravel())) / example.truth.size
+    largest = np.max(np.bincount(example.truth.ravel()))
+    return float(largest) / example.truth.size
