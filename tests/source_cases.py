@@ -1,6 +1,7 @@
 """What the tests of record sources share."""
 
 import io
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -32,6 +33,18 @@ def encode(image):
 def png(array):
     """The bytes of a uint8 or uint16 array as PNG."""
     return encode(Image.fromarray(array))
+
+
+def claiming(path, side):
+    """Has the header of an image file claim side x side pixels."""
+    data = bytearray(path.read_bytes())
+    if path.suffix == '.png':
+        data[16:24] = side.to_bytes(4) * 2
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    else:
+        start = data.index(b'\xff\xc0') + 5  # Behind length and depth.
+        data[start:start + 4] = side.to_bytes(2) * 2
+    path.write_bytes(data)
 
 
 def rows(label):

@@ -1,7 +1,6 @@
 """Unusual image files through the sources: read as PIL does, or refused."""
 
 import io
-import zlib
 
 import numpy as np
 from PIL import Image
@@ -11,6 +10,8 @@ import tensorflow as tf
 from ddep_tf import errors, specs
 from ddep_tf.data import decoding, image_files, pipelines
 from ddep_tf.data.sources import factory
+
+from source_cases import claiming
 
 pytestmark = pytest.mark.quick
 
@@ -172,18 +173,6 @@ def test_every_problem_is_named_not_only_the_first(tmp_path):
     assert len(problems) == 3
     for name in 'bcd':
         assert sum(f'{name}.png' in line for line in problems) == 1
-
-
-def claiming(path, side):
-    """Has the header of an image file claim side x side pixels."""
-    data = bytearray(path.read_bytes())
-    if path.suffix == '.png':
-        data[16:24] = side.to_bytes(4) * 2
-        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
-    else:
-        start = data.index(b'\xff\xc0') + 5  # Behind length and depth.
-        data[start:start + 4] = side.to_bytes(2) * 2
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize('kind, name', [

@@ -23,10 +23,14 @@ import layouts
 LEAVES = sorted(path.stem for path in
                 (configure.GIN_ROOT / 'experiments').glob('*.gin'))
 # One of each kind runs to its end in every test, the others in test-full.
-ALWAYS = {'ablation_kind', 'chain_small', 'demo_nuclei', 'imagenet21k_encoder',
-          'pascal_context_sweep'}
-# A part of a leaf, in every test.
-PART = {'cityscapes_main': ["ExperimentSpec.run_variants=('w3',)"]}
+ALWAYS = {'ablation_kind', 'chain_small', 'demo_nuclei',
+          'imagenet21k_encoder'}
+# A part of a leaf, in every test: all of it takes minutes.
+PART = {
+    'cityscapes_main': [
+        "ExperimentSpec.run_variants=('w3',)",
+        'ExperimentSpec.label_fractions=(0.03333333333333333, 0.125)'],
+    'pascal_context_sweep': ['ExperimentSpec.label_fractions=(0.01,)']}
 # What `tiny` starts from, in place of the weights of another encoder.
 STARTS = {'scratch': (False, False), 'supervised': (True, False),
           'dep': (True, True), 'dep_supervised': (True, True),

@@ -11,6 +11,7 @@ import pytest
 
 from commands import ROOT, TINY, losses, run, start, wait_for
 import layouts
+from source_cases import claiming
 
 LAUNCHERS = sorted(p.stem for p in (ROOT / 'launch').glob('*.py'))
 
@@ -95,8 +96,9 @@ def _predict(run_dir, tmp_path):
     rng = np.random.default_rng(0)
     image = tmp_path / 'photo.jpg'
     Image.fromarray(rng.integers(0, 255, (37, 51, 3), np.uint8)).save(image)
-    bomb = tmp_path / 'bomb.png'  # 1 GB of pixels in 200 KB.
-    Image.new('1', (40_000, 30_000)).save(bomb)
+    bomb = tmp_path / 'bomb.png'
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(bomb)
+    claiming(bomb, 60_000)
     code, _, err = run('predict', f'--run_dir={run_dir}', f'--input={image}',
                         f'--output_dir={tmp_path / "out"}',
                         '--gin_param=EvalSpec.flip=True')
