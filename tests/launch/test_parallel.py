@@ -15,8 +15,8 @@ from commands import ROOT, SHORT_EXPERIMENT
 
 COMMAND = [sys.executable, str(ROOT / 'launch' / 'experiment.py'),
            '--gin_file=experiments/demo_shapes.gin']
-SHORT = [*SHORT_EXPERIMENT, 'denoise/RunSpec.steps=20',
-         'segment/RunSpec.steps=20', 'segment/RunSpec.eval_every=10',
+SHORT = [*SHORT_EXPERIMENT, 'denoise/RunSpec.steps=40',
+         'segment/RunSpec.steps=40', 'segment/RunSpec.eval_every=20',
          'RunSpec.log_every=1', 'RunSpec.eager=True']
 RUNS = ['classify', 'denoise-ddep-s4', 'segment-supervised-n3-s4',
         'segment-ddep-n3-s4']
