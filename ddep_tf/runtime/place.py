@@ -36,18 +36,29 @@ class Place:
     def result(self, run: specs.RunSpec, test: bool) -> dict[str, Any] | None:
         """Returns the result of a run if nothing is left to do, as the chief
         finds it. Arguments as of `run_folder.finished_result`."""
-        found = run_folder.finished_result(self.run_dir, run, test)
-        if self.workers.exchange(bool(found))[0, 0]:
-            return found or self.wait_for_result()
-        return None
+        return self.as_chief_finds(
+            run_folder.finished_result(self.run_dir, run, test))
 
-    def wait_for_result(self) -> dict[str, Any]:
-        """Returns the result that the chief has written or is writing.
+    def as_chief_finds(self, found: dict[str, Any] | None
+                       ) -> dict[str, Any] | None:
+        """Returns the result that a worker found; None if the chief found
+        none. One that does not see the chief's yet waits until it does.
 
         Raises:
           UserError: it does not appear on this worker's disk.
         """
+        if not self.workers.exchange(bool(found))[0, 0]:
+            return None
+        return found or self._appearing_result()
+
+    def wait_for_result(self) -> dict[str, Any]:
+        """Returns the result that the chief is writing; all have to call
+        this. Raises as `as_chief_finds` does."""
         self.workers.wait()
+        return self._appearing_result()
+
+    def _appearing_result(self):
+        # Without a word to the others: those that see it have gone on.
         end = time.monotonic() + _WAIT_SECONDS
         while not (result := run_folder.read_result(self.run_dir)):
             if time.monotonic() > end:

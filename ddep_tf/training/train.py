@@ -87,10 +87,8 @@ def _train_in(folder, run, data_dir, strategy, test, stop, checks):
         print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
               'deterministic operations')
     with process.releasing_graphs():
-        # The chief has not finished it; that may look different elsewhere.
-        result = run_folder.read_result(folder.run_dir)
-        if folder.workers.exchange(bool(result))[0, 0]:
-            result = result or folder.wait_for_result()
+        result = folder.as_chief_finds(run_folder.read_result(folder.run_dir))
+        if result:
             result.update(_as_test(evaluator_lib.measure_run(
                 run, folder.run_dir, data_dir, 'test', strategy,
                 look=lambda: _look(folder, stop))))
