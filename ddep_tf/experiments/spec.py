@@ -148,6 +148,8 @@ class ExperimentSpec(spec_base.Spec):
         split.
       encoder_weights: .npz or run folder of a pretrained encoder, below
         `--data_dir`; '' trains one in the classify stage.
+      learning_outcomes: whether table.md and the README of its results say
+        how val mIoU compares along the fine-tuning.
     """
     name: str = ''
     title: str = ''
@@ -165,6 +167,7 @@ class ExperimentSpec(spec_base.Spec):
     sweep_at: float = 0.0
     holdout: float = 0.0
     encoder_weights: str = ''
+    learning_outcomes: bool = False
 
     @property
     def settings(self) -> tuple[int | float | None, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ddep_tf import files
 from ddep_tf.experiments import spec as spec_lib
-from ddep_tf.reports import output, read, stats
+from ddep_tf.reports import learning, output, read, stats
 
 OVER_LABELS = 'miou_over_labels.png'
 OVER_VARIANTS = 'miou_over_variants.png'
@@ -180,7 +180,7 @@ def _along(experiment):
     """Draws val mIoU over fine-tuning steps: a panel per label count."""
     if len(experiment.variants) > 1:
         return None  # Too many curves to read.
-    found = stats.curves(experiment, experiment.variants[0])
+    found = learning.curves(experiment, experiment.variants[0])
     if not found:
         return None
     drawn, panels = _panels(len(found), sharey=True)
@@ -195,7 +195,7 @@ def _draw_panel(axes, labels, arms, order):
         for steps, values in arms[arm].values():
             axes.plot(steps, values, color=look.color, linewidth=0.8,
                       alpha=0.4)
-        steps, values = stats.mean_curve(arms[arm])
+        steps, values = learning.mean_curve(arms[arm])
         axes.plot(steps, values, color=look.color, linestyle=look.line,
                   marker=look.marker, linewidth=2, markersize=5,
                   label=f'{arm} ({_count(len(arms[arm]), "seed")})')

@@ -109,6 +109,11 @@ def _results(experiment: read.Experiment) -> Iterator[Html]:
         yield table(rows, 'Paired differences in test mIoU, points',
                     names=True)
         yield element('p', sentences.INTERVAL, class_='soft')
+    rows = tables.learning_rows(experiment)
+    if len(rows) > 1:
+        yield table(rows, 'Val mIoU along the fine-tuning, points',
+                    names=True)
+        yield element('p', sentences.LEARNING, class_='soft')
 
 
 def _charts(figures: str | os.PathLike) -> Iterator[Html]:

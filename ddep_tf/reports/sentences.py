@@ -1,7 +1,7 @@
 """The sentences of a report, as plain text for page and Markdown."""
 
 from ddep_tf.experiments import spec as spec_lib
-from ddep_tf.reports import read, stats, tables
+from ddep_tf.reports import learning, read, stats, tables
 
 INTERVAL = (
     'A difference is paired: for each seed, the test mIoU of the one arm '
@@ -13,6 +13,14 @@ INTERVAL = (
     'the seed (subset, initial weights, order, and the denoising where each '
     'seed has its own), not the choice of test images, and is not corrected '
     'for several comparisons.')
+LEARNING = (
+    'Val mIoU in points after the steps that both runs of a pair were '
+    'validated after: its mean over them, as a paired difference with an '
+    'interval as above; and the first of them after which it is at least '
+    f"{100 * learning.TARGET:g} % of the second arm's end (the mean of its "
+    'last value over the pairs). Of these steps the table has the median '
+    'over runs and how many runs got there; one that did not counts as later '
+    'than all that did.')
 SCORES = (
     'Test mIoU in points (times 100): mean and standard deviation (ddof 1) '
     'over runs that differ in their seed alone, at the learning rate and '

@@ -1,26 +1,21 @@
-"""The numbers of a report: means, paired differences, grids, curves.
+"""The numbers of a report: means, paired differences, grids.
 
 All scores are in points, that is, times 100. `labels` is everywhere the
 number of labelled images.
 """
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from ddep_tf import errors
 from ddep_tf.experiments import records
 from ddep_tf.experiments import spec as spec_lib
-from ddep_tf.reports import read
-
-CONFIDENCE = 0.95
-RESAMPLES = 10_000
-
-# Steps [N] and values [N].
-Curve = tuple[list[int], list[float]]
+from ddep_tf.reports import paired, read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Score:
     Attributes:
       setting: as in records.RunRow.
       mean, std: over runs; `std` (ddof 1) is nan for a single run.
-      count: number of runs.
+      values: of each run.
       planned: number of runs that there will be, None if not known.
       metrics: {column of records.metrics: mean}, nan if not measured.
       learning_rates, weight_decays: of the runs, sorted.
@@ -41,32 +36,56 @@ class Score:
     arm: str
     mean: float
     std: float
-    count: int
+    values: tuple[float, ...]
     planned: int | None
     metrics: dict[str, float]
     learning_rates: tuple[float, ...]
     weight_decays: tuple[float, ...]
 
+    @property
+    def count(self) -> int:
+        """Number of runs."""
+        return len(self.values)
+
+
+class Side(NamedTuple):
+    """One of the two sides of a comparison."""
+    variant: str
+    arm: str
+
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Test mIoU of `arm` minus that of `minus`, in points.
+    """mIoU of one side minus that of another, in points.
 
     Attributes:
-      arm_mean, minus_mean: of the pairs, each arm's own mean in points.
+      variant, arm: the one side.
+      minus_variant, minus: the other.
+      arm_mean, minus_mean: of the pairs, each side's own mean in points.
       low, high: ends of the confidence interval, nan for a single pair.
-      count: number of pairs.
+      values: the difference of each pair.
+      seeds: of the pairs.
     """
     variant: str
     labels: int
     arm: str
+    minus_variant: str
     minus: str
     arm_mean: float
     minus_mean: float
-    mean: float
     low: float
     high: float
-    count: int
+    values: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def count(self) -> int:
+        """Number of pairs."""
+        return len(self.values)
 
 
 def label_counts(experiment: read.Experiment) -> list[int]:
@@ -80,7 +99,7 @@ def scores(experiment: read.Experiment) -> list[Score]:
     for labels in label_counts(experiment):
         for variant in experiment.variants:
             for arm in experiment.arms:
-                runs = _runs(experiment, variant, labels, arm)
+                runs = _runs(experiment, labels, Side(variant, arm))
                 if runs:
                     found.append(_score(experiment, runs))
     return found
@@ -91,7 +110,8 @@ def _score(experiment, runs: Sequence[records.RunRow]) -> Score:
     values = np.array([100 * run.test for run in runs])
     return Score(
         first.variant, first.labels, first.setting, first.arm,
-        float(values.mean()), deviation(values), len(values),
+        float(values.mean()), paired.deviation(values),
+        tuple(map(float, values)),
         _planned(experiment, first.setting),
         {column: _nanmean([100 * getattr(run, column) for run in runs])
          for column in records.metrics()},
@@ -111,16 +131,18 @@ def _planned(experiment, setting):
 
 
 def differences(experiment: read.Experiment) -> list[Difference]:
-    """Returns a Difference per label count, variant and compared pair."""
-    found = []
+    """Returns the Difference on test of all that `compared` yields."""
+    found = (on_test(experiment, *sides) for sides in compared(experiment))
+    return [difference for difference in found if difference]
+
+
+def compared(experiment: read.Experiment) -> Iterator[
+        tuple[int, Side, Side]]:
+    """Yields (labels, side, other side): arms of the same variant."""
     for labels in label_counts(experiment):
         for variant in experiment.variants:
             for arm, minus in spec_lib.comparisons(experiment.arms):
-                pairs = paired(experiment, variant, labels, arm, minus)
-                if len(pairs):
-                    found.append(_difference(variant, labels, arm, minus,
-                                             pairs))
-    return found
+                yield labels, Side(variant, arm), Side(variant, minus)
 
 
 def headline(experiment: read.Experiment) -> Difference | None:
@@ -130,66 +152,58 @@ def headline(experiment: read.Experiment) -> Difference | None:
                  if (found.arm, found.minus) == pair), None)
 
 
-def paired(experiment: read.Experiment, variant: str, labels: int, arm: str,
-           minus: str) -> np.ndarray:
-    """Returns both arms' test mIoU in points, [N, 2] float64, by seed.
+def on_test(experiment: read.Experiment, labels: int, ours: Side,
+            theirs: Side) -> Difference | None:
+    """Returns the Difference in test mIoU, None without a pair."""
+    pairs = paired_runs(experiment, labels, ours, theirs)
+    return difference(labels, ours, theirs, [one.seed for one, _ in pairs],
+                      [(100 * one.test, 100 * other.test)
+                       for one, other in pairs])
+
+
+def paired_runs(experiment: read.Experiment, labels: int, ours: Side,
+                theirs: Side) -> list[tuple[records.RunRow, records.RunRow]]:
+    """Returns the pairs of runs of two sides, by seed.
 
     A pair is two runs of the same seed and the same subset, by its sha256.
     """
-    ours = _by_subset(experiment, variant, labels, arm)
-    theirs = _by_subset(experiment, variant, labels, minus)
-    return np.array([(100 * ours[subset], 100 * theirs[subset])
-                     for subset in sorted(ours.keys() & theirs.keys())])
+    one, other = (_by_subset(experiment, labels, side)
+                  for side in (ours, theirs))
+    return [(one[subset], other[subset])
+            for subset in sorted(one.keys() & other.keys())]
 
 
-def deviation(values: np.ndarray) -> float:
-    """Returns the standard deviation, ddof 1, of [N]; nan for N = 1."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+def difference(labels: int, ours: Side, theirs: Side, seeds: Sequence[int],
+               pairs: Sequence[tuple[float, float]]) -> Difference | None:
+    """Returns the Difference of pairs (ours, theirs), in points, by seed."""
+    if not pairs:
+        return None
+    both = np.array(pairs)
+    arm_mean, minus_mean = map(float, both.mean(axis=0))
+    values = both[:, 0] - both[:, 1]
+    low, high = paired.interval(values)
+    return Difference(
+        ours.variant, labels, ours.arm, theirs.variant, theirs.arm, arm_mean,
+        minus_mean, low, high, tuple(map(float, values)), tuple(seeds))
 
 
-def _runs(experiment, variant, labels, arm) -> list[records.RunRow]:
+def _runs(experiment, labels, side) -> list[records.RunRow]:
     return [run for run in experiment.finished()
-            if (run.variant, run.labels, run.arm) == (variant, labels, arm)]
+            if (run.labels, run.variant, run.arm) == (labels, *side)]
 
 
-def _by_subset(experiment, variant, labels, arm):
-    """Returns {(seed, sha256 of the subset): test mIoU in [0, 1]}."""
-    found: dict[tuple[int, str], float] = {}
-    for run in _runs(experiment, variant, labels, arm):
+def _by_subset(experiment, labels, side):
+    """Returns {(seed, sha256 of the subset): RunRow}."""
+    found: dict[tuple[int, str], records.RunRow] = {}
+    for run in _runs(experiment, labels, side):
         subset = run.seed, run.subset_sha256
         if subset in found:
             raise errors.UserError(
-                f'runs.csv has two chosen runs of arm {arm}, {labels} labels, '
-                f'seed {run.seed}: only one learning rate is chosen per '
-                'setting')
-        found[subset] = run.test
+                f'runs.csv has two chosen runs of arm {side.arm}, {labels} '
+                f'labels, seed {run.seed}: only one learning rate is chosen '
+                'per setting')
+        found[subset] = run
     return found
-
-
-def _difference(variant, labels, arm, minus, pairs):
-    low = high = math.nan
-    values = pairs[:, 0] - pairs[:, 1]
-    if len(pairs) > 1:
-        low, high = interval(values)
-    return Difference(
-        variant, labels, arm, minus, *map(float, pairs.mean(axis=0)),
-        float(values.mean()), low, high, len(pairs))
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Returns the bootstrap interval of the mean of [N], N above 1.
-
-    Percentiles of the means of RESAMPLES draws with replacement, from a fixed
-    seed: the same numbers give the same interval.
-    """
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    from scipy import stats  # Here: it takes most of a second to import.
-    found = stats.bootstrap(
-        (values,), np.mean, confidence_level=CONFIDENCE, method='percentile',
-        n_resamples=RESAMPLES, rng=np.random.default_rng(0))
-    low, high = map(float, found.confidence_interval)
-    return low, high
 
 
 def grids(experiment: read.Experiment) -> dict[
@@ -223,35 +237,6 @@ def class_means(experiment: read.Experiment) -> dict[
 def _nanmean(values: Sequence[float]) -> float:
     present = [value for value in values if not math.isnan(value)]
     return float(np.mean(present)) if present else math.nan
-
-
-def curves(experiment: read.Experiment, variant: str) -> dict[
-        int, dict[str, dict[int, Curve]]]:
-    """Returns {labels: {arm: {seed: (steps [N], val in points [N])}}}."""
-    found: dict[int, dict[str, dict[int, Curve]]] = {}
-    rows = [point for point in experiment.points
-            if point.chosen and not math.isnan(point.val)
-            and None not in (point.labels, point.seed, point.step)
-            and point.variant == variant]
-    for row in sorted(rows, key=lambda row: (row.labels, row.seed, row.step)):
-        seeds = found.setdefault(row.labels, {}).setdefault(row.arm, {})
-        steps, values = seeds.setdefault(row.seed, ([], []))
-        steps.append(row.step)
-        values.append(100 * row.val)
-    return found
-
-
-def mean_curve(seeds: dict[int, Curve]) -> Curve:
-    """Returns steps [N] and the means [N] of curves over seeds.
-
-    Only steps that all seeds have reached count: otherwise the mean would
-    jump where one of them ends.
-    """
-    common = sorted(set.intersection(
-        *(set(steps) for steps, _ in seeds.values())))
-    by_step = [dict(zip(*curve)) for curve in seeds.values()]
-    return common, [float(np.mean([values[step] for values in by_step]))
-                    for step in common]
 
 
 def commits(experiment: read.Experiment) -> list[str]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 import math
+import operator
 from typing import Any
 
 from ddep_tf import files
 from ddep_tf.experiments import records
 from ddep_tf.experiments import spec as spec_lib
-from ddep_tf.reports import read, stats
+from ddep_tf.reports import learning, read, stats
 
 BLANK = '-'
 Table = list[list[str]]
@@ -41,6 +42,27 @@ def difference_rows(experiment: read.Experiment) -> Table:
         ('Mean', lambda d: signed(d.mean)),
         ('95 % interval', interval), ('Pairs', lambda d: str(d.count))],
         stats.differences(experiment))
+
+
+def learning_rows(experiment: read.Experiment) -> Table:
+    """Returns the outcomes along the fine-tuning."""
+    return _table([
+        ('Labelled images', lambda o: str(o.along.labels)),
+        *_variant_column(experiment, lambda o: o.along.variant),
+        ('Difference', lambda o: f'{o.along.arm} - {o.along.minus}'),
+        ('Mean val', lambda o: signed(o.along.mean)),
+        ('95 % interval', lambda o: interval(o.along)),
+        ('Pairs', lambda o: str(o.along.count)),
+        ('90 % of the end', lambda o: points(o.target)),
+        ('Steps to it, first arm', lambda o: _reach(o.ours)),
+        ('Steps to it, second arm', lambda o: _reach(o.theirs))],
+        learning.outcomes(experiment))
+
+
+def _reach(found: learning.Reach) -> str:
+    steps = f'{found.median:g}' if math.isfinite(found.median) else (
+        'not reached')
+    return f'{steps} ({found.reached} of {found.count})'
 
 
 def class_rows(experiment: read.Experiment) -> Table:
@@ -146,9 +168,10 @@ def _table(columns: _Columns, items: Sequence[Any]) -> Table:
             *([cell(item) for _, cell in columns] for item in items)]
 
 
-def _variant_column(experiment: read.Experiment) -> _Columns:
-    return [('Variant', lambda row: row.variant)] if (
-        len(experiment.variants) > 1) else []
+def _variant_column(
+        experiment: read.Experiment, variant: Callable[[Any], str] =
+        operator.attrgetter('variant')) -> _Columns:
+    return [('Variant', variant)] if len(experiment.variants) > 1 else []
 
 
 def _without_blank(rows: Table, heads: Sequence[str]) -> Table:

@@ -123,7 +123,16 @@ def _result_parts(experiment):
         parts += ['## Differences',
                   *map(formats.plain, sentences.headlines(experiment)),
                   formats.markdown(rows), formats.plain(sentences.INTERVAL)]
-    return parts
+    return parts + _learning_parts(experiment)
+
+
+def _learning_parts(experiment):
+    """For experiments that ask for it: it came after the first results."""
+    rows = tables.learning_rows(experiment)
+    if not experiment.spec.get('learning_outcomes') or len(rows) == 1:
+        return []
+    return ['## Along the fine-tuning', formats.markdown(rows),
+            formats.plain(sentences.LEARNING)]
 
 
 def _figure_parts(results_dir):
