@@ -88,7 +88,8 @@ def run_stage(stage: str) -> None:
     from ddep_tf import configure
     set_up_devices()
     run, operative = configure.load_run(
-        stage, FLAGS.gin_file, FLAGS.gin_param, seed=FLAGS.seed,
+        stage, FLAGS.gin_file, FLAGS.gin_param, FLAGS.data_dir,
+        seed=FLAGS.seed,
         init_encoder=FLAGS.init_encoder, init_decoder=FLAGS.init_decoder)
     if not FLAGS.run_dir and not FLAGS.dry_run:
         raise errors.UserError('--run_dir is missing: name a folder for the '

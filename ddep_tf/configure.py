@@ -21,6 +21,7 @@ from typing import Any
 import gin
 
 from ddep_tf import errors, files, spec_base, specs
+from ddep_tf.data import class_files
 from ddep_tf.experiments import plan
 from ddep_tf.experiments import spec as experiment_spec
 from ddep_tf.models import registry
@@ -61,7 +62,8 @@ _FACTORIES = {cls: _factory(cls) for cls in (
 
 
 def load_run(stage: str, gin_files: Sequence[str] = (),
-             gin_params: Sequence[str] = (), **overrides: Any
+             gin_params: Sequence[str] = (),
+             data_dir: str | os.PathLike | None = None, **overrides: Any
              ) -> tuple[specs.RunSpec, str]:
     """Parses files, then parameters, into a RunSpec.
 
@@ -69,6 +71,8 @@ def load_run(stage: str, gin_files: Sequence[str] = (),
       stage: one of specs.STAGES; its gin scope.
       gin_files: paths, looked up from the working folder, then in gin/.
       gin_params: strings NAME=VALUE, bound after the files.
+      data_dir: root folder of the data, whose classes.json name the classes
+        of folders; None reads none.
       **overrides: fields of RunSpec that are given as flags; None is not
         given.
 
@@ -81,13 +85,18 @@ def load_run(stage: str, gin_files: Sequence[str] = (),
     bindings = _Bindings(gin_files, gin_params)
     run = bindings.build_run(stage, overrides=overrides)
     bindings.check_used()
+    run = _with_classes(run, data_dir)
     return run, gin.operative_config_str()
 
 
 def load_experiment(
-        gin_files: Sequence[str] = (), gin_params: Sequence[str] = ()
+        gin_files: Sequence[str] = (), gin_params: Sequence[str] = (),
+        data_dir: str | os.PathLike | None = None
 ) -> tuple[experiment_spec.ExperimentSpec, dict[str, Stages], str]:
     """Parses files, then parameters, into an experiment's specs.
+
+    Args:
+      gin_files, gin_params, data_dir: as in `load_run`.
 
     Returns:
       (ExperimentSpec, {variant: {stage: RunSpec}} of the stages that its arms
@@ -106,6 +115,9 @@ def load_experiment(
         for run in templates.values():
             _check_template(run)
     bindings.check_used()
+    stages = {variant: {stage: _with_classes(run, data_dir)
+                        for stage, run in templates.items()}
+              for variant, templates in stages.items()}
     return experiment, stages, gin.operative_config_str()
 
 
@@ -127,6 +139,14 @@ def load_evaluation(evaluation: specs.EvalSpec, gin_files: Sequence[str] = (),
     result = bindings.build(specs.EvalSpec, **kept)
     bindings.check_used()
     return result
+
+
+def _with_classes(run, data_dir):
+    """Returns the RunSpec with the classes that its folders name."""
+    if data_dir is None or run.stage != specs.SEGMENT:
+        return run  # Other stages must not depend on what masks hold.
+    return dataclasses.replace(run, data=tuple(
+        class_files.complete(spec, data_dir) for spec in run.data))
 
 
 def _check_template(run):

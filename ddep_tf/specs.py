@@ -9,6 +9,7 @@ and not verified, [O] our own choice.
 from collections.abc import Sequence
 import dataclasses
 import numbers
+import re
 
 from ddep_tf import errors, spec_base
 
@@ -42,6 +43,32 @@ def check_size(size: Sequence[int], name: str) -> tuple[int, int]:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClassSpec(spec_base.Spec):
+    """A class of a data set.
+
+    Attributes:
+      id: in the mask files, 0 to 254.
+      name: shown in tables.
+      color: of pictures and legends, '#rrggbb'.
+    """
+    id: int
+    name: str
+    color: str
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.id < IGNORE_LABEL:
+            raise errors.UserError('ClassSpec.id must lie in 0 to '
+                                   f'{IGNORE_LABEL - 1}, got {self.id}')
+        if not self.name.strip() or not self.name.isprintable():
+            raise errors.UserError('ClassSpec.name must be a name of one '
+                                   f'line, got {self.name!r}')
+        if not re.fullmatch('#[0-9a-f]{6}', self.color):
+            raise errors.UserError("ClassSpec.color must be '#rrggbb', got "
+                                   f'{self.color!r}')
+
+
+@dataclasses.dataclass(frozen=True)
 class DatasetSpec(spec_base.Spec):
     """Where examples come from, and how they are resized at first.
 
@@ -53,7 +80,9 @@ class DatasetSpec(spec_base.Spec):
         `ddep_tf/data/packaged/`.
       label_set: id map in `data/labels.py`; '' keeps ids as they are.
       num_classes: of the masks, or of the image labels; 0 where no labels are
-        used.
+        used, or where a folder's classes.json names them.
+      classes: those that a folder's classes.json names; see
+        `data/class_files.py`, which fills them in.
       train_split, val_split, test_split: names of the splits; '' is none.
       image_dir, label_dir: folder layout below `path`, with `{split}`. A
         folder without masks has an empty label_dir.
@@ -74,6 +103,7 @@ class DatasetSpec(spec_base.Spec):
     path: str = ''
     label_set: str = ''
     num_classes: int = 0
+    classes: tuple[ClassSpec, ...] = ()
     train_split: str = 'train'
     val_split: str = ''
     test_split: str = ''

@@ -43,7 +43,7 @@ def main():
     if (FLAGS.one_process or FLAGS.only) and not FLAGS.dry_run:
         cli.set_up_devices()
     spec, stages, operative = configure.load_experiment(
-        FLAGS.gin_file, FLAGS.gin_param)
+        FLAGS.gin_file, FLAGS.gin_param, FLAGS.data_dir)
     if FLAGS.dry_run:
         _describe(spec, stages)
         return

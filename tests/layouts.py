@@ -30,6 +30,13 @@ def folder(root, count=3):
     _folder(root, ('train', 'val'), 'images/{}', 'masks/{}', 3, count)
 
 
+def folder_unlabelled(root, count=3):
+    """The same with images that have no masks."""
+    folder(root, count)
+    for index in range(count):
+        _save(root / f'images/unlabelled/{index}.jpg', _picture(3, index)[0])
+
+
 def cityscapes_folder(root, count=3):
     """Cityscapes as its archives unpack; labelIds and labelTrainIds."""
     table = labels.label_set('cityscapes').table
@@ -237,6 +244,7 @@ def _store(root, name, version, features, examples, config=None):
 
 
 MAKERS = {'camvid': (camvid,), 'cifar10': (cifar10,), 'folder': (folder,),
+          'folder_unlabelled': (folder_unlabelled,),
           'imagenet2012': (imagenet2012,), 'shapes': (),
           'cityscapes': (cityscapes,),
           'cityscapes_folder': (cityscapes_folder,),

@@ -63,6 +63,7 @@ def test_every_network_is_built_and_dry_run(model, width, stage):
 
 # What the user of a set without fixed classes has to say.
 OWN = {'folder': ['folder/DatasetSpec.num_classes=3'],
+       'folder_unlabelled': ['folder/DatasetSpec.num_classes=3'],
        'tfds': ['tfds/DatasetSpec.path="oxford_iiit_pet"',
                 'tfds/DatasetSpec.label_key="segmentation_mask"',
                 'tfds/DatasetSpec.num_classes=4',

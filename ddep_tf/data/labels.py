@@ -78,7 +78,8 @@ def generic(num_classes: int, name: str = 'generic') -> LabelSet:
     """
     if not 1 <= num_classes <= IGNORE:
         raise errors.UserError(f'{name}: num_classes must be 1 to {IGNORE}, '
-                               f'got {num_classes}')
+                               f'got {num_classes}: set it, or give a folder '
+                               'of masks a classes.json')
     return LabelSet(name, tuple(f'class {i}' for i in range(num_classes)),
                     voc_palette(num_classes), tuple(range(num_classes)))
 
@@ -90,6 +91,8 @@ def for_spec(spec: specs.DatasetSpec) -> LabelSet:
       UserError: the set is unknown, or does not have `spec.num_classes`
         classes.
     """
+    if spec.classes:
+        return _of_classes(spec.name or 'own', spec.classes)
     name = spec.label_set
     if not name and spec.source == 'shapes':
         name = 'shapes'
@@ -101,6 +104,16 @@ def for_spec(spec: specs.DatasetSpec) -> LabelSet:
             f'DatasetSpec.num_classes is {spec.num_classes}, but the label '
             f'set {name!r} has {found.num_classes} classes: set it to that')
     return found
+
+
+def _of_classes(name: str, classes: Sequence[specs.ClassSpec]) -> LabelSet:
+    """Returns the LabelSet of classes, train ids in their order."""
+    train_ids = [-1] * (1 + max(c.id for c in classes))  # -1 is refused.
+    for train_id, found in enumerate(classes):
+        train_ids[found.id] = train_id
+    return LabelSet(name, tuple(c.name for c in classes),
+                    _colors(' '.join(c.color[1:] for c in classes)),
+                    tuple(train_ids))
 
 
 def map_labels(label_ids: npt.ArrayLike, name: str) -> np.ndarray:

@@ -211,7 +211,8 @@ def num_classes(run: specs.RunSpec) -> int:
     data = run.data[0]
     if data.num_classes < 1:
         raise errors.UserError(
-            f'DatasetSpec.num_classes of {data.name!r} must be above 0')
+            f'DatasetSpec.num_classes of {data.name!r} must be above 0: set '
+            'it, or give the folder a classes.json')
     return data.num_classes
 
 

@@ -143,9 +143,11 @@ def _check_same_classes(run):
     """A head has one meaning: labelled sets must agree on the classes."""
     if registry.objective_of(run.stage).decodes == 'nothing':
         return
-    kinds = {(spec.num_classes, spec.label_set) for spec in run.data}
+    kinds = {(spec.num_classes, spec.label_set, spec.classes)
+             for spec in run.data}
     if len(kinds) > 1:
         raise errors.UserError(
             f'RunSpec.data of stage {run.stage} names sets of different '
-            'classes (num_classes, label_set): ' + ', '.join(
-                f'{count}, {name!r}' for count, name in sorted(kinds)))
+            'classes (num_classes, label_set, classes.json): ' + ', '.join(
+                f'{count}, {name!r}, {[c.name for c in classes]}'
+                for count, name, classes in sorted(kinds, key=str)))
