@@ -78,9 +78,8 @@ class Evaluator:
         self.objective = objective
         self._strategy = strategy
         self._look = look
-        self._eval_step = tf.function(objective.eval_step,
-                                      reduce_retracing=True)
-        self._sample_images = tf.function(objective.sample_images)
+        self._eval_step = self._on_replicas(objective.eval_step)
+        self._sample_images = self._on_replicas(objective.sample_images)
         self.predictor = self._plain_predictor = None
         if objective.whole_images:
             spec = run.evaluation
@@ -116,10 +115,16 @@ class Evaluator:
         """Returns the objective's pictures of a batch of center crops."""
         return self._run_first(self._sample_images, batch)
 
+    def _on_replicas(self, function):
+        """Returns a traced function of a batch, as run on each replica."""
+        return tf.function(
+            lambda batch: self._strategy.run(function, args=(batch,)),
+            reduce_retracing=True)
+
     def _run_first(self, function, batch):
         """Returns what a function gives of a batch on the first replica."""
         with strategies.on_host(self._strategy):
-            results = self._strategy.run(function, args=(batch,))
+            results = function(batch)
         return {name: self._strategy.experimental_local_results(result)[0]
                 for name, result in results.items()}
 

@@ -35,7 +35,6 @@ class Trainer(orbit.StandardTrainer):
         self._step = step
         if jit_compile:
             objective.compile_gradients()
-        self._step_fn = tf.function(objective.train_step)
         with strategies.on_host(strategy):
             self._totals = {name: tf.Variable(0.0, trainable=False)
                             for name in objective.metric_names}
@@ -59,7 +58,9 @@ class Trainer(orbit.StandardTrainer):
         self._train_on(next(iterator))
 
     def _train_on(self, batch):
-        shares = self._strategy.run(self._step_fn, args=(batch,))
+        # A plain function: for each tf.function that a MirroredStrategy runs,
+        # TensorFlow keeps its graph and its variables as long as the strategy.
+        shares = self._strategy.run(self._objective.train_step, args=(batch,))
         for name, share in shares.items():
             self._totals[name].assign_add(
                 self._strategy.reduce('SUM', share, axis=None))
