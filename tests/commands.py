@@ -2,11 +2,11 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 import time
 
 from ddep_tf import files
+
+import launched
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # A fine-tuning run of seconds.
@@ -30,11 +30,9 @@ SHORT_EXPERIMENT = [
 
 
 def start(launcher, *args, cwd=ROOT, **environment):
-    """Starts a launcher; returns its subprocess.Popen, with text pipes."""
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / 'launch' / f'{launcher}.py'), *args],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
-        env={**os.environ, **environment})
+    """Starts a launcher; returns it as launched.Launched."""
+    return launched.Launched(ROOT / 'launch' / f'{launcher}.py', args, cwd,
+                             {**os.environ, **environment})
 
 
 def run(launcher, *args, **environment):

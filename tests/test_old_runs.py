@@ -1,9 +1,6 @@
 """Folders of an earlier version resume: fixtures/old_runs/README.md."""
 
-import os
 import pathlib
-import subprocess
-import sys
 import tarfile
 
 import numpy as np
@@ -12,6 +9,8 @@ import pytest
 from ddep_tf import configure, files
 from ddep_tf.experiments import executors, runner
 from ddep_tf.reports import write
+
+import commands
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLD = ROOT / 'tests' / 'fixtures' / 'old_runs'
@@ -32,13 +31,11 @@ def test_a_killed_run_resumes_to_the_weights_of_its_own_version(
         expected, tmp_path):
     run_dir = _unpack('denoise', tmp_path)
     before = files.read_csv(run_dir / 'metrics.csv')
-    done = subprocess.run(
-        [sys.executable, str(ROOT / 'launch' / 'pretrain_decoder.py'),
-         *expected['denoise'], f'--run_dir={run_dir.name}'],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)})
-    assert done.returncode == 0, done.stderr
-    assert 'step 3 of 8' in done.stdout
+    code, out, err = commands.run(
+        'pretrain_decoder', *expected['denoise'], f'--run_dir={run_dir.name}',
+        cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert code == 0, err
+    assert 'step 3 of 8' in out
     rows = files.read_csv(run_dir / 'metrics.csv')
     assert len(before) == 5 and rows[:3] == before[:3]
     np.testing.assert_allclose([float(row['loss']) for row in rows],
