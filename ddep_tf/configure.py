@@ -152,7 +152,8 @@ def _with_classes(run, data_dir):
 def _check_template(run):
     """Refuses bindings that the experiment would override in each run."""
     for name in ('seed', 'init_encoder', 'init_decoder', 'label_count',
-                 'label_fraction', 'train_encoder', 'holdout'):
+                 'label_fraction', 'train_encoder', 'holdout',
+                 'decoder_control'):
         if getattr(run, name):
             raise errors.UserError(
                 f'RunSpec.{name} is set by the experiment for each run: '

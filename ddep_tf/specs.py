@@ -15,6 +15,7 @@ from ddep_tf import errors, spec_base
 
 CLASSIFY, DENOISE, SEGMENT = STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes', 'packaged')
+DECODER_CONTROLS = ('', 'shuffled', 'norms')
 STRATEGIES = ('auto', 'tpu', 'mirrored', 'multi_worker', 'one_device')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
@@ -171,6 +172,8 @@ class DecoderSpec(spec_base.Spec):
       group_size: channels per group of 'group' [O].
       align_corners: upsample with aligned corners (as TransUNet [R]) instead
         of half-pixel centers [O].
+      image_skip: give the last block, which has no skip in TransUNet, the
+        image itself as its skip [O].
     """
     width_multiplier: int = 1
     entry_channels: int = 512
@@ -178,6 +181,7 @@ class DecoderSpec(spec_base.Spec):
     norm: str = 'group'
     group_size: int = 16
     align_corners: bool = False
+    image_skip: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -204,23 +208,29 @@ class NoiseSpec(spec_base.Spec):
       stddev: noise magnitude s, in units of the image's [-1, 1]. 0.22 [R].
       kind: 'scaled', (x + s*e) / sqrt(1 + s^2), or 'simple', x + s*e [R].
       target: 'noise' [R] or 'image' [W].
-      level: 'fixed' at stddev; or g = 1 / (1 + s^2) is drawn for each
-        example, 'uniform' [W] or 'cosine' [M]. The network is not conditioned
-        on it.
+      level: 'fixed' at stddev; or drawn for each example: 'range', s uniform
+        in stddev_range [W]; 'uniform' [W] or 'cosine' [M], g = 1 / (1 + s^2).
+        The network is not conditioned on it.
+      stddev_range: least and greatest s of 'range' [W].
     """
     stddev: float = 0.22
     kind: str = 'scaled'
     target: str = 'noise'
     level: str = 'fixed'
+    stddev_range: tuple[float, float] = (0.2, 0.3)
 
     def __post_init__(self):
         super().__post_init__()
         self.require('kind', 'scaled', 'simple')
         self.require('target', 'noise', 'image')
-        self.require('level', 'fixed', 'uniform', 'cosine')
+        self.require('level', 'fixed', 'range', 'uniform', 'cosine')
         if not 0 <= self.stddev < float('inf'):
             raise errors.UserError('NoiseSpec.stddev must be finite and at '
                                    f'least 0, got {self.stddev}')
+        low, high = self.stddev_range
+        if not 0 <= low <= high < float('inf'):
+            raise errors.UserError('NoiseSpec.stddev_range must be 0 <= low '
+                                   f'<= high, got {self.stddev_range}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -312,6 +322,10 @@ class RunSpec(spec_base.Spec):
         place of the val split, and not for training; [0, 1), 0 is none.
       init_encoder, init_decoder: a run folder or .npz; '' starts from random
         weights.
+      decoder_control: what is kept of the initial decoder, to find out what
+        matters in it, one of DECODER_CONTROLS: '' keeps all; 'shuffled' the
+        entries of each variable, in random order; 'norms' the norms of the
+        kernels, which are random otherwise [O].
       train_encoder: in the denoising stage, False is DDeP, True is DeP [A].
       flip: random left-right flips [S].
       eval_every, checkpoint_every, log_every: steps; 0 is at the end only.
@@ -338,6 +352,7 @@ class RunSpec(spec_base.Spec):
     seed: int = 0
     init_encoder: str = ''
     init_decoder: str = ''
+    decoder_control: str = ''
     train_encoder: bool = False
     flip: bool = True
     eval_every: int = 0
@@ -350,6 +365,7 @@ class RunSpec(spec_base.Spec):
     def __post_init__(self):
         super().__post_init__()
         self.require('stage', *STAGES)
+        self.require('decoder_control', *DECODER_CONTROLS)
         if not self.data:
             raise errors.UserError('RunSpec.data names no data set: add a '
                                    'file of gin/data with --gin_file')

@@ -40,8 +40,8 @@ class PlannedRun:
       variant, arm: '' if all variants or arms share the run.
       setting: label setting, an int (count) or a float (fraction); None for
         all labels, or for a run that uses none.
-      sweep: names of the runs whose best provides the learning rate and
-        weight decay; () if they are fixed.
+      sweep: names of the runs whose best provides the learning rate, weight
+        decay and encoder factor; () if they are fixed.
       reuses: the best run of the sweep is this run: it only has to be tested.
     """
     name: str
@@ -163,10 +163,11 @@ class Plan:
             prefix = self._prefix((specs.CLASSIFY,), variant)
             self._add(PlannedRun(prefix + 'classify', run, CLASSIFY,
                                  variant=prefix and variant), variant)
+        denoising = dict.fromkeys(_denoising(arm) for arm in self.spec.arms
+                                  if spec_lib.ARMS[arm].denoised)
         for seed, arm in itertools.product(self._pretraining_seeds(),
-                                           self.spec.arms):
-            if spec_lib.ARMS[arm].denoised:
-                self._add_denoising(variant, arm, seed)
+                                           denoising):
+            self._add_denoising(variant, arm, seed)
 
     def _add_denoising(self, variant, arm, seed):
         start = spec_lib.ARMS[arm]
@@ -181,23 +182,23 @@ class Plan:
 
     def _add_sweep(self, variant, arm, setting):
         prefix = self._finetuning_prefix(variant, arm)
-        for rate, decay in self._grid(variant):
+        for rates in self._grid(variant):
             run = self._finetuning_run(variant, arm, setting,
-                                       self.spec.seeds[0], rate, decay)
+                                       self.spec.seeds[0], rates)
             run = dataclasses.replace(run, holdout=self.spec.holdout)
             self._add(PlannedRun(
-                self._sweep_name(variant, arm, setting, rate, decay), run,
+                self._sweep_name(variant, arm, setting, rates), run,
                 SWEEP, self._needs(run.init_encoder), prefix and variant, arm,
                 setting), variant)
 
     def _add_final(self, variant, arm, setting, seed):
-        (rate, decay), *_ = self._grid(variant)
-        run = self._finetuning_run(variant, arm, setting, seed, rate, decay)
+        rates, *_ = self._grid(variant)
+        run = self._finetuning_run(variant, arm, setting, seed, rates)
         sweep = ()
         if self._sweeps():
             swept = next(other for other in self.spec.settings if other == (
                 self.spec.sweep_at or setting))
-            sweep = tuple(self._sweep_name(variant, arm, swept, *rates)
+            sweep = tuple(self._sweep_name(variant, arm, swept, rates)
                           for rates in self._grid(variant))
         prefix = self._finetuning_prefix(variant, arm)
         self._add(PlannedRun(
@@ -205,15 +206,15 @@ class Plan:
             self._needs(run.init_encoder) + sweep, prefix and variant, arm,
             setting, sweep, self._reuses(setting, seed)), variant)
 
-    def _finetuning_run(self, variant, arm, setting, seed, rate, decay):
+    def _finetuning_run(self, variant, arm, setting, seed, rates):
         template = self._templates[variant][specs.SEGMENT]
         encoder, decoder = self._starts_from(variant, arm, seed)
         return dataclasses.replace(
             template, seed=seed, init_encoder=encoder, init_decoder=decoder,
+            decoder_control=spec_lib.ARMS[arm].decoder_control,
             label_count=setting if isinstance(setting, int) else 0,
             label_fraction=setting if isinstance(setting, float) else 0.0,
-            optimizer=dataclasses.replace(
-                template.optimizer, learning_rate=rate, weight_decay=decay))
+            optimizer=dataclasses.replace(template.optimizer, **rates))
 
     def _starts_from(self, variant, arm, seed):
         """Returns the paths (init_encoder, init_decoder) of a fine-tuning."""
@@ -223,8 +224,8 @@ class Plan:
         seeds = self._pretraining_seeds()
         seed = seeds[self.spec.seeds.index(seed) % len(seeds)]
         prefix = self._denoising_prefix(variant, arm)
-        denoised = self.run_dir(f'{prefix}denoise-{arm}-s{seed}')
-        return denoised, denoised
+        denoised = self.run_dir(f'{prefix}denoise-{_denoising(arm)}-s{seed}')
+        return denoised, denoised if start.keeps_decoder else ''
 
     def _encoder(self, variant):
         """Returns the path of the encoder pretrained as a classifier."""
@@ -261,14 +262,20 @@ class Plan:
         return f'{variant}-' if varies else ''
 
     def _grid(self, variant):
+        """Returns the grid as dicts, {field of OptimizerSpec: value}."""
         optimizer = self._templates[variant][specs.SEGMENT].optimizer
-        return list(itertools.product(
-            self.spec.learning_rates or (optimizer.learning_rate,),
-            self.spec.weight_decays or (optimizer.weight_decay,)))
+        axes = {field: values or (getattr(optimizer, field),)
+                for field, values in self._axes().items()}
+        return [dict(zip(axes, values))
+                for values in itertools.product(*axes.values())]
+
+    def _axes(self):
+        return {'learning_rate': self.spec.learning_rates,
+                'weight_decay': self.spec.weight_decays,
+                'encoder_factor': self.spec.encoder_factors}
 
     def _sweeps(self):
-        return max(len(self.spec.learning_rates), 1) * max(
-            len(self.spec.weight_decays), 1) > 1
+        return any(len(values) > 1 for values in self._axes().values())
 
     def _sweeps_at(self, setting):
         return self._sweeps() and (not self.spec.sweep_at or
@@ -278,11 +285,16 @@ class Plan:
         return (self._sweeps_at(setting) and not self.spec.holdout and
                 seed == self.spec.seeds[0])
 
-    def _sweep_name(self, variant, arm, setting, rate, decay):
+    def _sweep_name(self, variant, arm, setting, rates):
         prefix = self._finetuning_prefix(variant, arm)
         suffix = _suffix(arm, setting, self.spec.seeds[0])
-        decays = f'-wd{decay:g}' if self.spec.weight_decays else ''
-        return f'{prefix}sweep-{suffix}-lr{rate:g}{decays}'
+        named = {'lr': rates['learning_rate']}
+        if self.spec.weight_decays:
+            named['wd'] = rates['weight_decay']
+        if self.spec.encoder_factors:
+            named['ef'] = rates['encoder_factor']
+        return f'{prefix}sweep-{suffix}' + ''.join(
+            f'-{name}{value:g}' for name, value in named.items())
 
     def _pretraining_seeds(self):
         return self.spec.seeds[:self.spec.pretraining_runs or None]
@@ -292,6 +304,11 @@ class Plan:
             return self.spec.seeds
         index = self.spec.settings.index(setting)
         return self.spec.seeds[:self.spec.label_runs[index]]
+
+
+def _denoising(arm):
+    """Returns the arm whose denoising runs an arm starts from."""
+    return spec_lib.ARMS[arm].denoising or arm
 
 
 def _suffix(arm, setting, seed):

@@ -70,6 +70,7 @@ class RunRow:
         'test_details', 'pixel_accuracy', title='Pixel accuracy'))
     seconds: float = dataclasses.field(metadata=of_result('seconds'))
     commit: str = dataclasses.field(metadata=of_result('commit'))
+    encoder_factor: float
 
     def __post_init__(self):
         if not self.run:

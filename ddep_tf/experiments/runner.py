@@ -48,9 +48,9 @@ class Experiment:
         for planned in self.plan.at_level(plan_lib.SWEEP):
             if not (spec.holdout or planned.run.data[0].val_split):
                 raise errors.UserError(
-                    'ExperimentSpec.learning_rates and weight_decays need '
-                    'images to choose on: set ExperimentSpec.holdout, or '
-                    'DatasetSpec.val_split')
+                    'a grid of ExperimentSpec.learning_rates, weight_decays '
+                    'and encoder_factors needs images to choose on: set '
+                    'ExperimentSpec.holdout, or DatasetSpec.val_split')
         self.exp_dir = exp_folder.open_experiment(
             exp_dir, spec, templates, operative)
 

@@ -17,6 +17,10 @@ class Arm:
       denoised: starts from a decoder, and its encoder, that were pretrained
         by denoising.
       train_encoder: whether the denoising trained the encoder as well.
+      denoising: name of the arm whose denoising runs it starts from; '' are
+        its own.
+      keeps_decoder: whether the fine-tuning starts from the denoised decoder.
+      decoder_control: RunSpec.decoder_control of the fine-tuning.
       baselines: names of the arms it is compared with.
       color, marker, line: its look in figures. Okabe and Ito's colors; lines
         differ in dash and marker as well.
@@ -25,6 +29,9 @@ class Arm:
     supervised: bool = False
     denoised: bool = False
     train_encoder: bool = False
+    denoising: str = ''
+    keeps_decoder: bool = True
+    decoder_control: str = ''
     baselines: tuple[str, ...] = ('supervised',)
     color: str = '#56B4E9'
     marker: str = 'v'
@@ -37,17 +44,38 @@ class Arm:
                 *[specs.DENOISE] * self.denoised, specs.SEGMENT)
 
 
-# From no pretraining to DDeP [A]. A report leads with the last of these that
-# its experiment has.
+# From no pretraining to DDeP [A], the controls [O] before what they control. A
+# report leads with the last of these that its experiment has.
 ARMS = {
     'scratch': Arm(
         'nothing is pretrained.', color='#595959', marker='s', line=':'),
     'supervised': Arm(
         '{encoder}, decoder random.', supervised=True, baselines=(),
         color='#0072B2', marker='o', line='--'),
+    'dep_encoder': Arm(
+        'as dep, of which the encoder alone is kept: the decoder is random.',
+        denoised=True, train_encoder=True, denoising='dep',
+        keeps_decoder=False, baselines=('scratch',),
+        color='#7F7F00', marker='<', line=(0, (3, 1))),
+    'dep_shuffled': Arm(
+        "as dep, with the decoder's weights shuffled within each variable.",
+        denoised=True, train_encoder=True, denoising='dep',
+        decoder_control='shuffled', baselines=('scratch', 'dep_encoder'),
+        color='#8C564B', marker='x', line=(0, (1, 1))),
+    'ddep_shuffled': Arm(
+        "as ddep, with the decoder's weights shuffled within each variable.",
+        supervised=True, denoised=True, denoising='ddep',
+        decoder_control='shuffled',
+        color='#8C564B', marker='x', line=(0, (1, 1))),
+    'ddep_norms': Arm(
+        'as ddep, with a random decoder whose kernels have the norms of the '
+        'denoised ones.', supervised=True, denoised=True, denoising='ddep',
+        decoder_control='norms',
+        color='#7F7F00', marker='<', line=(0, (3, 1))),
     'dep': Arm(
         'encoder and decoder pretrained together by denoising, from random '
         'weights.', denoised=True, train_encoder=True,
+        baselines=('supervised', 'scratch', 'dep_encoder', 'dep_shuffled'),
         color='#009E73', marker='D', line='-.'),
     'dep_supervised': Arm(
         '{encoder}, then encoder and decoder pretrained together by '
@@ -56,7 +84,7 @@ ARMS = {
     'ddep': Arm(
         '{encoder}, then the decoder pretrained by denoising with the encoder '
         'frozen.', supervised=True, denoised=True,
-        baselines=('supervised', 'scratch'),
+        baselines=('supervised', 'scratch', 'ddep_shuffled', 'ddep_norms'),
         color='#D55E00', marker='^', line='-'),
 }
 
@@ -138,9 +166,9 @@ class ExperimentSpec(spec_base.Spec):
         order of the examples.
       pretraining_runs: number of denoising runs, shared by the seeds in turn;
         0 runs one per seed.
-      learning_rates, weight_decays: the fine-tuning grid, searched at the
-        first seed for each variant, arm and setting; () takes the
-        optimizer's value.
+      learning_rates, weight_decays, encoder_factors: the fine-tuning grid,
+        searched at the first seed for each variant, arm and setting; () takes
+        the optimizer's value.
       sweep_at: the only setting at which the grid is searched; 0 searches it
         at every setting.
       holdout: fraction of the labelled training images that the runs of the
@@ -164,6 +192,7 @@ class ExperimentSpec(spec_base.Spec):
     pretraining_runs: int = 0
     learning_rates: tuple[float, ...] = ()
     weight_decays: tuple[float, ...] = ()
+    encoder_factors: tuple[float, ...] = ()
     sweep_at: float = 0.0
     holdout: float = 0.0
     encoder_weights: str = ''
@@ -202,13 +231,14 @@ class ExperimentSpec(spec_base.Spec):
 
     def _check_values(self):
         for name in ('arms', 'variants', 'seeds', 'label_counts',
-                     'label_fractions', 'learning_rates', 'weight_decays'):
+                     'label_fractions', 'learning_rates', 'weight_decays',
+                     'encoder_factors'):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise errors.UserError(f'ExperimentSpec.{name} has a value '
                                        f'twice: {values}')
         self.require_non_negative('seeds', 'weight_decays',
-                                  'pretraining_runs')
+                                  'encoder_factors', 'pretraining_runs')
         self.require_positive('label_counts', 'learning_rates', 'label_runs')
         for fraction in self.label_fractions:
             if not 0 < fraction <= 1:

@@ -95,7 +95,8 @@ def _setting(ledger, planned, result):
         'labels': result['images'] if planned.is_finetuning else '',
         'role': _ROLES[planned.level],
         'learning_rate': run.optimizer.learning_rate,
-        'weight_decay': run.optimizer.weight_decay}
+        'weight_decay': run.optimizer.weight_decay,
+        'encoder_factor': run.optimizer.encoder_factor}
 
 
 def _takers(plan):

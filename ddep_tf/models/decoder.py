@@ -5,7 +5,8 @@ import keras
 from ddep_tf import specs
 from ddep_tf.models import layers, registry
 
-SKIPS = ('stride8', 'stride4', 'stride2', None)
+SKIPS = ('stride8', 'stride4', 'stride2')
+IMAGE = 'stride1'  # The name of the image among the maps.
 
 
 def build_decoder(spec: specs.DecoderSpec, encoder: keras.Model) -> keras.Model:
@@ -17,15 +18,19 @@ def build_decoder(spec: specs.DecoderSpec, encoder: keras.Model) -> keras.Model:
 
     Returns:
       keras.Model named 'decoder': dict of stride2, stride4, stride8, stride16
-      [B, H / s, W / s, C] -> features [B, H, W, last channels] float32.
+      [B, H / s, W / s, C], with `image_skip` also stride1, the image ->
+      features [B, H, W, last channels] float32.
     """
     maps = {key: keras.Input(encoder.output[key].shape[1:], name=key)
             for key in registry.MAPS}
+    if spec.image_skip:
+        maps[IMAGE] = keras.Input(encoder.input.shape[1:], name=IMAGE)
     x = _conv_block(maps['stride16'], 'entry', '', spec.entry_channels, spec)
-    for i, (channels, skip) in enumerate(zip(spec.block_channels, SKIPS), 1):
+    for i, (channels, skip) in enumerate(
+            zip(spec.block_channels, (*SKIPS, IMAGE)), 1):
         name = f'block{i}'
         x = layers.Upsample(spec.align_corners, name=f'{name}.upsample')(x)
-        if skip:
+        if skip in maps:
             x = keras.layers.Concatenate(name=f'{name}.concat')(
                 [x, maps[skip]])
         for part in ('1', '2'):

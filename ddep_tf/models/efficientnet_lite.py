@@ -5,6 +5,8 @@ those of the PyTorch release, `_blocks.3._bn1.weight`, whose convolutions have
 their outputs first; names of layers begin with `lite.`
 """
 
+import dataclasses
+import functools
 import math
 
 import keras
@@ -75,19 +77,26 @@ def _stages(x, indices):
         yield index, x
 
 
-def features(x: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+def features(x: keras.KerasTensor, stem_skip: bool = False
+             ) -> dict[str, keras.KerasTensor]:
     """Builds the encoder, which ends with the last block of stride 16.
 
     Args:
       x: image, [B, H, W, 3] float in [-1, 1].
+      stem_skip: put the stem's 32 channels, which the first block reduces to
+        16 without a ReLU, before those of stride 2.
 
     Returns:
       dict of stride2, stride4, stride8 and stride16: [B, H / s, W / s, C]
-      float with 16, 24, 40 and 112 channels.
+      float with 16 (48 with `stem_skip`), 24, 40 and 112 channels.
     """
     x = _norm(_conv(x, 'conv_stem', STEM, size=3, stride=2), 'bn0')
-    return {STAGE_STRIDES[i]: y for i, y in _stages(x, range(5))
+    maps = {STAGE_STRIDES[i]: y for i, y in _stages(x, range(5))
             if i in STAGE_STRIDES}
+    if stem_skip:
+        maps['stride2'] = keras.layers.Concatenate(
+            name=f'{PREFIX}stem_skip')([x, maps['stride2']])
+    return maps
 
 
 def classify(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
@@ -137,3 +146,7 @@ EFFICIENTNET_LITE0 = registry.EncoderEntry(
         head=('_fc.',), unused=('_blocks.', '_conv_head.', '_bn1.', '_fc.'),
         key_of=_key_of, to_published=_to_published,
         from_published=_from_published))
+
+EFFICIENTNET_LITE0_STEM = dataclasses.replace(
+    EFFICIENTNET_LITE0,
+    features=functools.partial(features, stem_skip=True))

@@ -1,4 +1,4 @@
-"""R50+ViT-B/16 [R] and a small network of the same layout [O].
+"""R50+ViT-B/16 [R] and two small networks of the same layout [O].
 
 A ResNet below a transformer, as google-research/vision_transformer has it.
 """
@@ -44,3 +44,11 @@ TINY = _entry(
         transformer={'hidden': 48, 'blocks': 2, 'heads': 3, 'mlp_width': 96}),
     decoder=specs.DecoderSpec(entry_channels=64,
                               block_channels=(64, 48, 32, 16)))
+
+SMALL = _entry(
+    features=functools.partial(
+        _features, root={'width': 32, 'units': (2, 2, 2)},
+        transformer={'hidden': 192, 'blocks': 4, 'heads': 3,
+                     'mlp_width': 768}),
+    decoder=specs.DecoderSpec(entry_channels=128,
+                              block_channels=(96, 64, 48, 16)))

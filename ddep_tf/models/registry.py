@@ -24,7 +24,10 @@ MAPS = {f'stride{stride}': stride for stride in (2, 4, 8, 16)}
 _BUILT_IN = {
     'r50_vit_b16': 'ddep_tf.models.hybrid:R50_VIT_B16',
     'tiny': 'ddep_tf.models.hybrid:TINY',
+    'small': 'ddep_tf.models.hybrid:SMALL',
     'efficientnet_lite0': 'ddep_tf.models.efficientnet_lite:EFFICIENTNET_LITE0',
+    'efficientnet_lite0_stem':
+        'ddep_tf.models.efficientnet_lite:EFFICIENTNET_LITE0_STEM',
 }
 NAMES = tuple(_BUILT_IN)
 _OWN = re.compile(r'\w+(\.\w+)*:\w+')

@@ -38,20 +38,27 @@ class Network(keras.Model):
     def call(self, inputs, training=None):
         """image [B, H, W, 3] in [-1, 1] -> [B, H, W, num_outputs] float32."""
         self._check(inputs)
-        return self.decode(self.encoder(inputs, training=training), training)
+        return self.decode(self.encode(inputs, training), training)
+
+    def encode(self, inputs: tf.Tensor, training: bool | None = None
+               ) -> dict[str, tf.Tensor]:
+        """Returns what `decode` takes: the encoder's maps, and the image."""
+        maps = self.encoder(inputs, training=training)
+        return {**maps, decoder_lib.IMAGE: keras.ops.convert_to_tensor(inputs)}
 
     def decode(self, features: Mapping[str, tf.Tensor],
                training: bool | None = None) -> tf.Tensor:
         """Runs decoder and head.
 
         Args:
-          features: dict of the encoder's outputs.
+          features: dict of the encoder's outputs, and of the image if the
+            decoder takes it.
           training: passed to the decoder, as to any Keras model.
 
         Returns:
           [B, H, W, num_outputs] float32.
         """
-        maps = {key: features[key] for key in registry.MAPS}
+        maps = {key: features[key] for key in self.decoder.input}
         return self.head(self.decoder(maps, training=training))
 
     def _check(self, inputs):

@@ -74,7 +74,7 @@ class Denoise(base.Objective):
     def predict_target(self, x_noisy: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the network's prediction, [B, H, W, 3] float32."""
         encoding = training and self.train_encoder
-        features = self.network.encoder(x_noisy, training=encoding)
+        features = self.network.encode(x_noisy, training=encoding)
         if not self.train_encoder:
             features = tf.nest.map_structure(tf.stop_gradient, features)
         return self.network.decode(features, training=training)

@@ -68,6 +68,9 @@ def draw(shape, seed, spec):
     noise = tf.random.stateless_normal(shape, seed)
     if spec.level == 'fixed':
         return noise, tf.constant(spec.stddev, tf.float32)
+    if spec.level == 'range':
+        return noise, tf.random.stateless_uniform(
+            [], seed + 1, *spec.stddev_range)
     # From (0, 1], since g = 0 has no finite s.
     u = 1.0 - tf.random.stateless_uniform([], seed + 1)
     g = u if spec.level == 'uniform' else tf.cos(0.5 * math.pi * (1 - u)) ** 2

@@ -28,7 +28,7 @@ class Score:
       values: of each run.
       planned: number of runs that there will be, None if not known.
       metrics: {column of records.metrics: mean}, nan if not measured.
-      learning_rates, weight_decays: of the runs, sorted.
+      learning_rates, weight_decays, encoder_factors: of the runs, sorted.
     """
     variant: str
     labels: int
@@ -41,6 +41,7 @@ class Score:
     metrics: dict[str, float]
     learning_rates: tuple[float, ...]
     weight_decays: tuple[float, ...]
+    encoder_factors: tuple[float, ...]
 
     @property
     def count(self) -> int:
@@ -115,8 +116,8 @@ def _score(experiment, runs: Sequence[records.RunRow]) -> Score:
         _planned(experiment, first.setting),
         {column: _nanmean([100 * getattr(run, column) for run in runs])
          for column in records.metrics()},
-        tuple(sorted({run.learning_rate for run in runs})),
-        tuple(sorted({run.weight_decay for run in runs})))
+        *(tuple(sorted({getattr(run, name) for run in runs}))
+          for name in ('learning_rate', 'weight_decay', 'encoder_factor')))
 
 
 def _planned(experiment, setting):
@@ -215,7 +216,8 @@ def grids(experiment: read.Experiment) -> dict[
             found.setdefault((run.variant, run.labels, run.arm),
                              []).append(run)
     for runs in found.values():
-        runs.sort(key=lambda run: (run.learning_rate, run.weight_decay))
+        runs.sort(key=lambda run: (run.learning_rate, run.weight_decay,
+                                   run.encoder_factor))
     return found
 
 

@@ -11,6 +11,7 @@ from ddep_tf.experiments import spec as spec_lib
 from ddep_tf.reports import learning, read, stats
 
 BLANK = '-'
+FACTOR = 'Encoder factor'  # Blank in results of versions without a grid of it.
 Table = list[list[str]]
 _Columns = list[tuple[str, Callable[[Any], str]]]
 
@@ -28,9 +29,10 @@ def score_rows(experiment: read.Experiment) -> Table:
         ('Arm', lambda s: s.arm), ('Test mIoU', lambda s: points(s.mean)),
         ('Std', lambda s: points(s.std)), ('Runs', _runs), *measured,
         ('Learning rate', lambda s: ', '.join(map(_rate, s.learning_rates))),
-        ('Weight decay', lambda s: ', '.join(map(_rate, s.weight_decays)))]
+        ('Weight decay', lambda s: ', '.join(map(_rate, s.weight_decays))),
+        (FACTOR, lambda s: ', '.join(map(_rate, s.encoder_factors)))]
     return _without_blank(_table(columns, stats.scores(experiment)),
-                          [title for title, _ in measured])
+                          [title for title, _ in measured] + [FACTOR])
 
 
 def difference_rows(experiment: read.Experiment) -> Table:
@@ -83,21 +85,24 @@ def class_rows(experiment: read.Experiment) -> Table:
 
 
 def grid_rows(experiment: read.Experiment) -> Table:
-    """Returns val mIoU over weight decay (rows), learning rate (columns)."""
+    """Returns val mIoU over weight decay and encoder factor (rows) and
+    learning rate (columns)."""
     grids = stats.grids(experiment).values()
     rates = sorted({run.learning_rate for runs in grids for run in runs})
     variant = _variant_column(experiment)
     rows = [['Labelled images', *(head for head, _ in variant), 'Arm',
-             'Weight decay', *(f'Learning rate {rate:g}' for rate in rates)]]
+             'Weight decay', FACTOR,
+             *(f'Learning rate {rate:g}' for rate in rates)]]
     for runs in grids:
-        for decay in sorted({run.weight_decay for run in runs}):
-            by_rate = {run.learning_rate: run for run in runs
-                       if run.weight_decay == decay}
-            rows.append([
-                str(runs[0].labels), *(cell(runs[0]) for _, cell in variant),
-                runs[0].arm, f'{decay:g}',
-                *(_grid_cell(by_rate.get(rate)) for rate in rates)])
-    return rows
+        by_row: dict[tuple[str, str], dict[float, records.RunRow]] = {}
+        for run in runs:
+            by_row.setdefault((_rate(run.weight_decay), _rate(
+                run.encoder_factor)), {})[run.learning_rate] = run
+        rows += [[str(runs[0].labels),
+                  *(cell(runs[0]) for _, cell in variant), runs[0].arm, *row,
+                  *(_grid_cell(by_rate.get(rate)) for rate in rates)]
+                 for row, by_rate in by_row.items()]
+    return _without_blank(rows, [FACTOR])
 
 
 def _grid_cell(run: records.RunRow | None) -> str:
@@ -130,14 +135,16 @@ def scores_csv(experiment: read.Experiment) -> str:
     metrics = list(records.metrics())
     return files.csv_text(
         ['kind', 'variant', 'labels', 'setting', 'arm', 'minus', 'mean', 'std',
-         'low', 'high', 'count', *metrics, 'learning_rate', 'weight_decay'],
+         'low', 'high', 'count', *metrics, 'learning_rate', 'weight_decay',
+         'encoder_factor'],
         [*({'kind': 'miou', 'variant': score.variant, 'labels': score.labels,
             'setting': score.setting, 'arm': score.arm,
             'mean': _full(score.mean), 'std': _full(score.std),
             'count': score.count,
             **{column: _full(score.metrics[column]) for column in metrics},
             'learning_rate': ' '.join(map(_rate, score.learning_rates)),
-            'weight_decay': ' '.join(map(_rate, score.weight_decays))}
+            'weight_decay': ' '.join(map(_rate, score.weight_decays)),
+            'encoder_factor': ' '.join(map(_rate, score.encoder_factors))}
            for score in stats.scores(experiment)),
          *({'kind': 'difference', 'variant': found.variant,
             'labels': found.labels, 'arm': found.arm, 'minus': found.minus,

@@ -5,8 +5,8 @@ import os
 import keras
 import tensorflow as tf
 
-from ddep_tf import files, specs
-from ddep_tf.models import weights
+from ddep_tf import errors, files, specs
+from ddep_tf.models import controls, weights
 from ddep_tf.objectives import base, registry
 from ddep_tf.runtime import run_folder
 
@@ -52,16 +52,26 @@ def load_network(run: specs.RunSpec, run_dir: str | os.PathLike,
 
 
 def graft(run: specs.RunSpec, network: keras.Model) -> list[Row]:
-    """Loads what earlier stages hand over.
+    """Loads what earlier stages hand over, or what a control leaves of it.
 
     Returns:
       rows (key, shape, state): every variable of the network, 'loaded' or
       'new', then every array that was loaded from none of the files, 'left'.
       A head that is not handed over appears as both.
+
+    Raises:
+      UserError: what is handed over does not fit, or is missing.
     """
     parts = (('encoder', run.init_encoder), ('decoder', run.init_decoder))
+    if run.decoder_control and not run.init_decoder:
+        raise errors.UserError('RunSpec.decoder_control needs a decoder to '
+                               'start from: give --init_decoder')
+    initial = network.decoder.get_weights() if run.decoder_control else []
     rows = [row for part, path in parts if path
             for row in weights.graft(network, path, part)]
+    if run.decoder_control:
+        controls.remove_content(network.decoder, initial, run.decoder_control,
+                                run.seed)
     loaded = {key for key, _, state in rows if state == 'loaded'}
     left: dict[str, Row] = {}
     for key, shape, state in rows:

@@ -27,7 +27,8 @@ def _head(path):
     ('runs.csv', records.RunRow), ('curves.csv', records.CurveRow),
     ('per_class.csv', records.ClassRow)])
 def test_columns_stay_in_their_order(name, cls):
-    assert records.columns(cls) == _head(CAMVID / name)
+    head = _head(CAMVID / name)  # New ones come behind.
+    assert records.columns(cls)[:len(head)] == head
 
 
 def _edit_columns(path, change):

@@ -365,3 +365,41 @@ def test_a_run_may_have_a_process_of_its_own(tmp_path):
             run(code)
     run(0)
     assert json.loads(result.read_text())['name'] == planned.name
+
+
+def test_the_encoder_has_a_rate_in_the_grid(tmp_path):
+    def score(planned):
+        return 0.4 + 0.1 * (planned.run.optimizer.encoder_factor < 0.5)
+    whole, _ = _experiment(tmp_path, score, *GRID,
+                           'ExperimentSpec.encoder_factors=(1, 0.1)')
+    whole.run()
+    rows = [r for r in _rows(tmp_path / 'runs.csv') if r['stage'] == 'segment']
+    sweeps = [r['run'] for r in rows if r['role'] == 'sweep'
+              and r['arm'] == 'ddep']
+    assert sweeps == [f'sweep-ddep-n20-s0-lr{rate}-ef{factor}'
+                      for rate in (0.001, 0.003) for factor in (1, 0.1)]
+    assert {r['encoder_factor'] for r in rows if r['chosen'] == '1'} == {'0.1'}
+
+
+def test_controls_start_from_the_runs_of_what_they_control(tmp_path):
+    whole, _ = _experiment(
+        tmp_path, lambda planned: 0.4, 'ExperimentSpec.seeds=(0,)',
+        "ExperimentSpec.arms=('supervised', 'ddep_shuffled', 'ddep_norms',"
+        " 'ddep', 'dep_encoder')")
+    runs = whole.plan.runs
+    assert [name for name in runs if 'denoise' in name] == [
+        'denoise-ddep-s0', 'denoise-dep-s0']
+    names = ('ddep', 'ddep_shuffled', 'ddep_norms', 'dep_encoder')
+    tuned = {name: runs[f'segment-{name}-n20-s0'].run for name in names}
+    denoised = whole.plan.run_dir('denoise-ddep-s0')
+    assert {name: run.decoder_control for name, run in tuned.items()} == {
+        'ddep': '', 'ddep_shuffled': 'shuffled', 'ddep_norms': 'norms',
+        'dep_encoder': ''}
+    assert {tuned[name].init_decoder for name in names[:3]} == {denoised}
+    assert {tuned[name].init_encoder for name in names[:3]} == {denoised}
+    assert tuned['dep_encoder'].init_encoder == whole.plan.run_dir(
+        'denoise-dep-s0')
+    assert tuned['dep_encoder'].init_decoder == ''
+    whole.run()
+    names = [r['run'] for r in _rows(tmp_path / 'runs.csv')]
+    assert len(names) == len(set(names))

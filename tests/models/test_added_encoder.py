@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-import subprocess
 import sys
 
 import keras
@@ -13,6 +12,8 @@ import pytest
 from ddep_tf import errors
 from ddep_tf.models import encoder, registry, segmenter, weights
 from ddep_tf.runtime import export
+
+import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GUIDE = ROOT / 'CONTRIBUTING.md'
@@ -45,12 +46,11 @@ def package(tmp_path, monkeypatch):
 
 def _launch(folder, launcher, *args):
     paths = [str(folder), os.environ.get('PYTHONPATH', '')]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / 'launch' / f'{launcher}.py'), *args],
-        capture_output=True, text=True, cwd=folder, check=False,
-        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))})
-    assert done.returncode == 0, done.stderr
-    return done
+    code, out, err = commands.run(
+        launcher, *args, cwd=folder,
+        PYTHONPATH=os.pathsep.join(filter(None, paths)))
+    assert code == 0, err
+    return out
 
 
 def test_trains_through_all_stages_and_is_found_by_a_runs_config(package):
@@ -72,7 +72,7 @@ def test_trains_through_all_stages_and_is_found_by_a_runs_config(package):
         np.testing.assert_array_equal(last[key], first[key])
     # No gin file says where the encoder is.
     assert 'mean IoU' in _launch(package, 'evaluate',
-                                 '--run_dir=segment').stdout
+                                 '--run_dir=segment')
 
     path = package / 'plain_cnn.npz'
     assert set(export.export(package / 'classify', path)) == set(first)
@@ -86,7 +86,7 @@ def test_trains_through_all_stages_and_is_found_by_a_runs_config(package):
 def test_an_experiment_plans_it(package):
     out = _launch(package, 'experiment', '--dry_run', f'--data_dir={package}',
                   '--gin_file=experiments/demo_shapes.gin',
-                  '--gin_file=plain_cnn.gin').stdout
+                  '--gin_file=plain_cnn.gin')
     assert '10 runs' in out and 'device hours' in out
 
 
@@ -138,8 +138,10 @@ def test_a_saved_network_keeps_its_keys(package):
     ('my_package.plain_cnn:CHANNELS', 'no EncoderEntry CHANNELS'),
     ('my_package.missing:PLAIN_CNN', 'no module my_package.missing'),
     ('missing.plain_cnn:PLAIN_CNN', 'no module missing.*PYTHONPATH'),
-    ('my_package.plain_cnn', 'r50_vit_b16, tiny, efficientnet_lite0'),
-    (':PLAIN_CNN', 'r50_vit_b16, tiny, efficientnet_lite0')])
+    ('my_package.plain_cnn', 'r50_vit_b16, tiny, small, efficientnet_lite0, '
+     'efficientnet_lite0_stem'),
+    (':PLAIN_CNN', 'r50_vit_b16, tiny, small, efficientnet_lite0, '
+     'efficientnet_lite0_stem')])
 def test_unknown_names_are_refused(package, name, message):
     with pytest.raises(errors.UserError, match=message):
         registry.find(name)

@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 with its real weights on real photographs."""
 
+import keras
 import numpy as np
 from PIL import Image
 import pytest
@@ -61,3 +62,19 @@ def test_activations_keep_their_scale_without_weights():
     images = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3))
     for value in model(images.astype('f4')).values():
         assert 0.05 < value.numpy().std() < 5
+
+
+def test_the_stem_stands_before_the_first_block():
+    plain = encoder.build_encoder('efficientnet_lite0', (32, 32))
+    stem = encoder.build_encoder('efficientnet_lite0_stem', (32, 32))
+    stem.set_weights(plain.get_weights())
+    images = np.random.default_rng(1).uniform(-1, 1, (1, 32, 32, 3))
+    expected, maps = plain(images), stem(images)
+    assert maps['stride2'].shape == (1, 16, 16, 48)
+    np.testing.assert_array_equal(maps['stride2'][..., 32:],
+                                  expected['stride2'])
+    relu6 = plain.get_layer('lite.bn0.relu6')
+    probe = keras.Model(plain.input, relu6.output)
+    np.testing.assert_array_equal(maps['stride2'][..., :32], probe(images))
+    for stride in ('stride4', 'stride8', 'stride16'):
+        np.testing.assert_array_equal(maps[stride], expected[stride])

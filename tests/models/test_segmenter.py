@@ -67,6 +67,25 @@ def test_decode_completes_the_network():
                                   net(images, training=False))
 
 
+def test_an_image_skip_leads_past_the_encoder():
+    net = _network(image_skip=True)
+    kernels = {key: tuple(v.shape)
+               for key, v in weights.named_variables(net).items()}
+    plain = {key: tuple(v.shape)
+             for key, v in weights.named_variables(_network()).items()}
+    assert {key for key in kernels if kernels[key] != plain[key]} == {
+        'decoder/block4/conv1/kernel'}
+    assert kernels['decoder/block4/conv1/kernel'] == (3, 3, 16 + 3, 16)
+    images = _images(32, 32)
+    features = net.encode(images, training=False)
+    other = {**features, 'stride1': -features['stride1']}
+    np.testing.assert_array_equal(net.decode(features), net(images))
+    assert np.abs(net.decode(other) - net(images)).max() > 1e-4
+    copy = segmenter.Network.from_config(net.get_config())
+    copy.set_weights(net.get_weights())
+    np.testing.assert_array_equal(copy(images), net(images))
+
+
 def test_decoder_ignores_a_class_token():
     body = encoder.build_encoder('tiny', (32, 32), class_token=True)
     spec = specs.DecoderSpec(**SMALL)

@@ -64,6 +64,12 @@ def _levels(level):
     return 1.0 / (1.0 + np.square(stddevs))
 
 
+def test_a_range_of_levels_is_uniform_in_s():
+    from scipy import stats
+    levels = np.sqrt(1.0 / _levels('range') - 1.0)
+    assert stats.kstest(levels, 'uniform', (0.2, 0.1)).pvalue > 0.01
+
+
 def test_uniform_levels_are_uniform_in_g():
     from scipy import stats
     assert stats.kstest(_levels('uniform'), 'uniform').pvalue > 0.01
