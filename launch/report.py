@@ -1,8 +1,15 @@
-r"""Writes an experiment's report again, or counts what an experiment costs.
+r"""Writes reports again, or counts what an experiment costs.
 
   python launch/report.py --run_dir=runs/demo_shapes
+  python launch/report.py --results_dir=results/camvid_small
+  python launch/report.py --claims=results/claims.json --page=README.md
+  python launch/report.py --figure=evidence.png --panel=results/camvid_small
   python launch/report.py --cost --gin_file=experiments/ade20k_main.gin
 
+--run_dir writes the report of an experiment; --results_dir alone computes every
+mean, interval and figure of a folder of results anew, from its CSV files.
+--claims says what the results beside claims.json say of its claims.
+--figure draws test mIoU over labelled images, with intervals.
 --cost counts parameters and operations of each stage and variant, from the
 graph of its train step; no data is needed.
 """
@@ -14,6 +21,12 @@ from ddep_tf import cli
 flags.DEFINE_string('run_dir', '', 'Folder of the experiment.')
 flags.DEFINE_string('results_dir', '', 'Where to write the table, figures and '
                     'subsets that are kept; none else.')
+flags.DEFINE_string('claims', '', 'A claims.json: print its table.')
+flags.DEFINE_multi_string('page', [], 'With --claims: a Markdown page to write '
+                          'the table into. Repeatable.')
+flags.DEFINE_string('figure', '', 'A PNG file to write.')
+flags.DEFINE_multi_string('panel', [], 'With --figure: FOLDER or '
+                          'FOLDER,VARIANT of results. Repeatable.')
 flags.DEFINE_bool('cost', False, 'Print what each stage costs, and end.')
 flags.DEFINE_multi_string('gin_file', [], 'With --cost: the experiment. '
                           'Repeatable.')
@@ -28,13 +41,39 @@ def main():
     from ddep_tf.reports import write
     if FLAGS.cost:
         _print_cost()
-        return
-    if not FLAGS.run_dir:
+    elif FLAGS.claims:
+        _write_claims()
+    elif FLAGS.figure:
+        _draw_figure()
+    elif FLAGS.run_dir:
+        print(f'report: {write.write_report(FLAGS.run_dir)}')
+        if FLAGS.results_dir:
+            write.write_results(FLAGS.run_dir, FLAGS.results_dir)
+    elif FLAGS.results_dir:
+        print(f'results: {write.rewrite_results(FLAGS.results_dir)}')
+    else:
         raise errors.UserError('--run_dir is missing: name an experiment, or '
-                               'give --cost and --gin_file')
-    print(f'report: {write.write_report(FLAGS.run_dir)}')
-    if FLAGS.results_dir:
-        write.write_results(FLAGS.run_dir, FLAGS.results_dir)
+                               'give --results_dir, --claims, --figure or '
+                               '--cost')
+
+
+def _write_claims():
+    from ddep_tf.reports import claims_table
+    if not FLAGS.page:
+        print(claims_table.block(FLAGS.claims))
+    for page in FLAGS.page:
+        claims_table.write_page(FLAGS.claims, page)
+        print(f'claims: {page}')
+
+
+def _draw_figure():
+    from ddep_tf import errors
+    from ddep_tf.reports import evidence_figure
+    if not FLAGS.panel:
+        raise errors.UserError('--figure needs --panel: name a folder of '
+                               'results')
+    evidence_figure.draw(FLAGS.panel, FLAGS.figure)
+    print(f'figure: {FLAGS.figure}')
 
 
 def _print_cost():

@@ -3,7 +3,7 @@
 They are drawn on a `Figure`: pyplot would look for a display and keep state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import os
 from typing import Any
 
@@ -18,6 +18,9 @@ OVER_LABELS = 'miou_over_labels.png'
 OVER_VARIANTS = 'miou_over_variants.png'
 ALONG = 'miou_along_finetuning.png'
 DPI = 150
+
+# The lengths of an error bar below and above the mean, in points.
+Bars = Callable[[stats.Score], tuple[float, float]]
 
 
 def draw_figures(experiment: read.Experiment,
@@ -69,29 +72,48 @@ def _over_labels(experiment):
         return None
     drawn, panels = _panels(len(variants), sharey=True)
     for axes, variant in zip(panels, variants):
-        own = [score for score in found if score.variant == variant]
-        arms = [arm for arm in experiment.arms
-                if any(score.arm == arm for score in own)]
-        for position, arm in enumerate(arms):
-            # 3 % apart, so that error bars do not cover each other.
-            shift = 1.03 ** (position - (len(arms) - 1) / 2)
-            points = [score for score in own if score.arm == arm]
-            _draw_arm(axes, arm, [score.labels * shift for score in points],
-                      points)
-            runs = [run for run in experiment.finished()
-                    if (run.arm, run.variant) == (arm, variant)]
-            axes.plot([run.labels * shift for run in runs],
-                      [100 * run.test for run in runs], '.',
-                      color=spec_lib.find_arm(arm).color, alpha=0.4)
-        _label_ticks(axes, own)
-        axes.set_xlabel('labelled training images (log scale)')
+        draw_labels(axes, experiment, variant, _deviations)
         axes.set_ylabel('test mIoU (points, 0 to 100)')
         axes.set_title(_variant_title(experiment, variant) +
                        'Mean over seeds; bars: one standard deviation;\n'
                        'faint dots: single runs', fontsize=9)
-        _finish(axes)
         axes.legend(frameon=False)
     return drawn
+
+
+def draw_labels(axes, experiment: read.Experiment, variant: str,
+                bars: Bars, spread: float = 1.03) -> None:
+    """Draws test mIoU over labelled images: a line per arm of a variant.
+
+    Args:
+      axes: Axes, drawn on.
+      experiment: read.Experiment.
+      variant: with a finished run.
+      bars: error bars.
+      spread: factor between the positions of two arms, so that their error
+        bars do not cover each other.
+    """
+    found = [score for score in stats.scores(experiment)
+             if score.variant == variant]
+    arms = [arm for arm in experiment.arms
+            if any(score.arm == arm for score in found)]
+    for position, arm in enumerate(arms):
+        shift = spread ** (position - (len(arms) - 1) / 2)
+        points = [score for score in found if score.arm == arm]
+        _draw_arm(axes, arm, [score.labels * shift for score in points],
+                  points, bars)
+        dots = [(score.labels * shift, value) for score in points
+                for value in score.values]
+        axes.plot(*zip(*dots), '.', color=spec_lib.find_arm(arm).color,
+                  alpha=0.4)
+    _label_ticks(axes, found)
+    axes.set_xlabel('labelled training images (log scale)')
+    _finish(axes)
+
+
+def _deviations(score: stats.Score) -> tuple[float, float]:
+    std = float(np.nan_to_num(score.std))
+    return std, std
 
 
 def _over_variants(experiment):
@@ -110,7 +132,8 @@ def _over_variants(experiment):
             points = [score for score in found
                       if (score.arm, score.labels) == (arm, labels)]
             _draw_arm(axes, arm,
-                      [positions[score.variant] for score in points], points)
+                      [positions[score.variant] for score in points], points,
+                      _deviations)
         _variant_ticks(axes, positions, values, numeric)
         axes.set_xlabel(experiment.axis or 'variant')
         axes.set_ylabel('test mIoU (points, 0 to 100)')
@@ -135,12 +158,12 @@ def _panels(count: int, sharey: bool) -> tuple[figure.Figure, np.ndarray]:
 
 
 def _draw_arm(axes, arm: str, positions: Sequence[float],
-              scores: Sequence[stats.Score]) -> None:
+              scores: Sequence[stats.Score], bars: Bars) -> None:
     look = spec_lib.find_arm(arm)
     if scores:
         axes.errorbar(
             positions, [score.mean for score in scores],
-            yerr=np.nan_to_num([score.std for score in scores]),
+            yerr=np.transpose([bars(score) for score in scores]),
             color=look.color, marker=look.marker, linestyle=look.line,
             label=arm, capsize=4, linewidth=1.8, markersize=7)
 

@@ -7,6 +7,11 @@ from collections.abc import Iterable, Sequence
 
 Rows = Sequence[Sequence[str]]
 
+
+class Markup(str):
+    """Markdown, which `plain` does not escape."""
+
+
 _TEX = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}',
         '^': r'\textasciicircum{}', **{c: '\\' + c for c in '&%$#_{}'}}
 
@@ -31,16 +36,21 @@ def _tex(text: object) -> str:
     return ''.join(_TEX.get(c, c) for c in str(text))
 
 
-def markdown(rows: Rows) -> str:
-    """Returns a Markdown table; all columns but the first align right."""
+def markdown(rows: Rows, left: Sequence[str] = ()) -> str:
+    """Returns a Markdown table.
+
+    All columns but the first, and those of the heads in `left`, align right.
+    """
     head, *body = rows
-    lines: Iterable[Sequence[str]] = [
-        head, ['---', *['---:'] * (len(head) - 1)], *body]
+    rule = ['---' if name in (head[0], *left) else '---:' for name in head]
+    lines: Iterable[Sequence[str]] = [head, rule, *body]
     return '\n'.join(f'| {" | ".join(map(plain, line))} |' for line in lines)
 
 
 def plain(text: object) -> str:
     """Returns a text as one line that Markdown shows unchanged in a cell."""
+    if isinstance(text, Markup):
+        return text
     line = ' '.join(str(text).split())
     for mark in '\\|`*_[]<>':
         line = line.replace(mark, '\\' + mark)

@@ -61,7 +61,6 @@ def write_results(exp_dir: str | os.PathLike,
       UserError: no run is finished, or `results_dir` holds the results of
         another experiment.
     """
-    from ddep_tf.reports import figures as figures_lib
     exp_dir, results_dir = files.path(exp_dir), files.path(results_dir)
     experiment = read.read_experiment(exp_dir)
     if not experiment.runs:
@@ -74,10 +73,30 @@ def write_results(exp_dir: str | os.PathLike,
                for path in read.subset_files(folder)}
     for name in subsets:
         _copy(exp_dir / 'subsets' / name, results_dir / 'subsets' / name)
-    copied = read.read_experiment(results_dir)
-    figures_lib.draw_figures(copied, results_dir / 'figures')
-    _write_tables(results_dir, copied)
-    path = results_dir / 'README.md'
+    return rewrite_results(results_dir)
+
+
+def rewrite_results(results_dir: str | os.PathLike) -> str:
+    """Writes what is generated in a folder of results/ from its other files.
+
+    Every mean, interval and figure is computed anew, from runs.csv,
+    curves.csv and per_class.csv.
+
+    Args:
+      results_dir: results/NAME.
+
+    Returns:
+      The path of README.md.
+
+    Raises:
+      UserError: the folder holds no results, or a file is malformed or cannot
+        be written.
+    """
+    from ddep_tf.reports import figures as figures_lib
+    experiment = read.read_experiment(results_dir)
+    figures_lib.draw_figures(experiment, files.path(results_dir, 'figures'))
+    _write_tables(results_dir, experiment)
+    path = files.path(results_dir, 'README.md')
     output.write_text(path, results_readme(results_dir))
     return os.fspath(path)
 

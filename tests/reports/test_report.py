@@ -434,6 +434,23 @@ def test_results_written_again_hold_nothing_stale(exp_dir, tmp_path):
         results / 'README.md').read_text()
 
 
+def test_results_are_computed_anew_from_their_tables(exp_dir, tmp_path):
+    results = tmp_path / 'small'
+    write.write_results(exp_dir, results)
+    def contents():
+        return {path: path.read_bytes() for path in results.rglob('*.*')}
+    before = contents()
+    for name in ('README.md', 'table.csv', 'table.tex',
+                 'figures/miou_over_labels.png'):
+        (results / name).unlink()
+    write.rewrite_results(results)
+    assert contents() == before
+    _edit_runs(results, lambda row: {**row, 'test': row['test'] and 0.5})
+    write.rewrite_results(results)
+    assert '| 10 | ddep - supervised | +0.0 |' in (
+        results / 'README.md').read_text()
+
+
 def test_results_of_another_experiment_stay(exp_dir, tmp_path):
     write.write_results(exp_dir, tmp_path / 'results')
     other = make_experiment(tmp_path / 'other', name='large')
