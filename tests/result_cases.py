@@ -12,13 +12,14 @@ Scores = Mapping[tuple[str, str], Mapping[int, Sequence]]
 
 
 def write(folder: pathlib.Path, scores: Scores, curves: Scores | None = None,
-          **info) -> pathlib.Path:
+          denoised: Sequence[tuple[str, str]] = (), **info) -> pathlib.Path:
     """Writes runs.csv, curves.csv and experiment.json; returns the folder.
 
     Args:
       folder: results/NAME.
       scores: test mIoU in points of each seed.
       curves: {step: val mIoU in points} of each seed.
+      denoised: (variant, arm) of each denoising run.
       **info: other entries of experiment.json.
     """
     folder.mkdir(parents=True)
@@ -28,6 +29,9 @@ def write(folder: pathlib.Path, scores: Scores, curves: Scores | None = None,
             for seed, test in enumerate(tests)]
     found = [{**run, 'step': step, 'val': value / 100} for run in runs
              for step, value in _curve(curves, run).items()]
+    runs += [{'run': f'denoise-{seed}', 'stage': 'denoise', 'seed': seed,
+              'variant': variant, 'arm': arm, 'role': 'pretraining'}
+             for seed, (variant, arm) in enumerate(denoised)]
     for name, cls, rows in (('runs.csv', records.RunRow, runs),
                             ('curves.csv', records.CurveRow, found)):
         (folder / name).write_text(

@@ -10,6 +10,7 @@ import pathlib
 import numpy as np
 
 from ddep_tf import errors, files, specs
+from ddep_tf.experiments import spec as spec_lib
 from ddep_tf.reports import claims as claims_lib
 from ddep_tf.reports import formats, output, paired, read, stats, tables
 
@@ -129,12 +130,11 @@ def _verdict(claim: claims_lib.Claim, found: stats.Difference) -> str:
 
 
 def _pairs(found: stats.Difference, experiment: read.Experiment) -> str:
-    """Returns such as '8 (seeds 0 to 7, 2 denoising runs)'."""
-    denoised = sum(
-        (run.stage, run.variant, run.arm) == (
-            specs.DENOISE, found.variant, found.arm)
-        for run in experiment.runs)
-    runs = f', {denoised} denoising run{"s"[:denoised != 1]}'
+    """Returns such as '8 (seeds 0 to 7; 2 denoising runs)'."""
+    arm = spec_lib.find_arm(found.arm).denoising or found.arm
+    denoised = sum((run.stage, run.variant, run.arm) == (
+        specs.DENOISE, found.variant, arm) for run in experiment.runs)
+    runs = f'; {denoised} denoising run{"s"[:denoised != 1]}'
     return (f'{found.count} (seed{"s"[:found.count != 1]} '
             f'{_ranges(found.seeds)}{runs if denoised else ""})')
 

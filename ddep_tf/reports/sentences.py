@@ -14,13 +14,13 @@ INTERVAL = (
     'seed has its own), not the choice of test images, and is not corrected '
     'for several comparisons.')
 LEARNING = (
-    'Val mIoU in points after the steps that both runs of a pair were '
-    'validated after: its mean over them, as a paired difference with an '
-    'interval as above; and the first of them after which it is at least '
-    f"{100 * learning.TARGET:g} % of the second arm's end (the mean of its "
-    'last value over the pairs). Of these steps the table has the median '
-    'over runs and how many runs got there; one that did not counts as later '
-    'than all that did.')
+    'Val mIoU in points, at the steps after which both runs of a pair were '
+    'validated. Mean val: the mean over these steps, as a paired difference '
+    'with an interval as above. Steps to it: the first of them at which a run '
+    f"has {100 * learning.TARGET:g} % of the second arm's end (the mean over "
+    'the pairs of its last value): the median over runs, and how many of them '
+    'get there. A run that does not counts as later than all that do; the '
+    'median is "not reached" where half of the runs or more do not.')
 SCORES = (
     'Test mIoU in points (times 100): mean and standard deviation (ddof 1) '
     'over runs that differ in their seed alone, at the learning rate and '

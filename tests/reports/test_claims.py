@@ -125,6 +125,21 @@ def test_margins_curves_and_what_is_not_measured(folder):
     assert other['Verdict'] == claims.UNMEASURED
 
 
+@pytest.mark.parametrize('arm', ['ddep', 'ddep_shuffled'])
+def test_the_denoising_runs_behind_the_pairs_are_told(folder, arm):
+    """Those of the same variant; a control starts from another arm's."""
+    scores = {('long', arm): {5: [31, 32]}, ('long', 'scratch'): {5: [3, 4]}}
+    result_cases.write(
+        folder / 'results' / 'few', scores, denoised=[
+            ('long', 'ddep'), ('long', 'ddep'), ('long', 'dep'),
+            ('short', 'ddep')])
+    _write_claims(folder, {
+        'claim': 'c', 'results': 'few', 'labels': [5], 'variant': 'long',
+        'arm': arm, 'minus': 'scratch'})
+    (row,) = _cells(folder)
+    assert row['Pairs'] == '2 (seeds 0, 1; 2 denoising runs)'
+
+
 @pytest.mark.parametrize('change, message', [
     ({'variant': 'longer'}, "'longer', but length has only 'long', 'short'"),
     ({'minus': 'dep'}, "'dep', but length has only 'ddep', 'supervised'"),
