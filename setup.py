@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).parent
 PACKAGES = [
     'ddep_tf',
     'ddep_tf.data',
+    'ddep_tf.data.importing',
     'ddep_tf.data.prepare',
     'ddep_tf.data.sources',
     'ddep_tf.evaluation',
@@ -69,6 +70,7 @@ setuptools.setup(
         'test': [
             'jsonschema>=4.23',           # Shape of a JobSet.
             'kubernetes-validate>=1.33',  # Shape of a Kubernetes Job.
+            'pycocotools>=2.0.8',         # Reference of COCO's masks.
             'pytest>=8.0',
             'pytest-xdist>=3.5',          # Tests on all cores.
             'scikit-learn>=1.4',          # Reference of the confusion matrix.
