@@ -56,6 +56,10 @@ class Launched:
             raise subprocess.TimeoutExpired(self._process.name, timeout)
         return tuple(path.read_text() for path in self._outputs)
 
+    def wait(self, timeout=None):
+        self.communicate(timeout)
+        return self.returncode
+
     def send_signal(self, number):
         if self.poll() is None:
             os.kill(self.pid, number)

@@ -384,5 +384,5 @@ def test_a_batch_that_does_not_divide_is_refused(make_run, tmp_path, two):
 def test_sets_of_different_classes_are_refused(make_run, tmp_path):
     shapes, = make_run('segment').data
     few = dataclasses.replace(shapes, label_set='')
-    with pytest.raises(errors.UserError, match="6, '', 6, 'shapes'"):
+    with pytest.raises(errors.UserError, match=r'6, .*, 6, .shapes'):
         _train(make_run('segment', data=(shapes, few)), tmp_path)
