@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).parent
 PACKAGES = [
     'ddep_tf',
     'ddep_tf.data',
+    'ddep_tf.data.checking',
     'ddep_tf.data.importing',
     'ddep_tf.data.prepare',
     'ddep_tf.data.sources',

@@ -85,6 +85,7 @@ h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem;
   border-bottom: 1px solid var(--line); padding-bottom: .25rem; }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
 p, ul, dl { max-width: 48rem; }
+.lines li { overflow-wrap: anywhere; }
 dt { font-weight: 600; }
 dd { margin: 0 0 .4rem 1.2rem; }
 .soft, caption, figcaption { color: var(--soft); font-size: .875rem; }

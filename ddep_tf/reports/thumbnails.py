@@ -20,6 +20,7 @@ Palette = Sequence[Sequence[int]]  # RGB of the classes, 0 to 255.
 WIDEST = 544
 # Up to this side, enlarged pixels stay sharp: a blurred 64-pixel mask misleads.
 SMALL = 160
+_SQUARE = 8  # Pixels of a checker over ignored ones.
 
 
 def samples(exp_dir: str | os.PathLike, run: str, kinds: Sequence[str]) -> dict[
@@ -65,6 +66,31 @@ def mask(path: str, palette: Palette, alt: str, caption: str) -> Html:
             train_ids = np.asarray(image, np.uint8)
         return _colored(train_ids, palette)
     return _tile(path, read, alt, caption, 'mask')
+
+
+def overlay(path: str, train_ids: np.ndarray, palette: Palette, alt: str,
+            caption: str) -> Html:
+    """Returns a figure of an RGB file with its classes shining through.
+
+    Args:
+      path: of the image.
+      train_ids: [H, W] uint8; ignored pixels are checkered.
+      palette: RGB of the classes.
+      alt, caption: texts.
+    """
+    def read():
+        with image_files.opened(path) as file:
+            image = file.convert('RGB')
+        image.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
+        ids = np.asarray(Image.fromarray(train_ids).resize(
+            image.size, Image.Resampling.NEAREST))
+        y, x = np.indices(ids.shape) // _SQUARE
+        checkers = np.where((x + y) % 2, 0xdd, 0x99)[..., np.newaxis]
+        colors = np.where((ids == specs.IGNORE_LABEL)[..., np.newaxis],
+                          checkers, full_palette(palette)[ids])
+        mixed = (np.asarray(image, np.uint16) + colors) // 2
+        return Image.fromarray(mixed.astype(np.uint8))
+    return _tile(path, read, alt, caption, None)
 
 
 def row(tiles: Sequence[Html]) -> Html:

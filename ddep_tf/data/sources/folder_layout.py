@@ -14,6 +14,9 @@ class FolderLayout:
     The mask of `image_dir/SUB/ID<image_suffix>` is
     `label_dir/SUB/ID<label_suffix>`; masks without an image are ignored.
 
+    Attributes:
+      image_dir, label_dir: folders of the split's images and masks.
+
     Args:
       spec: DatasetSpec; its `image_dir`, `label_dir` and `split_file` lie
         below `data_dir/path`.
@@ -35,12 +38,12 @@ class FolderLayout:
                 f'{title}: {self._root} is in a bucket, where each small file '
                 'costs a request: copy the folder to a local disk, or build '
                 'TFRecord files of it')
-        self._image_dir = self._folder(spec.image_dir)
+        self.image_dir = self._folder(spec.image_dir)
         if with_masks and not spec.label_dir:
             raise errors.UserError(f'{title}: has no masks to segment by: set '
                                    'DatasetSpec.label_dir')
         locate = self._folder if with_masks else self._path
-        self._label_dir = locate(spec.label_dir)
+        self.label_dir = locate(spec.label_dir)
 
     def images(self) -> list[pathlib.Path]:
         """Returns the images of the split, at any depth, sorted by path.
@@ -51,13 +54,13 @@ class FolderLayout:
         suffix = self._spec.image_suffix
         suffixes = (suffix,) if suffix else image_files.SUFFIXES
         endings = tuple(s.lower() for s in suffixes)
-        images = [path for path in sorted(self._image_dir.rglob('*'))
+        images = [path for path in sorted(self.image_dir.rglob('*'))
                   if path.name.lower().endswith(endings)
                   and not path.name.startswith('.') and path.is_file()
                   and not self._is_mask(path)]
         if not images:
             raise errors.UserError(
-                f'{self._title}: the folder {self._image_dir} holds no image '
+                f'{self._title}: the folder {self.image_dir} holds no image '
                 f'({", ".join(suffixes)})')
         return self._listed(images) if self._spec.split_file else images
 
@@ -74,12 +77,16 @@ class FolderLayout:
 
     def mask(self, image: pathlib.Path) -> pathlib.Path:
         """Returns the path of an image's mask. UserError if it is missing."""
-        folder = self._label_dir / image.relative_to(self._image_dir).parent
-        mask = folder / f'{self._id(image)}{self._spec.label_suffix}'
+        mask = self.mask_path(image)
         if not mask.is_file():
             raise errors.UserError(f'{self._title}: the image {image} has no '
                                    f'mask {mask}: add it, or remove the image')
         return mask
+
+    def mask_path(self, image: pathlib.Path) -> pathlib.Path:
+        """Returns where an image's mask belongs."""
+        folder = self.label_dir / image.relative_to(self.image_dir).parent
+        return folder / f'{self._id(image)}{self._spec.label_suffix}'
 
     def classes(self, images: Sequence[pathlib.Path]) -> list[int]:
         """Returns the images' classes: the rank of their first subfolder.
@@ -88,7 +95,7 @@ class FolderLayout:
           UserError: an image lies in no subfolder, or there are more of them
             than the spec has classes.
         """
-        parts = [path.relative_to(self._image_dir).parts for path in images]
+        parts = [path.relative_to(self.image_dir).parts for path in images]
         loose = [path for path, p in zip(images, parts) if len(p) < 2]
         if loose:
             raise errors.UserError(
@@ -97,7 +104,7 @@ class FolderLayout:
         names = sorted({p[0] for p in parts})
         if len(names) > self._spec.num_classes:
             raise errors.UserError(
-                f'{self._title}: {self._image_dir} has {len(names)} '
+                f'{self._title}: {self.image_dir} has {len(names)} '
                 'subfolders for DatasetSpec.num_classes = '
                 f'{self._spec.num_classes}')
         ranks = {name: rank for rank, name in enumerate(names)}
@@ -131,7 +138,7 @@ class FolderLayout:
         missing = sorted(wanted.difference(map(self._id, images)))
         if missing or not wanted:
             what = (f'{missing[0]!r}, of which there is no image in '
-                    f'{self._image_dir}' if missing else 'no id')
+                    f'{self.image_dir}' if missing else 'no id')
             raise errors.UserError(f'{self._title}: {path} lists {what}: '
                                    'complete the folder, or correct the list')
         return [image for image in images if self._id(image) in wanted]
@@ -143,11 +150,11 @@ class FolderLayout:
         """
         if not self._spec.label_dir:
             return False
-        if self._label_dir == self._image_dir:
+        if self.label_dir == self.image_dir:
             return (not self._spec.image_suffix
                     and path.name.endswith(self._spec.label_suffix))
-        return (self._label_dir in path.parents
-                and self._image_dir in self._label_dir.parents)
+        return (self.label_dir in path.parents
+                and self.image_dir in self.label_dir.parents)
 
     def _id(self, path):
         suffix = self._spec.image_suffix
