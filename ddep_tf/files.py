@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import tempfile
 from typing import Any
 
@@ -107,6 +108,34 @@ def _uploaded(target):
         temporary.touch()
         yield temporary
         target.upload(temporary)
+
+
+@contextlib.contextmanager
+def new_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Writes a local folder whole or not at all.
+
+    Yields:
+      The folder to write to. When the block ends, it becomes `target`; when
+      it raises, it is removed.
+
+    Raises:
+      UserError: `target` exists, and is no empty folder.
+    """
+    target = path(target)
+    if target.is_symlink() or target.exists() and (
+            not target.is_dir() or any(target.iterdir())):
+        raise errors.UserError(f'{target} is not empty: name a new folder')
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(
+        dir=target.parent, prefix=f'.{target.name}.', suffix=PART))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        if target.is_dir():
+            target.rmdir()
+        os.rename(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

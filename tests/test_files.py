@@ -214,3 +214,25 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
         files.write_text(path, 'new')
     assert caught.value.filename == str(path)
     assert path.read_text() == 'old' and _only(tmp_path) == path
+
+
+def test_a_new_folder_is_whole_or_absent(tmp_path):
+    target = tmp_path / 'a' / 'b'
+    with pytest.raises(KeyboardInterrupt), files.new_folder(target) as folder:
+        (folder / 'x').write_text('1')
+        raise KeyboardInterrupt
+    assert not list(target.parent.iterdir())
+    target.mkdir()  # An empty one is as good as none.
+    with files.new_folder(target) as folder:
+        (folder / 'x').write_text('2')
+        assert not list(target.iterdir())
+    assert (target / 'x').read_text() == '2'
+    with (pytest.raises(errors.UserError, match='is not empty'),
+          files.new_folder(target)):
+        pass
+    link = tmp_path / 'link'
+    link.symlink_to(tmp_path / 'nowhere')
+    with (pytest.raises(errors.UserError, match='is not empty'),
+          files.new_folder(link)):
+        pass
+    assert [p.name for p in target.parent.iterdir()] == ['b']

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import io
 import os
 import pathlib
 from typing import Any
@@ -47,6 +48,11 @@ def opened(path: str | os.PathLike) -> Iterator[PIL.Image.Image]:
     """Opens an image file, local or gs://. Raises one of BROKEN."""
     with files.path(path).open('rb') as file, PIL.Image.open(file) as image:
         yield image
+
+
+def opened_bytes(data: bytes) -> PIL.Image.Image:
+    """Opens an image in memory. Raises one of BROKEN."""
+    return PIL.Image.open(io.BytesIO(data))
 
 
 def write_png(path: str | os.PathLike, pixels: np.ndarray) -> None:

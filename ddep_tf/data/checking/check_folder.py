@@ -5,11 +5,9 @@ What cannot be trained on is a problem; what may spoil a result is a warning.
 
 from collections.abc import Iterable, Iterator, Sequence
 import hashlib
-import io
 import os
 
 import numpy as np
-from PIL import Image
 import tqdm
 
 from ddep_tf import errors, files, specs
@@ -86,7 +84,7 @@ def _read(split, name, image, mask):
         image_files.check_pair(image, mask)
     data = image.read_bytes()
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with image_files.opened_bytes(data) as opened:
             opened.load()
             facts = opened.size, opened.mode, image_files.orientation(opened)
             look = looks.look_of(opened)

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import tqdm
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.data import class_files
 from ddep_tf.data.importing import (
     classes,
@@ -91,7 +91,7 @@ def import_labels(options: Options) -> list[str]:
                                'the folder')
     faults = contract.Faults(options.skip_bad)
     tally = contract.Tally()
-    with write.new_folder(options.output) as folder:
+    with files.new_folder(options.output) as folder:
         index = images.ImageIndex(_image_root(options),
                                   _IS_IMAGE.get(options.kind))
         export = READERS[options.kind](contract.Request(

@@ -5,12 +5,10 @@ Polygons, rectangles (two corners, or four points when turned), circles
 """
 
 import base64
-import io
 import pathlib
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ddep_tf import errors
 from ddep_tf.data import image_files
@@ -99,8 +97,8 @@ def _shape(kind, points, entry):
 def _decode(text):
     """Returns the pixels of a PNG in base64, [h, w] bool."""
     try:
-        data = io.BytesIO(base64.b64decode(text, validate=True))
-        with Image.open(data) as image:
+        data = base64.b64decode(text, validate=True)
+        with image_files.opened_bytes(data) as image:
             return np.asarray(image.convert('L')) > 0
     except (TypeError, *image_files.BROKEN) as error:
         raise errors.UserError('has a mask that cannot be read '

@@ -1,12 +1,8 @@
 """Writes imported images and masks in the layout that the sources read."""
 
-from collections.abc import Iterator, Mapping, Sequence
-import contextlib
+from collections.abc import Mapping, Sequence
 import dataclasses
-import os
 import pathlib
-import shutil
-import tempfile
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -47,34 +43,6 @@ class Written:
     pixels: np.ndarray | None
 
 
-@contextlib.contextmanager
-def new_folder(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Writes a folder whole or not at all.
-
-    Yields:
-      A folder to write to, which becomes `target` when the block ends, and is
-      removed if it raises.
-
-    Raises:
-      UserError: `target` exists and is not an empty folder.
-    """
-    if target.is_symlink() or target.exists() and (
-            not target.is_dir() or any(target.iterdir())):
-        raise errors.UserError(f'--output {target} is not empty: name a new '
-                               'folder')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(
-        dir=target.parent, prefix=f'.{target.name}.', suffix=files.PART))
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        if target.is_dir():
-            target.rmdir()
-        os.rename(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def write_image(planned: Planned, folder: pathlib.Path,
                 ids: Mapping[str, int], background: int, exif: str,
                 tally: contract.Tally, faults: contract.Faults) -> Written:
@@ -104,7 +72,9 @@ def write_image(planned: Planned, folder: pathlib.Path,
             if labels:  # First, so that no image stays without its mask.
                 mask = labels.paint(ids, background, view.size, tally, faults)
             if view is image and image.format in _ENDINGS:
-                shutil.copyfile(path, f'{target}{_ENDINGS[image.format]}')
+                target.with_name(
+                    target.name + _ENDINGS[image.format]).write_bytes(
+                        path.read_bytes())
             else:
                 _save(view, image.format or '', target, tally)
     except image_files.BROKEN as error:
@@ -115,7 +85,7 @@ def write_image(planned: Planned, folder: pathlib.Path,
         return Written(planned, None)
     target = folder / 'masks' / planned.split / f'{planned.id}.png'
     target.parent.mkdir(parents=True, exist_ok=True)
-    image_files.write_png(target, mask)
+    Image.fromarray(mask).save(target)
     return Written(planned, np.bincount(mask.ravel(), minlength=256))
 
 
