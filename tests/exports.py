@@ -82,8 +82,8 @@ def refused(root, output, said, **options):
     with pytest.raises(errors.UserError, match=said) as caught:
         run(root, output, **options)
     assert '\n' not in str(caught.value)
-    assert not output.exists()
-    assert not output.parent.exists() or not list(output.parent.iterdir())
+    assert not output.exists() and not list(
+        output.parent.glob(f'.{output.name}*'))
 
 
 def written(output):

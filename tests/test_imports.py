@@ -74,13 +74,16 @@ def test_no_import_runs_upwards_or_beside(path):
 
 @pytest.mark.parametrize('module', [
     'ddep_tf', 'ddep_tf.specs', 'ddep_tf.configure', 'ddep_tf.files',
+    'ddep_tf.data.checking.check_folder',
+    'ddep_tf.data.importing.importer',
     'ddep_tf.data.labels', 'ddep_tf.data.prepare.official_sets',
     'ddep_tf.data.shapes', 'ddep_tf.data.sources.folder_layout',
     'ddep_tf.data.sources.record_index', 'ddep_tf.data.subsets',
     'ddep_tf.evaluation.metrics',
     'ddep_tf.experiments.plan', 'ddep_tf.experiments.tables', 'ddep_tf.jobs',
     'ddep_tf.models.npz', 'ddep_tf.models.registry',
-    'ddep_tf.reports.claims_table', 'ddep_tf.reports.write',
+    'ddep_tf.reports.claims_table', 'ddep_tf.reports.data_page',
+    'ddep_tf.reports.write',
     'ddep_tf.runtime.export',
     'ddep_tf.runtime.tpu_host'])
 def test_no_tensorflow_where_it_is_not_needed(module):

@@ -7,8 +7,9 @@ import numpy as np
 
 from ddep_tf.data import labels
 from ddep_tf.data.checking import looks
+from ddep_tf.data.importing import splits
 
-UNLABELLED = 'unlabelled'
+UNLABELLED = splits.UNLABELLED
 
 
 @dataclasses.dataclass(frozen=True)

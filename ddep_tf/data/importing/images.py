@@ -35,14 +35,15 @@ class ImageIndex:
 
     Args:
       root: the folder.
-      is_image: function of a path that refuses masks; None takes all.
+      is_image: function of a path below the root that refuses masks.
 
     Raises:
       UserError: there is no such folder.
     """
 
     def __init__(self, root: pathlib.Path,
-                 is_image: Callable[[pathlib.Path], bool] | None = None):
+                 is_image: Callable[[pathlib.PurePath], bool] = (
+                     lambda path: True)):
         if not root.is_dir():
             raise errors.UserError(f'there is no folder {root}: correct '
                                    '--input or --images')
@@ -51,8 +52,8 @@ class ImageIndex:
         self._names = _Endings()
         self._stems = _Endings()
         for path in _walk(root):
-            if path.suffix.lower() in SUFFIXES and (
-                    is_image is None or is_image(path)):
+            name = path.relative_to(root)
+            if path.suffix.lower() in SUFFIXES and is_image(name):
                 self._add(path)
 
     def __iter__(self) -> Iterator[ImageFile]:
@@ -144,10 +145,10 @@ def walk(root: pathlib.Path, suffix: str) -> Iterator[pathlib.Path]:
 
 def _walk(root):
     for path in sorted(root.rglob('*')):
-        hidden = any(part.startswith('.')
-                     for part in path.relative_to(root).parts)
         # macOS' zip files hold a twin of each file in __MACOSX.
-        if not hidden and '__MACOSX' not in path.parts and path.is_file():
+        if path.is_file() and not any(
+                part.startswith(('.', '__MACOSX'))
+                for part in path.relative_to(root).parts):
             yield path
 
 

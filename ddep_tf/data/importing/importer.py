@@ -1,6 +1,6 @@
 """Brings the export of an annotation tool into the layout of a folder set."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
 import pathlib
 
@@ -89,11 +89,15 @@ def import_labels(options: Options) -> list[str]:
     if options.input.suffix.lower() in ('.zip', '.tar', '.gz'):
         raise errors.UserError(f'--input {options.input}: unpack it, and name '
                                'the folder')
+    root = _image_root(options)
+    if root.resolve() in options.output.resolve().parents:
+        raise errors.UserError(
+            f'--output {options.output} lies in {root}, where its images would '
+            "be taken for the export's: name a folder beside it")
     faults = contract.Faults(options.skip_bad)
     tally = contract.Tally()
     with files.new_folder(options.output) as folder:
-        index = images.ImageIndex(_image_root(options),
-                                  _IS_IMAGE.get(options.kind))
+        index = images.ImageIndex(root, _image_test(options))
         export = READERS[options.kind](contract.Request(
             options.input, index, faults, options.mask_suffix))
         found = classes.resolve(export, options.renamed, options.background)
@@ -124,6 +128,14 @@ def _image_root(options):
     if not options.input.is_dir() and root.name == 'annotations':
         return root.parent  # As COCO itself is unpacked.
     return root
+
+
+def _image_test(options) -> Callable[[pathlib.PurePath], bool]:
+    """Returns a function that tells images from masks beside them."""
+    suffix = options.mask_suffix
+    if options.kind == 'masks' and suffix.lower() not in images.SUFFIXES:
+        return lambda path: not path.name.endswith(suffix)
+    return _IS_IMAGE.get(options.kind, lambda path: True)
 
 
 def _all_items(export, index, empty, faults):

@@ -31,7 +31,7 @@ _BRUSH = re.compile(r'task-(?P<task>\d+)-annotation-(?P<annotation>\d+)-by-'
                     r'[^-]*-[^-]+-(?P<label>.+)-\d+\.png')
 
 
-def is_photo(path: pathlib.Path) -> bool:
+def is_photo(path: pathlib.PurePath) -> bool:
     """Whether a file is an image and no brush."""
     return not _BRUSH.fullmatch(path.name)
 
@@ -120,7 +120,10 @@ def _image(task, where, index):
 
 def _name(text):
     """Returns the path in an address, '' if it is none of an image."""
-    address = urllib.parse.urlsplit(text.replace('\\', '/'))
+    try:
+        address = urllib.parse.urlsplit(text.replace('\\', '/'))
+    except ValueError:
+        return ''
     query = urllib.parse.parse_qs(address.query)
     path = (query.get('d') or [urllib.parse.unquote(address.path)])[0]
     return path if path.lower().endswith(images.SUFFIXES) else ''

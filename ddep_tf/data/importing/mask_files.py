@@ -35,8 +35,8 @@ def has_labelmap(folder: pathlib.Path) -> bool:
     return (folder / 'labelmap.txt').is_file()
 
 
-def is_photo(path: pathlib.Path) -> bool:
-    """Whether a file in VOC's layout is an image and no mask."""
+def is_photo(path: pathlib.PurePath) -> bool:
+    """Whether a file below VOC's folder is an image and no mask."""
     return not any(part.startswith('Segmentation') for part in path.parts)
 
 

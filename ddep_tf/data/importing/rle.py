@@ -61,6 +61,8 @@ def coco_runs(text: str) -> list[int]:
                                    f'{character!r}')
         value |= (bits & 31) << shift
         shift += 5
+        if shift > 60:  # No image has so many pixels.
+            raise errors.UserError('has an RLE of a number without end')
         more = bool(bits & 32)
         if not more:
             if bits & 16:

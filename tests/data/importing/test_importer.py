@@ -134,6 +134,8 @@ def test_broken_files_are_named(root, output, text, said):
         0, 'a.jpg', ['<blob label="x"/>'])), "kind 'blob'"),
     ('cvat', 'labelmap.txt', 'x:1,2:a', 'holds no folder SegmentationClass'),
     ('label_studio', 'a.json', '{}', 'no export of Label Studio'),
+    ('label_studio', 'a.json', '[{"id": 1, "data": {"i": "http://[a.jpg"}}]',
+     'task 0 names no image'),
     ('label_studio', 'a.json', '[{"image": "a.jpg"}]', 'JSON-MIN'),
     ('label_studio', 'a.json', json.dumps([exports.studio_task(1, 'a.jpg', [
         exports.studio_result('brushlabels', {'rle': [1, 2],
@@ -201,6 +203,11 @@ def test_an_output_is_never_replaced(root, output):
     exports.run(root, output)
     assert 'classes.json' in exports.written(output)
     assert [p.name for p in output.parent.iterdir()] == ['data']
+
+
+def test_an_output_is_not_among_the_images(root, output):
+    exports.coco(root, exports.photos(root))
+    exports.refused(root, root / 'data', 'name a folder beside it')
 
 
 def test_what_is_not_there_is_said(root, output):

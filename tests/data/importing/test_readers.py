@@ -245,6 +245,7 @@ def voc(root, mask):
 
 
 def test_voc_palettes_and_image_sets(root):
+    root = root.parent / 'Segmentation of lakes'  # No folder of masks.
     mask = exports.truth()
     mask[:2] = 255
     voc(root, mask)
@@ -356,6 +357,17 @@ def test_plain_masks_of_ids(root):
     masks, names, _ = run('masks', root, mask_suffix='_mask.png')
     assert names == ['class 0', 'class 1', 'class 2', 'class 3']
     check(masks, names, mask)
+
+
+def test_plain_masks_beside_their_images(root):
+    mask = exports.truth()
+    for name in exports.photos(root, folder='.'):
+        exports.voc_mask(root / f'{name[0]}_mask.png', mask)
+    exports.photo(root / 'z.jpg')
+    masks, names, lines = run('masks', root, images=root,
+                              mask_suffix='_mask.png')
+    check(masks, names, mask)
+    assert 'unlabelled: 1 images' in lines
 
 
 def test_plain_masks_in_folders_of_splits(root):

@@ -53,7 +53,8 @@ def test_other_runs_are_refused(runs, said):
         rle.from_runs(runs, 2, 3, False)
 
 
-@pytest.mark.parametrize('text', ['z', 'zzz', '1z', 'é', ' ', '\x7f'])
+@pytest.mark.parametrize('text', [
+    'z', 'zzz', '1z', 'é', ' ', '\x7f', 'o' * 10 ** 6])
 def test_broken_texts_are_refused(text):
     # pycocotools returns what lies in memory for some of them.
     with pytest.raises(errors.UserError):
