@@ -12,6 +12,8 @@ one.
   python launch/prepare_data.py --set=r50_vit_b16 --data_dir=DATA
 
 Published weights are downloaded, or what is missing of them, and checked.
+--set=keras/NAME are the ImageNet weights of that model of keras.applications,
+which Keras downloads: --init_encoder=DATA/weights/NAME.npz takes them.
 """
 
 import os
@@ -22,7 +24,8 @@ from ddep_tf import cli
 
 flags.DEFINE_string('set', '', 'cityscapes, cityscapes_folder, ade20k, '
                     'ade20k_folder, pascal_context, pascal_context_folder, '
-                    'imagenet2012 or imagenet21k; or weights: r50_vit_b16.')
+                    'imagenet2012 or imagenet21k; or weights: r50_vit_b16, or '
+                    'keras/NAME such as keras/EfficientNetV2B0.')
 flags.DEFINE_string(
     'data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
     'Root folder of the data sets; else $DDEP_DATA_DIR.')
@@ -47,9 +50,13 @@ _STAGES = {'class': 'classify', 'mask': 'segment'}
 def main() -> None:
     from ddep_tf import configure, errors, files
     from ddep_tf.data.prepare import official_sets, published_weights
+    from ddep_tf.models import registry
     name = FLAGS.set
     if name in published_weights.FILES:
         _bring_weights(published_weights.FILES[name])
+        return
+    if name.startswith(registry.KERAS):
+        _bring_keras_weights()
         return
     stage = _STAGES[official_sets.guide(name).decodes]
     manual_dir = FLAGS.manual_dir or files.path(FLAGS.data_dir, 'manual')
@@ -84,6 +91,15 @@ def _bring_weights(file):
         published_weights.fetch(file, FLAGS.data_dir)
     print(f'{FLAGS.set}: {FLAGS.data_dir}/{file.path} ok ({file.license}, '
           f'{file.url})')
+
+
+def _bring_keras_weights():
+    cli.import_tensorflow()
+    from ddep_tf.models import keras_weights
+    bring = keras_weights.check if FLAGS.check else keras_weights.fetch
+    path = bring(FLAGS.set, FLAGS.data_dir)
+    print(f'{FLAGS.set}: {path} ok (licenses: '
+          'https://keras.io/api/applications)')
 
 
 if __name__ == '__main__':

@@ -127,16 +127,22 @@ class StoredBatchNorm(keras.layers.Layer):
     Scale and offset are trained; the statistics change only when weights are
     loaded. Keras' own layer cannot be fixed to this: a functional model called
     with `training=True` overrides the `training=False` it was built with.
+
+    Args:
+      epsilon: added to the variance.
+      scale: whether there is a scale; without one it is 1.
     """
 
-    def __init__(self, epsilon: float = 1e-3, **kwargs):
+    def __init__(self, epsilon: float = 1e-3, scale: bool = True, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
+        self.scale = scale
 
     def build(self, input_shape):
         shape = (input_shape[-1],)
-        self.gamma = self.add_weight(name='gamma', shape=shape,
-                                     initializer='ones')
+        if self.scale:
+            self.gamma = self.add_weight(name='gamma', shape=shape,
+                                         initializer='ones')
         self.beta = self.add_weight(name='beta', shape=shape,
                                     initializer='zeros')
         self.moving_mean = self.add_weight(
@@ -149,8 +155,9 @@ class StoredBatchNorm(keras.layers.Layer):
     def call(self, inputs):
         """Normalizes `inputs`, [..., C] float."""
         variance = tf.cast(self.moving_variance, tf.float32)
-        scale = (tf.math.rsqrt(variance + self.epsilon)
-                 * tf.cast(self.gamma, tf.float32))
+        scale = tf.math.rsqrt(variance + self.epsilon)
+        if self.scale:
+            scale *= tf.cast(self.gamma, tf.float32)
         offset = (tf.cast(self.beta, tf.float32)
                   - tf.cast(self.moving_mean, tf.float32) * scale)
         return (inputs * tf.cast(scale, inputs.dtype)
@@ -160,7 +167,33 @@ class StoredBatchNorm(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), 'epsilon': self.epsilon}
+        return {**super().get_config(), 'epsilon': self.epsilon,
+                'scale': self.scale}
+
+
+@register
+class SpaceToDepth(keras.layers.Layer):
+    """Turns squares of pixels into channels.
+
+    Args:
+      size: side of a square, pixels; must divide the height and the width.
+    """
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, inputs):
+        """[B, H, W, C] float -> [B, H / size, W / size, size * size * C]."""
+        return tf.nn.space_to_depth(inputs, self.size)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, height and height // self.size,
+                width and width // self.size, self.size ** 2 * channels)
+
+    def get_config(self):
+        return {**super().get_config(), 'size': self.size}
 
 
 @register

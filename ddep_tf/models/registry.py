@@ -1,6 +1,7 @@
 """The encoders, and everything this package knows about each. No TensorFlow.
 
 An encoder is one `EncoderEntry`, defined in the file that builds the encoder.
+'keras/NAME' is that model of keras.applications.
 The entry of an encoder outside this package is found by the name
 'MODULE:ENTRY', such as 'my_package.plain_cnn:PLAIN_CNN': every process that
 reads a run's config can import it from there.
@@ -30,7 +31,8 @@ _BUILT_IN = {
         'ddep_tf.models.efficientnet_lite:EFFICIENTNET_LITE0_STEM',
 }
 NAMES = tuple(_BUILT_IN)
-_OWN = re.compile(r'\w+(\.\w+)*:\w+')
+KERAS = 'keras/'  # How the names of those of keras.applications begin.
+_OTHER = re.compile(rf'{KERAS}\w+|\w+(\.\w+)*:\w+')
 
 
 def slashed_key(layer: str, variable: str) -> str:
@@ -111,17 +113,18 @@ class EncoderEntry:
 
 def check_name(name: str) -> None:
     """Raises a UserError unless `name` has the form of an encoder's name."""
-    if name not in NAMES and not _OWN.fullmatch(str(name)):
+    if name not in NAMES and not _OTHER.fullmatch(str(name)):
         raise errors.UserError(
-            f'EncoderSpec.name must be one of {", ".join(NAMES)}, or '
-            f'MODULE:ENTRY for an encoder of your own, got {name!r}')
+            f'EncoderSpec.name must be one of {", ".join(NAMES)}; {KERAS}NAME '
+            'for one of keras.applications, such as keras/EfficientNetV2B0; '
+            f'or MODULE:ENTRY for an encoder of your own, got {name!r}')
 
 
 def find(name: str, representation_size: int | None = None) -> EncoderEntry:
     """Returns the entry of an encoder.
 
     Args:
-      name: one of NAMES, or MODULE:ENTRY.
+      name: one of NAMES, keras/NAME, or MODULE:ENTRY.
       representation_size: units of the head's representation layer; 0 or None
         for none.
 
@@ -129,15 +132,25 @@ def find(name: str, representation_size: int | None = None) -> EncoderEntry:
       UserError: there is no such encoder, or its head has no such layer.
     """
     check_name(name)
+    entry = _keras_entry(name) if name.startswith(KERAS) else _entry(name)
+    if representation_size and not entry.has_representation:
+        raise errors.UserError(
+            f'representation_size: {name} has its own head, without a '
+            'representation layer: leave it 0, or None in Python')
+    return entry
+
+
+def _keras_entry(name):
+    from ddep_tf.models import keras_applications
+    return keras_applications.entry(name)
+
+
+def _entry(name):
     module, _, attribute = _BUILT_IN.get(name, name).partition(':')
     entry = getattr(_import(module, name), attribute, None)
     if not isinstance(entry, EncoderEntry):
         raise errors.UserError(f'EncoderSpec.name {name!r}: the module '
                                f'{module} has no EncoderEntry {attribute}')
-    if representation_size and not entry.has_representation:
-        raise errors.UserError(
-            f'representation_size: {name} has its own head, without a '
-            'representation layer: leave it 0, or None in Python')
     return entry
 
 

@@ -51,8 +51,9 @@ def test_prepare_data_tells_builds_and_checks(tmp_path):
     ('finetune', ['--gin_file=model/tiny.gin', '--run_dir=x'], 'data'),
     ('finetune', [*TINY, '--gin_param=RunSpec.sed=1'], 'sed'),
     ('finetune', [*TINY, "--gin_param=EncoderSpec.name='nonsense'"],
-     "efficientnet_lite0_stem, or MODULE:ENTRY for an encoder of your own, got "
-     "'nonsense'"),
+     "efficientnet_lite0_stem; keras/NAME for one of keras.applications, such "
+     "as keras/EfficientNetV2B0; or MODULE:ENTRY for an encoder of your own, "
+     "got 'nonsense'"),
     ('finetune', TINY, '--run_dir'),
     ('finetune', [*TINY, '--run_dir=s3://b/x'], 'gs://BUCKET/NAME'),
     ('predict', ['--run_dir=x', '--input=s3://b/x.jpg'], 's3://b/x.jpg'),
