@@ -89,8 +89,8 @@ def stable_names(application: keras.Model) -> dict[str, str]:
     """
     numbered: dict[str, list[tuple[int, str]]] = {}
     for operation in application.operations:
-        base, number = re.fullmatch(r'(.*?)(?:_(\d+))?',
-                                    operation.name).groups()
+        base = re.sub(r'_\d+$', '', operation.name)
+        number = operation.name[len(base) + 1:]
         if base.replace('_', '') == type(operation).__name__.lower():
             numbered.setdefault(base, []).append(
                 (int(number or 0), operation.name))
