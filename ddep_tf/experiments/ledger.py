@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ddep_tf import files
+from ddep_tf import files, specs
 from ddep_tf.experiments import plan as plan_lib
 from ddep_tf.runtime import run_folder
 
@@ -59,22 +59,30 @@ class Ledger:
 
     def best(self, planned: plan_lib.PlannedRun) -> (
             plan_lib.PlannedRun | None):
-        """Returns the run of a sweep with the best validation value.
+        """Returns the run of a sweep whose rates have the best mean validation
+        value: that of the seed of `planned`, or of the first seed.
 
         A run whose loss became non-finite counts as the worst. None if a run
-        is neither finished nor stopped, or if no run was finished.
+        is neither finished nor stopped, or if no rates finished at all seeds.
 
         Args:
           planned: a run that has a sweep.
         """
-        scores = {}
+        runs: dict[specs.OptimizerSpec, list[plan_lib.PlannedRun]] = {}
+        scores: dict[specs.OptimizerSpec, float] = {}
         for name in planned.sweep:
             result = self.result(name)
             if result is None and not self.is_stopped(name):
                 return None
-            scores[name] = _score(result)
-        name = max(scores, key=scores.__getitem__)
-        return None if scores[name] == -math.inf else self.plan.find(name)
+            run = self.plan.find(name)
+            rates = run.run.optimizer
+            runs.setdefault(rates, []).append(run)
+            scores[rates] = scores.get(rates, 0.0) + _score(result)
+        best = max(scores, key=scores.__getitem__)
+        if scores[best] == -math.inf:
+            return None
+        return next((run for run in runs[best]
+                     if run.run.seed == planned.run.seed), runs[best][0])
 
     def is_settled(self, name: str) -> bool:
         """Whether the runs that need this one need not wait for it.

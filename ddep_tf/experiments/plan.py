@@ -40,9 +40,10 @@ class PlannedRun:
       variant, arm: '' if all variants or arms share the run.
       setting: label setting, an int (count) or a float (fraction); None for
         all labels, or for a run that uses none.
-      sweep: names of the runs whose best provides the learning rate, weight
-        decay and encoder factor; () if they are fixed.
-      reuses: the best run of the sweep is this run: it only has to be tested.
+      sweep: names of the runs, of one or more seeds, whose best provides the
+        learning rate, weight decay and encoder factor; () if they are fixed.
+      reuses: the best run of the sweep at this seed is this run: it only has
+        to be tested.
     """
     name: str
     run: specs.RunSpec
@@ -182,12 +183,12 @@ class Plan:
 
     def _add_sweep(self, variant, arm, setting):
         prefix = self._finetuning_prefix(variant, arm)
-        for rates in self._grid(variant):
-            run = self._finetuning_run(variant, arm, setting,
-                                       self.spec.seeds[0], rates)
+        for seed, rates in itertools.product(self._sweep_seeds(),
+                                             self._grid(variant)):
+            run = self._finetuning_run(variant, arm, setting, seed, rates)
             run = dataclasses.replace(run, holdout=self.spec.holdout)
             self._add(PlannedRun(
-                self._sweep_name(variant, arm, setting, rates), run,
+                self._sweep_name(variant, arm, setting, seed, rates), run,
                 SWEEP, self._needs(run.init_encoder), prefix and variant, arm,
                 setting), variant)
 
@@ -198,8 +199,9 @@ class Plan:
         if self._sweeps():
             swept = next(other for other in self.spec.settings if other == (
                 self.spec.sweep_at or setting))
-            sweep = tuple(self._sweep_name(variant, arm, swept, rates)
-                          for rates in self._grid(variant))
+            sweep = tuple(self._sweep_name(variant, arm, swept, *searched)
+                          for searched in itertools.product(
+                              self._sweep_seeds(), self._grid(variant)))
         prefix = self._finetuning_prefix(variant, arm)
         self._add(PlannedRun(
             f'{prefix}segment-{_suffix(arm, setting, seed)}', run, FINAL,
@@ -283,11 +285,14 @@ class Plan:
 
     def _reuses(self, setting, seed):
         return (self._sweeps_at(setting) and not self.spec.holdout and
-                seed == self.spec.seeds[0])
+                seed in self._sweep_seeds())
 
-    def _sweep_name(self, variant, arm, setting, rates):
+    def _sweep_seeds(self):
+        return self.spec.seeds[:self.spec.sweep_seeds]
+
+    def _sweep_name(self, variant, arm, setting, seed, rates):
         prefix = self._finetuning_prefix(variant, arm)
-        suffix = _suffix(arm, setting, self.spec.seeds[0])
+        suffix = _suffix(arm, setting, seed)
         named = {'lr': rates['learning_rate']}
         if self.spec.weight_decays:
             named['wd'] = rates['weight_decay']

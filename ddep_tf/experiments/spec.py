@@ -167,8 +167,10 @@ class ExperimentSpec(spec_base.Spec):
       pretraining_runs: number of denoising runs, shared by the seeds in turn;
         0 runs one per seed.
       learning_rates, weight_decays, encoder_factors: the fine-tuning grid,
-        searched at the first seed for each variant, arm and setting; () takes
-        the optimizer's value.
+        searched for each variant, arm and setting; () takes the optimizer's
+        value.
+      sweep_seeds: the grid is searched at so many of the first `seeds`; the
+        best mean over them is chosen.
       sweep_at: the only setting at which the grid is searched; 0 searches it
         at every setting.
       holdout: fraction of the labelled training images that the runs of the
@@ -193,6 +195,7 @@ class ExperimentSpec(spec_base.Spec):
     learning_rates: tuple[float, ...] = ()
     weight_decays: tuple[float, ...] = ()
     encoder_factors: tuple[float, ...] = ()
+    sweep_seeds: int = 1
     sweep_at: float = 0.0
     holdout: float = 0.0
     encoder_weights: str = ''
@@ -239,7 +242,8 @@ class ExperimentSpec(spec_base.Spec):
                                        f'twice: {values}')
         self.require_non_negative('seeds', 'weight_decays',
                                   'encoder_factors', 'pretraining_runs')
-        self.require_positive('label_counts', 'learning_rates', 'label_runs')
+        self.require_positive('label_counts', 'learning_rates', 'label_runs',
+                              'sweep_seeds')
         for fraction in self.label_fractions:
             if not 0 < fraction <= 1:
                 raise errors.UserError('ExperimentSpec.label_fractions must '
@@ -258,6 +262,10 @@ class ExperimentSpec(spec_base.Spec):
             raise errors.UserError(
                 f'ExperimentSpec.sweep_at must be one of the label settings, '
                 f'got {self.sweep_at:g}')
+        if self.sweep_seeds > len(self.seeds):
+            raise errors.UserError(
+                f'ExperimentSpec.sweep_seeds is {self.sweep_seeds}, but there '
+                f'are {len(self.seeds)} seeds')
         if not 0 <= self.holdout < 1:
             raise errors.UserError('ExperimentSpec.holdout must lie in [0, 1),'
                                    f' got {self.holdout}')

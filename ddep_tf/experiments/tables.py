@@ -114,7 +114,7 @@ def _is_chosen(ledger, planned, takers):
     if planned.name not in takers:
         return False
     best = ledger.best(takers[planned.name])
-    return best is not None and best.name == planned.name
+    return best is not None and best.run.optimizer == planned.run.optimizer
 
 
 def _curve(ledger, row):

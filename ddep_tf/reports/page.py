@@ -225,7 +225,7 @@ def _grid(experiment: read.Experiment) -> Iterator[Html]:
     yield element('p', sentences.grid(experiment))
     rows = tables.grid_rows(experiment)
     if len(rows) > 1:
-        yield table(rows, 'Val mIoU at the first seed, points', names=True)
+        yield table(rows, 'Val mIoU, points', names=True)
 
 
 def _failed(experiment: read.Experiment) -> Iterator[Html]:

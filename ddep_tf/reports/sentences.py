@@ -97,9 +97,15 @@ def grid(experiment: read.Experiment) -> str:
               'the val split')
     settings = (f'at the label setting {swept:g} alone, and kept for all '
                 'others' if swept else 'for each number of labels')
-    return ('For each arm (and variant), the learning rate and weight decay '
-            f'of the fine-tuning with the best mIoU on {images}, at the '
-            f'first seed, were chosen from the same grid, {settings}, and '
+    count = experiment.spec.get('sweep_seeds', 1)
+    seeds = ('at the first seed' if count == 1 else
+             f'in the mean over the first {count} seeds')
+    rates = ('learning rate, weight decay and encoder factor'
+             if experiment.spec.get('encoder_factors') else
+             'learning rate and weight decay')
+    return (f'For each arm (and variant), the {rates} '
+            f'of the fine-tuning with the best mIoU on {images}, {seeds}, '
+            f'were chosen from the same grid, {settings}, and '
             'kept for all seeds. The test split took no part in it. The table '
             'has the mIoU on the images that were chosen on, in points.')
 

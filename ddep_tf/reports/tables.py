@@ -85,8 +85,8 @@ def class_rows(experiment: read.Experiment) -> Table:
 
 
 def grid_rows(experiment: read.Experiment) -> Table:
-    """Returns val mIoU over weight decay and encoder factor (rows) and
-    learning rate (columns)."""
+    """Returns val mIoU, the mean over the seeds of the grid, over weight
+    decay and encoder factor (rows) and learning rate (columns)."""
     grids = stats.grids(experiment).values()
     rates = sorted({run.learning_rate for runs in grids for run in runs})
     variant = _variant_column(experiment)
@@ -94,21 +94,24 @@ def grid_rows(experiment: read.Experiment) -> Table:
              'Weight decay', FACTOR,
              *(f'Learning rate {rate:g}' for rate in rates)]]
     for runs in grids:
-        by_row: dict[tuple[str, str], dict[float, records.RunRow]] = {}
+        by_row: dict[tuple[str, str], list[records.RunRow]] = {}
         for run in runs:
             by_row.setdefault((_rate(run.weight_decay), _rate(
-                run.encoder_factor)), {})[run.learning_rate] = run
+                run.encoder_factor)), []).append(run)
         rows += [[str(runs[0].labels),
                   *(cell(runs[0]) for _, cell in variant), runs[0].arm, *row,
-                  *(_grid_cell(by_rate.get(rate)) for rate in rates)]
-                 for row, by_rate in by_row.items()]
+                  *(_grid_cell([run for run in found
+                                if run.learning_rate == rate])
+                    for rate in rates)]
+                 for row, found in by_row.items()]
     return _without_blank(rows, [FACTOR])
 
 
-def _grid_cell(run: records.RunRow | None) -> str:
-    if run is None:
+def _grid_cell(runs: list[records.RunRow]) -> str:
+    if not runs:
         return BLANK
-    return points(100 * run.val) + (' (chosen)' if run.chosen else '')
+    mean = math.fsum(run.val for run in runs) / len(runs)
+    return points(100 * mean) + (' (chosen)' if runs[0].chosen else '')
 
 
 def run_rows(experiment: read.Experiment) -> Table:

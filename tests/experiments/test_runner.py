@@ -15,7 +15,7 @@ import pytest
 from ddep_tf import configure, errors
 from ddep_tf.experiments import executors, plan
 from ddep_tf.experiments import runner as runner_lib
-from ddep_tf.reports import write
+from ddep_tf.reports import read, stats, tables, write
 
 pytestmark = pytest.mark.quick
 
@@ -403,3 +403,28 @@ def test_controls_start_from_the_runs_of_what_they_control(tmp_path):
     whole.run()
     names = [r['run'] for r in _rows(tmp_path / 'runs.csv')]
     assert len(names) == len(set(names))
+
+
+def test_rates_are_chosen_by_the_mean_over_seeds(tmp_path):
+    """The lower rate is best at the first seed, the higher one in the mean."""
+    vals = {(0, 1e-3): 0.5, (0, 3e-3): 0.4, (1, 1e-3): 0.3, (1, 3e-3): 0.5}
+
+    def score(planned):
+        run = planned.run
+        return vals.get((run.seed, run.optimizer.learning_rate), 0.2)
+    params = [*GRID, "ExperimentSpec.arms=('scratch',)",
+              'ExperimentSpec.sweep_seeds=2']
+    whole, _ = _experiment(tmp_path, score, *params)
+    whole.run()
+    rows = _rows(tmp_path / 'runs.csv')
+    assert [r['run'] for r in rows if r['chosen'] == '1'] == [
+        'sweep-scratch-n20-s0-lr0.003', 'sweep-scratch-n20-s1-lr0.003',
+        'segment-scratch-n20-s2']
+    assert all(r['test'] for r in rows if r['chosen'] == '1')
+    assert not any(r['test'] for r in rows if r['chosen'] == '0')
+    assert {r['learning_rate'] for r in rows if r['seed'] == '2'} == {'0.003'}
+    report = read.read_experiment(tmp_path)
+    grid = tables.grid_rows(report)
+    assert grid[1][-2:] == ['40.0', '45.0 (chosen)']
+    assert [(s.count, s.mean) for s in stats.scores(report)] == [
+        (3, pytest.approx(100 * (0.2 + 0.25 + 0.1) / 3))]
