@@ -64,4 +64,11 @@ def test_every_experiment_of_the_paper_is_in_the_readme():
     for path in (configure.GIN_ROOT / 'experiments').glob('*.gin'):
         small = path.stem in ('demo_shapes', 'demo_nuclei', 'chain_small',
                               'camvid_small')
-        assert small or f'`{path.stem}`' in text, path.stem
+        evidence = path.stem.startswith('evidence_')
+        assert small or evidence or f'`{path.stem}`' in text, path.stem
+
+
+def test_every_experiment_of_the_evidence_is_in_its_plan():
+    text = (ROOT / 'docs' / 'evidence.md').read_text()
+    for path in (configure.GIN_ROOT / 'experiments').glob('evidence_*.gin'):
+        assert f'`{path.stem}`' in text, path.stem

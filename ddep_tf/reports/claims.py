@@ -110,7 +110,8 @@ def verdict(found: stats.Difference | None, margin: float = MARGIN) -> str:
 
     - HOLDS: the 95 % interval lies above 0, and the sign-flip test gives
       p <= LEVEL.
-    - FAILS: the 95 % interval lies below `margin`: so large a gain is
+    - FAILS: the 95 % interval lies below `margin`, and the test of what is
+      missing to `margin` gives p <= LEVEL: so large a gain is
       excluded, a smaller one may be there.
     - OPEN: neither.
 
@@ -120,6 +121,9 @@ def verdict(found: stats.Difference | None, margin: float = MARGIN) -> str:
     """
     if found is None:
         return UNMEASURED
-    if found.low > 0 and paired.sign_flip_p(np.array(found.values)) <= LEVEL:
+    values = np.array(found.values)
+    if found.low > 0 and paired.sign_flip_p(values) <= LEVEL:
         return HOLDS
-    return FAILS if found.high < margin else OPEN
+    if found.high < margin and paired.sign_flip_p(values - margin) <= LEVEL:
+        return FAILS
+    return OPEN

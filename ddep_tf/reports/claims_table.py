@@ -25,9 +25,10 @@ LEGEND = (
     f'that spread as these do. "{claims_lib.HOLDS}": the interval lies above '
     f'0, and p <= {claims_lib.LEVEL:g}. "{claims_lib.FAILS}": the interval '
     f'lies below {tables.signed(claims_lib.MARGIN)} point, or below the '
-    f'margin beside it. "{claims_lib.OPEN}": neither. The rule was set before '
-    'the runs. It takes pairs that share a denoising run for independent, and '
-    'is not corrected for the number of claims. The last column completes '
+    'margin beside it, and the same test finds that the gain is not as large. '
+    f'"{claims_lib.OPEN}": neither. The rule was set before the runs. It takes '
+    'pairs that share a denoising run for independent, and is not corrected '
+    'for the number of claims. The last column completes '
     '`python launch/experiment.py`, which runs the experiment again.')
 _HEAD = ['Claim', 'Where measured', 'Difference (95 %)', 'Pairs', 'p',
          'Detectable', 'Verdict', 'Command']

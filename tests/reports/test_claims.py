@@ -58,8 +58,9 @@ def _cells(folder):
     ([.3, .4, .5, .6, .3, .4, .5, .6], 1, claims.HOLDS),
     # Of five pairs, 2 of 32 patterns of signs are as far out: p = 0.06.
     ([3, 4, 5, 6, 3], 1, claims.OPEN),
-    ([.3, .4, .5, .6, .3], 1, claims.FAILS),
-    ([.3, .4, .5, .6, .3], .2, claims.OPEN),
+    ([.3, .4, .5, .6, .3], 1, claims.OPEN),
+    ([.3, .4, .5, .6, .3, -.2], 1, claims.FAILS),
+    ([.3, .4, .5, .6, .3, -.2], .4, claims.OPEN),
     ([-3, -4, -5, -6, -3, -4], 1, claims.FAILS),
     ([-3, 4, -5, 6, -3, 4, -5, 6], 1, claims.OPEN),
     ([9], 1, claims.OPEN),
@@ -85,7 +86,7 @@ def test_variants_are_compared_seed_by_seed(folder):
     assert five['Command'] == '`--gin_file=experiments/length.gin`'
     assert ten['Difference (95 %)'] == '-0.5 (-1.0 to +0.0)'
     assert (ten['Pairs'], ten['p']) == ('2 (seeds 0, 1)', '1.000')
-    assert ten['Verdict'] == claims.FAILS
+    assert ten['Verdict'] == claims.OPEN
 
 
 def test_runs_on_other_images_are_no_pair(folder):
