@@ -254,6 +254,7 @@ MAKERS = {'camvid': (camvid,), 'cifar10': (cifar10,), 'folder': (folder,),
           'imagenet21k': (imagenet21k,), 'tfds': (oxford_iiit_pet,),
           'camvid_small': (camvid, imagenet2012, lite_weights),
           'chain_small': (camvid, cifar10), 'demo_shapes': (),
+          'evidence_camvid_dep': (camvid, cifar10),
           'nuclei': (), 'demo_nuclei': (),
           'imagenet21k_encoder': (imagenet21k,)}
 
@@ -271,5 +272,9 @@ def _makers(name):
     on Pascal Context; all denoise on ImageNet."""
     if name in MAKERS:
         return MAKERS[name]
+    if name.startswith('evidence_nuclei'):
+        return ()
+    if name.startswith('evidence_camvid'):
+        return MAKERS['camvid_small']
     name = name.rsplit('_', 1)[0]
     return (*MAKERS.get(name, (pascal_context,)), imagenet2012)
