@@ -42,7 +42,7 @@ def read(request: contract.Request) -> contract.Export:
         for number, image in enumerate(root.findall('image')):
             with request.faults.left_out():
                 items.append(_item(image, f'{path}, image {number}', labels,
-                                   path.parent, request))
+                                   path, request))
                 counts.update(e.tag for e in image if e.tag in _NO_AREA)
     return contract.Export(
         items, list(labels.values()), has_background=True,
@@ -82,9 +82,9 @@ def _labels(root, path):
             entry.findtext('color') or ''))
 
 
-def _item(image, where, labels, folder, request):
+def _item(image, where, labels, path, request):
     name = image.get('name', '')
-    found = request.index.find(where, name, folder)
+    found = request.index.find(where, name, path.parent)
     size = _whole(image, where, 'width', 'height')
     regions = []
     # Of one z_order, the later one is on top.
@@ -100,9 +100,9 @@ def _item(image, where, labels, folder, request):
         labels.setdefault(label, contract.Label(label, label))
         with request.faults.shape_at(place):
             regions.append(contract.Region(label, _shape(entry), place))
-    split = splits.of_word(image.get('subset', ''))
-    return contract.Item(found, where, contract.Regions(regions, size),
-                         split or splits.of_folders(found.name))
+    split = (splits.of_word(image.get('subset', ''))
+             or splits.of_folders(found.name) or splits.of_stem(path.stem))
+    return contract.Item(found, where, contract.Regions(regions, size), split)
 
 
 def _shape(entry):
