@@ -103,15 +103,15 @@ def _strays(layout, images, title, has_masks):
     others = [path for path in sorted(layout.image_dir.rglob('*'))
               if path.suffix.lower() in _OTHER_SUFFIXES]
     if others:
-        yield (f'{title}: {len(others)} files such as {others[0]} are of '
-               'formats that are not read: save them as JPEG or PNG')
+        yield (f'{title}: files of formats that are not read: {len(others)}, '
+               f'such as {others[0]}: save them as JPEG or PNG')
     if has_masks:
         wanted = {layout.mask_path(image) for image in images}
         alone = [path for path in sorted(layout.label_dir.rglob('*.png'))
                  if path not in wanted]
         if alone:
-            yield (f'{title}: {len(alone)} masks such as {alone[0]} have no '
-                   'image and are not used')
+            yield (f'{title}: masks without an image, which are not used: '
+                   f'{len(alone)}, such as {alone[0]}')
 
 
 def _check_ids(found):
@@ -140,14 +140,15 @@ def _check_ids(found):
 def _other_views(images: Sequence[Checked]) -> Iterator[str]:
     """Yields what is unusual about images, which is read all the same."""
     for what, some in (
-            ('are gray, and read as RGB of three equal channels',
+            ('gray images, read as RGB of three equal channels',
              [i for i in images if i.mode in ('1', 'L', 'LA')]),
-            ('have a transparent channel, which is dropped',
+            ('images with a transparent channel, which is dropped',
              [i for i in images if i.mode in ('LA', 'PA', 'RGBA')]),
-            ('have an EXIF turn, which is not followed: save them upright if '
-             'they lie on their side', [i for i in images if i.turn != 1])):
+            ('images with an EXIF turn, which is not followed (save them '
+             'upright if they lie on their side)',
+             [i for i in images if i.turn != 1])):
         if some:
-            yield f'{len(some)} images such as {some[0].image} {what}'
+            yield f'{what}: {len(some)}, such as {some[0].image}'
 
 
 def rare_classes(found: Findings, subset: Iterable[str] | None,

@@ -46,7 +46,7 @@ def read(request: contract.Request) -> contract.Export:
                 counts.update(e.tag for e in image if e.tag in _NO_AREA)
     return contract.Export(
         items, list(labels.values()), has_background=True,
-        notes=[f'{count} of the kind {tag} cover nothing'
+        notes=[f'shapes of the kind {tag}, which cover nothing: {count}'
                for tag, count in sorted(counts.items())])
 
 
@@ -58,7 +58,7 @@ def _parse(path: pathlib.Path) -> ElementTree.Element:
             raise errors.UserError(f'{path} declares entities or is no UTF-8, '
                                    'which CVAT does not write: export it again')
         root = ElementTree.fromstring(data)
-    except (OSError, ElementTree.ParseError) as error:
+    except (OSError, LookupError, ElementTree.ParseError) as error:
         raise errors.UserError(f'{path} cannot be read as XML ({error}): '
                                'export it again') from None
     if root.tag != 'annotations' or root.find('track') is not None:

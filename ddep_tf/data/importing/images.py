@@ -79,8 +79,8 @@ class ImageIndex:
         """
         name = name.replace('\\', '/')
         if folder is not None and folder.is_relative_to(self.root):
-            near = posixpath.normpath(posixpath.join(
-                *folder.relative_to(self.root).parts, *_parts(name)))
+            near = posixpath.normpath('/'.join(
+                [*folder.relative_to(self.root).parts, *_parts(name)]))
             if _key(near) in self._files:
                 return self._files[_key(near)]
         return self._found(self._names, where, name)

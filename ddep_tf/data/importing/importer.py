@@ -205,17 +205,17 @@ def _write(planned, folder, found, options, tally, faults):
 
 def _notes(tally: contract.Tally) -> Iterator[str]:
     if tally.overlap_pixels:
-        yield (f'{tally.overlap_pixels:,} pixels of {tally.overlap_images} '
-               'images were covered by shapes of several classes: the later '
-               'one counts')
+        yield ('pixels under shapes of several classes, of which the later '
+               f'counts: {tally.overlap_pixels:,}, images with such pixels: '
+               f'{tally.overlap_images}')
     if tally.clipped:
-        yield f'{tally.clipped} shapes reach beyond their image and were cut'
+        yield f'shapes that were cut at the border: {tally.clipped}'
     if tally.hidden:
-        yield f'{tally.hidden} shapes cover the center of no pixel'
+        yield f'shapes that cover the center of no pixel: {tally.hidden}'
     if tally.turned:
-        yield f'{tally.turned} images were saved without their EXIF turn'
+        yield f'images saved without their EXIF turn: {tally.turned}'
     if tally.converted:
-        yield f'{tally.converted} images were saved as PNG'
+        yield f'images saved as PNG: {tally.converted}'
 
 
 def _summary(found: classes.Classes, written: Sequence[write.Written],
@@ -223,12 +223,12 @@ def _summary(found: classes.Classes, written: Sequence[write.Written],
     for split in (*splits.SPLITS, splits.UNLABELLED):
         count = sum(w.planned.split == split for w in written)
         if count:
-            yield f'{split}: {count} images'
+            yield f'{split}: {_images(count)}'
     pixels = [w.pixels for w in written if w.pixels is not None]
     sums = np.sum(pixels, 0) if pixels else np.zeros(256, np.int64)
     for one in found.specs:
         count = sum(bool(p[one.id]) for p in pixels)
-        yield (f'class {one.id}, {one.name}: in {count} images, '
+        yield (f'class {one.id}, {one.name}: in {_images(count)}, '
                f'{100 * sums[one.id] / max(sums.sum(), 1):.2f} % of the pixels')
     if sums[255]:
         yield f'ignored: {100 * sums[255] / sums.sum():.2f} % of the pixels'
@@ -236,3 +236,7 @@ def _summary(found: classes.Classes, written: Sequence[write.Written],
     if faults:
         yield f'left out, {len(faults)}:'
         yield from faults
+
+
+def _images(count):
+    return f'{count:,} image{"s" * (count != 1)}'

@@ -50,7 +50,7 @@ def read(request: contract.Request) -> contract.Export:
             with request.faults.left_out():
                 where = f'{path}, task {number}'
                 items.append(_item(task, where, brushes, request, counts))
-    notes = [f'{count} {what}' for what, count in sorted(counts.items())]
+    notes = [f'{what}: {count}' for what, count in sorted(counts.items())]
     return contract.Export(
         items,
         [contract.Label(name, name) for name in contract.keys_of(items)],
@@ -70,21 +70,23 @@ def _tasks(path):
 def _item(task, where, brushes, request, counts):
     image = _image(task, where, request.index)
     split = splits.of_folders(image.name)
-    found = [entry for entry in task.get('annotations') or ()
+    found = [entry for entry in json_files.field(
+        {'annotations': [], **task}, 'annotations', list, where)
              if isinstance(entry, dict) and not entry.get('was_cancelled')]
     if not found:
         return contract.Item(image, where, None, split)
     if len(found) > 1:
-        counts['tasks have several annotations: the last one is taken'] += 1
+        counts['tasks of several annotations, of which the last is taken'] += 1
     annotation = found[-1]
-    painted = brushes.get((task.get('id'), annotation.get('id')), ())
+    painted = brushes.get(
+        (str(task.get('id')), str(annotation.get('id'))), ())
     size, regions = None, []
     results = json_files.field(annotation, 'result', list, where)
     for number, result in enumerate(results):
         place = f'{where}, result {number}'
         kind = json_files.field(result, 'type', str, place)
         if kind in _NO_AREA:
-            counts[f'results of the type {kind} cover nothing'] += 1
+            counts[f'results of the type {kind}, which cover nothing'] += 1
             continue
         value = json_files.field(result, 'value', dict, place)
         size = json_files.size(result, 'original_width', 'original_height')
@@ -169,7 +171,7 @@ def _brushes(folder):
     for path in images.walk(folder, '.png') if folder.is_dir() else ():
         match = _BRUSH.fullmatch(path.name)
         if match:
-            found[int(match['task']), int(match['annotation'])].append(
+            found[match['task'], match['annotation']].append(
                 (path, match['label']))
     return found
 

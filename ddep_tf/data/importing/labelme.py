@@ -37,9 +37,10 @@ def read(request: contract.Request) -> contract.Export:
                                'has "shapes", as labelme writes them')
     notes = []
     if without_area:
-        notes.append(f'{without_area} points and lines cover nothing')
+        notes.append(f'points and lines, which cover nothing: '
+                     f'{without_area}')
     if others:
-        notes.append(f'{others} .json are not of labelme')
+        notes.append(f'.json files that are not of labelme: {others}')
     return contract.Export(
         items, [label(name) for name in contract.keys_of(items)],
         has_background=True, notes=notes)

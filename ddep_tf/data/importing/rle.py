@@ -92,7 +92,7 @@ def label_studio(data: Sequence[int], height: int, width: int) -> np.ndarray:
     """
     _check_size(height, width)
     try:
-        bits = _Bits(bytes(data))
+        bits = _Bits(bytes(list(data)))  # Of a number it would be zeros.
         count, word = bits.read(32), bits.read(5) + 1
         lengths = [bits.read(4) + 1 for _ in range(4)]
         if count != 4 * height * width:

@@ -54,8 +54,9 @@ def test_coco(root, segment):
     check(masks, names)
     overlap = exports.inside(exports.LAKE) & exports.inside(exports.HOUSE)
     overlap |= exports.inside(exports.BOAT) & exports.inside(exports.LAKE)
-    assert (f'{6 * overlap.sum():,} pixels of 6 images were covered by shapes '
-            'of several classes: the later one counts') in lines
+    assert ('pixels under shapes of several classes, of which the later '
+            f'counts: {6 * overlap.sum():,}, images with such pixels: 6'
+            ) in lines
 
 
 def test_coco_of_several_polygons_and_a_crowd(root):
@@ -83,7 +84,7 @@ def test_coco_as_roboflow_exports_it(root):
     check(masks, names)
     assert sorted(masks) == ['test_a', 'train_a', 'train_b', 'train_c',
                              'valid_a', 'valid_b']
-    assert {'train: 3 images', 'val: 2 images', 'test: 1 images',
+    assert {'train: 3 images', 'val: 2 images', 'test: 1 image',
             "the splits are the export's own"} <= set(lines)
 
 
@@ -145,7 +146,7 @@ def test_labelme_shapes(root):
     want[radius < 5] = 0
     want[40:] = 255
     check(masks, names, want, 1)
-    assert '2 points and lines cover nothing' in lines
+    assert 'points and lines, which cover nothing: 2' in lines
 
 
 def test_cvat_polygons_are_painted_by_z_order(root):
@@ -186,7 +187,7 @@ def test_cvat_shapes(root):
     want[38, 58:60] = 3
     want[39, 59] = 3
     check(masks, names, want, 1)
-    assert '1 of the kind polyline cover nothing' in lines
+    assert 'shapes of the kind polyline, which cover nothing: 1' in lines
 
 
 def test_cvat_of_a_project_with_subsets(root):
@@ -253,7 +254,7 @@ def test_voc_palettes_and_image_sets(root):
     assert names == ['class 0', 'class 1', 'class 2', 'class 3']
     check(masks, names, mask, 5)
     assert {'train: 3 images', 'val: 2 images',
-            'unlabelled: 1 images'} <= set(lines)
+            'unlabelled: 1 image'} <= set(lines)
     renamed = {'0': 'background', '1': 'water', '2': 'house', '3': 'water'}
     masks, names, _ = run('voc', root, renamed=renamed)
     assert names == ['background', 'water', 'house']
@@ -318,8 +319,8 @@ def test_label_studio_shapes(root):
     want[:4, :6] = 1
     check(masks, names, want, 1)
     assert {'unlabelled: 2 images',
-            '1 tasks have several annotations: the last one is taken',
-            '1 results of the type choices cover nothing'} <= set(lines)
+            'tasks of several annotations, of which the last is taken: 1',
+            'results of the type choices, which cover nothing: 1'} <= set(lines)
     masks, *_ = run('label_studio', root, val=0, empty='background')
     assert not masks.pop('c').any() and list(masks) == ['a']
 
@@ -367,7 +368,7 @@ def test_plain_masks_beside_their_images(root):
     masks, names, lines = run('masks', root, images=root,
                               mask_suffix='_mask.png')
     check(masks, names, mask)
-    assert 'unlabelled: 1 images' in lines
+    assert 'unlabelled: 1 image' in lines
 
 
 def test_plain_masks_in_folders_of_splits(root):

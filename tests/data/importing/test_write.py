@@ -21,7 +21,7 @@ def turned(root, orientation, size):
 def test_a_turned_photo_is_saved_as_it_was_labelled(root, output):
     turned(root, 6, (exports.HEIGHT, exports.WIDTH))
     lines = exports.run(root, output)
-    assert '1 images were saved without their EXIF turn' in lines
+    assert 'images saved without their EXIF turn: 1' in lines
     image = output / 'images/train/a.jpg'
     # Neither needs a decision any more.
     image_files.check_pair(image, output / 'masks/train/a.png')
@@ -59,7 +59,7 @@ def test_other_formats_become_png(root, output):
             {'lossless': True} if suffix == 'webp' else {}))
     exports.photo(root / 'images/really.jpg', format='PNG')
     exports.coco(root, ['bmp.bmp', 'tif.tif', 'webp.webp', 'really.jpg'])
-    assert '3 images were saved as PNG' in exports.run(root, output)
+    assert 'images saved as PNG: 3' in exports.run(root, output)
     for name in ('bmp', 'tif', 'webp', 'really'):
         with (Image.open(output / f'images/train/{name}.png') as saved,
               Image.open(root / 'images/bmp.bmp') as before):
