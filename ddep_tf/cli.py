@@ -22,8 +22,8 @@ FLAGS = flags.FLAGS
 # The flags that are paths, of any launcher.
 _PATHS = ('claims', 'data_dir', 'figure', 'gin_file', 'images',
           'init_decoder', 'init_encoder', 'input', 'jobs_dir', 'manual_dir',
-          'output', 'output_dir', 'page', 'panel', 'results_dir', 'run_dir',
-          'save_label_ids', 'weights', 'work_dir')
+          'other', 'output', 'output_dir', 'page', 'panel', 'results_dir',
+          'run_dir', 'save_label_ids', 'weights', 'work_dir')
 
 
 def define_config_flags() -> None:
