@@ -51,7 +51,7 @@ def block(path: str | os.PathLike, folder: str | os.PathLike = '.') -> str:
     claims = claims_lib.read_claims(path)
     experiments = {name: _read(root / name)
                    for name in {claim.results for claim in claims}}
-    link = pathlib.Path(os.path.relpath(root, folder)).as_posix()
+    link = os.path.relpath(root, folder).replace(os.sep, '/')
     rows = [_row(claim, labels, experiments[claim.results], link)
             for claim in claims for labels in claim.labels]
     return formats.markdown([_HEAD, *rows], _LEFT) + f'\n\n{LEGEND}'
