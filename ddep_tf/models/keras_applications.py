@@ -22,6 +22,7 @@ import math
 import re
 
 import keras
+import numpy as np
 
 from ddep_tf import errors
 from ddep_tf.models import layers, registry
@@ -173,6 +174,15 @@ def _before_expansion(cuts: Sequence[keras.Operation]) -> keras.Operation:
     return cuts[last - 1] if widens else cuts[-1]
 
 
+def _normalization(layer, name):
+    # One that comes with the weights is here without them.
+    learned = layer.input_mean is None
+    mean = np.array(_MEAN if learned else layer.input_mean)
+    stddev = np.array(_STDDEV) if learned else np.sqrt(layer.input_variance)
+    return keras.layers.Rescaling((1 / stddev).tolist(),
+                                  (-mean / stddev).tolist(), name=name)
+
+
 class _Rebuild:
     """Makes the layers of the encoder from those of an application."""
 
@@ -189,11 +199,17 @@ class _Rebuild:
         if isinstance(layer, keras.layers.Dropout) or (
                 type(layer).__name__ == 'StochasticDepth'):
             return keras.layers.Activation('linear', name=name)
-        if isinstance(layer, keras.layers.Normalization) and (
-                layer.input_mean is None):
-            return keras.layers.Normalization(
-                mean=_MEAN, variance=[s * s for s in _STDDEV], name=name)
+        if isinstance(layer, keras.layers.Normalization):
+            return _normalization(layer, name)
         config = {**layer.get_config(), 'name': name}
+        kind = type(layer)
+        if config.get('groups', 1) > 1:
+            # Of each channel alone, in every family. Keras hands grouped ones
+            # to XLA, which formats such as ONNX cannot hold.
+            kind = keras.layers.DepthwiseConv2D
+            config = {key: config[key] for key in (
+                'name', 'kernel_size', 'strides', 'padding', 'use_bias')}
+            config['depthwise_initializer'] = None
         # What is padded by a layer of its own keeps its phase.
         if config.get('padding') == 'valid' and (
                 id(layer.input) not in self._padded):
@@ -203,7 +219,7 @@ class _Rebuild:
             # normalization would let the activations vanish.
             config['depthwise_initializer'] = keras.initializers.RandomNormal(
                 stddev=math.sqrt(2 / math.prod(layer.kernel_size)))
-        return type(layer).from_config(config)
+        return kind.from_config(config)
 
 
 def _features(name, image):
@@ -213,13 +229,23 @@ def _features(name, image):
         keras.Model(application.input, taps, name=application.name),
         keras.Input(image.shape[1:]), clone_function=_Rebuild(application),
         call_function=_call)
-    pixels = keras.layers.Rescaling(127.5, 127.5, dtype='float32',
-                                    name='to_pixels')(image)
-    preprocess = inspect.getmodule(constructor(name)).preprocess_input
-    maps = body(preprocess(pixels))
+    maps = body(_preprocess(name, image))
     if 'stride2' not in maps:
         maps['stride2'] = layers.SpaceToDepth(2, name='space_to_depth')(image)
     return {key: maps[key] for key in registry.MAPS}
+
+
+def _preprocess(name, image):
+    """Returns what the family makes of an image, a scale and an offset for
+    each channel. Some take blue first."""
+    colors = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0]], np.float32)
+    preprocess = inspect.getmodule(constructor(name)).preprocess_input
+    black, white, red = preprocess(colors[:, None, None])[:, 0, 0]
+    if red[0] == black[0]:
+        image = image[..., ::-1]
+    return keras.layers.Rescaling(
+        ((white - black) / 2).tolist(), ((white + black) / 2).tolist(),
+        dtype='float32', name='preprocessed')(image)
 
 
 def _call(layer, *args, **kwargs):

@@ -73,7 +73,9 @@ def copy(application: keras.Model, network: keras.Model) -> None:
     values = {(names.get(layer, layer), variable): value
               for layer, variable, value in _variables(application)}
     for layer, variable, target in _variables(network):
-        target.assign(values[layer, variable])
+        # A kernel of one channel in or one channel out is the same numbers.
+        value = keras.ops.convert_to_numpy(values[layer, variable])
+        target.assign(value.reshape(target.shape))
 
 
 def _variables(model):

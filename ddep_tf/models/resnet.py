@@ -16,13 +16,17 @@ from ddep_tf.models import layers
 class StdConv(keras.layers.Conv2D):
     """A convolution with a kernel standardized per output channel."""
 
-    def call(self, inputs):
-        """[B, H, W, C] float -> [B, ceil(H / s), ceil(W / s), filters]."""
+    def standardized(self) -> tf.Tensor:
+        """Returns the kernel that it convolves with, float32."""
         kernel = tf.cast(self.kernel, tf.float32)
         kernel -= tf.reduce_mean(kernel, (0, 1, 2), keepdims=True)
         # The epsilon is added outside the root, as in the original.
         deviation = tf.sqrt(tf.reduce_mean(tf.square(kernel), (0, 1, 2)))
-        kernel = tf.cast(kernel / (deviation + 1e-5), inputs.dtype)
+        return kernel / (deviation + 1e-5)
+
+    def call(self, inputs):
+        """[B, H, W, C] float -> [B, ceil(H / s), ceil(W / s), filters]."""
+        kernel = tf.cast(self.standardized(), inputs.dtype)
         return tf.nn.conv2d(inputs, kernel, self.strides, 'SAME')
 
 

@@ -92,7 +92,10 @@ class PositionEmbedding(keras.layers.Layer):
             shape=(1, 1 + rows * columns, inputs_shape[-1]),
             initializer=keras.initializers.RandomNormal(stddev=0.02))
 
-    def _resized(self, height, width, channels):
+    def resized(self, height: int | tf.Tensor, width: int | tf.Tensor,
+                channels: int) -> tf.Tensor:
+        """Returns the embeddings of a grid, [1, height * width, channels],
+        without that of the class token."""
         positions = tf.convert_to_tensor(self.pos_embedding)[:, 1:]
         if isinstance(height, int) and (height, width) == self.grid:
             return positions
@@ -112,7 +115,7 @@ class PositionEmbedding(keras.layers.Layer):
         """
         batch, height, width, channels = layers.dims(inputs)
         tokens = tf.reshape(inputs, (batch, height * width, channels))
-        positions = self._resized(height, width, channels)
+        positions = self.resized(height, width, channels)
         tokens += tf.cast(positions, tokens.dtype)
         if token is None:
             return tokens

@@ -87,7 +87,7 @@ def test_maps_are_those_of_keras(name):
         _assert_same_inside(network, image, theirs['stride4'])
     else:
         for key in theirs:
-            np.testing.assert_allclose(ours[key], theirs[key], 1e-5, 1e-5)
+            np.testing.assert_allclose(ours[key], theirs[key], 1e-4, 1e-4)
     sizes = [ours[key].shape[1:3] for key in registry.MAPS]
     assert sizes == [(48, 48), (24, 24), (12, 12), (6, 6)]
     for key, values in network(image).items():
@@ -107,7 +107,7 @@ def _assert_same_inside(network, image, theirs):
                         start:start + theirs.shape[2]]
             if part.shape == theirs.shape:
                 least = min(least, np.abs(part - theirs).max())
-    assert least < 1e-5 * max(1, np.abs(theirs).max())
+    assert least < 1e-4 * max(1, np.abs(theirs).max())
 
 
 def test_random_weights_keep_activations_in_range():
