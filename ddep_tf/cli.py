@@ -151,7 +151,8 @@ def import_tensorflow() -> None:
     from ddep_tf.runtime import tpu_install
     _quiet_tensorflow()
     tpu_install.leave_chips()
-    print('starting TensorFlow ...', flush=True)
+    if 'tensorflow' not in sys.modules:
+        print('starting TensorFlow ...', flush=True)
     import tensorflow  # noqa: F401
     # TensorFlow logs every checkpoint, TFDS warns of its own old names.
     logging.set_verbosity(logging.ERROR)

@@ -52,6 +52,11 @@ def visible_gpus() -> list[str]:
     return [name for name in given.split(',') if name not in ('', '-1')]
 
 
+def core_count() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(_cores())
+
+
 def _cores() -> list[int]:
     if hasattr(os, 'sched_getaffinity'):
         return sorted(os.sched_getaffinity(0))
