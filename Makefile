@@ -4,7 +4,7 @@ ARGS ?=
 DATA ?= data
 BIN := .venv/bin
 
-.PHONY: help env demo mine quick test test-full lint clean
+.PHONY: help env demo mine quick test test-full lint docs clean
 
 help:
 	@echo 'make env        the environment .venv, from setup.py'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test       the tests that CI runs, 15 minutes'
 	@echo 'make test-full  all tests, every experiment run in small'
 	@echo 'make lint       ruff and mypy'
+	@echo 'make docs       the documentation as a site, in build/site'
 	@echo 'make clean      removes .venv, caches, and what demo wrote'
 	@echo 'PYTHON=...      the Python of .venv; else the newest of 3.11 to 3.13'
 	@echo "ARGS=...        more arguments, such as ARGS='-k weights'"
@@ -40,6 +41,9 @@ test-full: env
 lint: env
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build runs/demo_*

@@ -62,6 +62,10 @@ setuptools.setup(
         'tqdm>=4.66',                     # Progress bars.
     ],
     extras_require={
+        'docs': [                         # docs/ as a site: make docs.
+            'mkdocs-material>=9.6,<10',
+            'mkdocstrings[python]>=0.30',
+        ],
         'gpu': ['tensorflow[and-cuda]==2.20.*'],
         'lint': [
             'mypy>=1.15',

@@ -1,5 +1,6 @@
 """README and docs/ name files, gin files and flags that exist."""
 
+import os
 import pathlib
 import re
 import shlex
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 
+import ddep_tf
 from ddep_tf import configure
 
 pytestmark = pytest.mark.quick
@@ -72,3 +74,24 @@ def test_every_experiment_of_the_evidence_is_in_its_plan():
     text = (ROOT / 'docs' / 'evidence.md').read_text()
     for path in (configure.GIN_ROOT / 'experiments').glob('evidence_*.gin'):
         assert f'`{path.stem}`' in text, path.stem
+
+
+def test_the_site_builds(tmp_path):
+    """Strictly: a link that leads nowhere is an error."""
+    pytest.importorskip('material', reason='needs ddep_tf[docs]')
+    done = subprocess.run(
+        [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--quiet',
+         '--site-dir', tmp_path], cwd=ROOT, capture_output=True, text=True,
+        check=False, env={**os.environ, 'NO_MKDOCS_2_WARNING': '1'})
+    assert done.returncode == 0, done.stderr
+    messages = (tmp_path / 'troubleshooting' / 'index.html').read_text()
+    assert 'is not a run folder: it has no' in messages
+    link = 'href="../own_images/"'
+    assert link in (tmp_path / 'CONTRIBUTING' / 'index.html').read_text()
+
+
+def test_the_api_page_has_every_public_name():
+    text = (ROOT / 'docs' / 'api.md').read_text()
+    homes = ddep_tf._HOMES
+    assert set(re.findall(r'^::: (\S+)$', text, re.MULTILINE)) == {
+        f'{home}.{name}' for name, home in homes.items()}

@@ -117,8 +117,8 @@ def test_a_command_of_a_wheel_takes_its_own_gin_files(unpacked, tmp_path):
     assert where.stdout.startswith(str(unpacked)), where.stderr
 
 
-EXTRAS = {'': 'tensorflow', 'gpu': 'nvidia-cudnn-cu12', 'lint': 'ruff',
-          'test': 'pytest'}  # What each brings.
+EXTRAS = {'': 'tensorflow', 'docs': 'mkdocs-material',
+          'gpu': 'nvidia-cudnn-cu12', 'lint': 'ruff', 'test': 'pytest'}  # What each brings.
 
 
 @pytest.fixture(scope='module')
