@@ -117,8 +117,9 @@ def test_a_command_of_a_wheel_takes_its_own_gin_files(unpacked, tmp_path):
     assert where.stdout.startswith(str(unpacked)), where.stderr
 
 
-EXTRAS = {'': 'tensorflow', 'docs': 'mkdocs-material',
-          'gpu': 'nvidia-cudnn-cu12', 'lint': 'ruff', 'test': 'pytest'}  # What each brings.
+EXTRAS = {  # What each brings.
+    '': 'tensorflow', 'docs': 'mkdocs-material', 'gpu': 'nvidia-cudnn-cu12',
+    'lint': 'ruff', 'test': 'pytest'}
 
 
 @pytest.fixture(scope='module')
