@@ -73,8 +73,10 @@ setuptools.setup(
             'ruff>=0.12',
         ],
         'test': [
+            'ipykernel>=6.29',            # Runs the notebook, with:
             'jsonschema>=4.23',           # Shape of a JobSet.
             'kubernetes-validate>=1.33',  # Shape of a Kubernetes Job.
+            'nbclient>=0.10',
             'pycocotools>=2.0.8',         # Reference of COCO's masks.
             'pytest>=8.0',
             'pytest-xdist>=3.5',          # Tests on all cores.
