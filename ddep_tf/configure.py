@@ -36,6 +36,8 @@ _PARTS = {
     'encoder': specs.EncoderSpec,
     'decoder': specs.DecoderSpec,
     'noise': specs.NoiseSpec,
+    'loss': specs.LossSpec,
+    'augment': specs.AugmentSpec,
     'optimizer': specs.OptimizerSpec,
     'evaluation': specs.EvalSpec,
 }

@@ -86,6 +86,9 @@ def from_dict(cls: type[SpecType], values: Mapping[str, Any]) -> SpecType:
 
 def _typed(hint, value, name):
     """Returns `value` as type `hint`: 1 becomes a float, a list a tuple."""
+    if isinstance(hint, types.UnionType):  # A word, or numbers.
+        word, other = typing.get_args(hint)
+        return _typed(word if isinstance(value, str) else other, value, name)
     if isinstance(hint, types.GenericAlias):
         return _typed_items(typing.get_args(hint), value, name)
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)

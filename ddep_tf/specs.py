@@ -16,6 +16,7 @@ from ddep_tf import errors, spec_base
 CLASSIFY, DENOISE, SEGMENT = STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes', 'packaged')
 DECODER_CONTROLS = ('', 'shuffled', 'norms')
+BALANCED = 'balanced'
 STRATEGIES = ('auto', 'tpu', 'mirrored', 'multi_worker', 'one_device')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
@@ -234,6 +235,76 @@ class NoiseSpec(spec_base.Spec):
 
 
 @dataclasses.dataclass(frozen=True)
+class LossSpec(spec_base.Spec):
+    """The loss of the stage segment: plain cross-entropy [S].
+
+    What can be added is for data of one's own [O]; `objectives/losses.py`
+    defines it.
+
+    Attributes:
+      class_weights: of pixels, by their class: '' weighs all alike;
+        'balanced' weighs a class by the inverse of the pixels that it has in
+        the images trained on; a tuple gives numbers, one per class.
+      label_smoothing: probability that is spread evenly over all classes,
+        [0, 1).
+      focal_gamma: exponent of the focal loss; 0 is off.
+      dice_weight: factor of the soft Dice loss that is added; 0 is off.
+    """
+    class_weights: str | tuple[float, ...] = ''
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    dice_weight: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if isinstance(self.class_weights, str):
+            self.require('class_weights', '', BALANCED)
+        else:
+            self.require_non_negative('class_weights')
+            if not 0 < sum(self.class_weights) < float('inf'):
+                raise errors.UserError(
+                    'LossSpec.class_weights must be finite, and not all 0, '
+                    f'got {self.class_weights}')
+        self.require_non_negative('focal_gamma', 'dice_weight')
+        if not 0 <= self.label_smoothing < 1:
+            raise errors.UserError('LossSpec.label_smoothing must lie in '
+                                   f'[0, 1), got {self.label_smoothing}')
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentSpec(spec_base.Spec):
+    """How training images are varied, beside RunSpec.flip and
+    DatasetSpec.random_scale [O]. All of it is off unless asked for.
+
+    Attributes:
+      flip_vertical: random upside-down flips.
+      rotate: random turns by 90, 180 and 270 degrees; for square crops.
+      brightness: most that is added to or taken from all channels, a fraction
+        of the full range, [0, 1].
+      contrast: distances from the mean of a channel are multiplied by a
+        factor from 1 - contrast to 1 + contrast, [0, 1].
+      saturation: is multiplied by a factor likewise, [0, 1].
+      hue: most by which it is shifted, in turns of the color wheel,
+        [0, 0.5].
+    """
+    flip_vertical: bool = False
+    rotate: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, most in (('brightness', 1), ('contrast', 1),
+                           ('saturation', 1), ('hue', 0.5)):
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise errors.UserError(f'AugmentSpec.{name} must lie in [0, '
+                                       f'{most}], got {value}')
+
+
+@dataclasses.dataclass(frozen=True)
 class OptimizerSpec(spec_base.Spec):
     """Adam with cosine decay [S].
 
@@ -339,6 +410,8 @@ class RunSpec(spec_base.Spec):
     encoder: EncoderSpec = EncoderSpec()
     decoder: DecoderSpec = DecoderSpec()
     noise: NoiseSpec = NoiseSpec()
+    loss: LossSpec = LossSpec()
+    augment: AugmentSpec = AugmentSpec()
     optimizer: OptimizerSpec = OptimizerSpec()
     evaluation: EvalSpec = EvalSpec()
     steps: int = 1000
@@ -376,7 +449,11 @@ class RunSpec(spec_base.Spec):
         object.__setattr__(self, 'steps',
                            max(1, round(self.steps * self.length)))
         object.__setattr__(self, 'length', 1.0)
-        check_size(self.crop_size, 'RunSpec.crop_size')
+        height, width = check_size(self.crop_size, 'RunSpec.crop_size')
+        if self.augment.rotate and height != width:
+            raise errors.UserError('AugmentSpec.rotate needs square crops, '
+                                   f'got RunSpec.crop_size {self.crop_size}')
+        self._check_loss()
         if self.label_fraction and self.label_count:
             raise errors.UserError('RunSpec.label_fraction and label_count '
                                    'exclude each other: set one of them to 0')
@@ -386,3 +463,14 @@ class RunSpec(spec_base.Spec):
         if not 0 <= self.holdout < 1:
             raise errors.UserError('RunSpec.holdout must lie in [0, 1), got '
                                    f'{self.holdout}')
+
+    def _check_loss(self):
+        if self.stage != SEGMENT and self.loss != LossSpec():
+            raise errors.UserError(
+                f'LossSpec is for the stage {SEGMENT}, and this run is of '
+                f'{self.stage}: bind {SEGMENT}/LossSpec instead')
+        weights, classes = self.loss.class_weights, self.data[0].num_classes
+        if not isinstance(weights, str) and len(weights) != classes > 0:
+            raise errors.UserError(
+                f'LossSpec.class_weights has {len(weights)} numbers, and the '
+                f'data {classes} classes: give one number per class')

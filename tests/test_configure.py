@@ -41,6 +41,14 @@ def test_the_operative_config_parses_to_the_same_run(tmp_path):
     "segment/RunSpec.steps='a'",
     'segment/RunSpec.crop_size=(60, 64)',
     'OptimizerSpec.learning_rate=-1',
+    "LossSpec.class_weights='balance'",
+    'LossSpec.class_weights=3',
+    'LossSpec.class_weights=(1, 2)',         # Of six classes.
+    'LossSpec.class_weights=(0, 0, 0, 0, 0, 0)',
+    'LossSpec.label_smoothing=1',
+    'LossSpec.focal_gamma=-1',
+    'AugmentSpec.hue=0.6',
+    'AugmentSpec.contrast=-0.1',
 ])
 def test_mistakes_are_refused_in_one_line(param):
     with pytest.raises(errors.UserError) as caught:
@@ -58,9 +66,38 @@ def test_a_run_without_data_says_so():
         _run(files=['model/tiny.gin'])
 
 
-def test_specs_survive_json():
+@pytest.mark.parametrize('given, kept', [
+    ("'balanced'", 'balanced'), ('(1, 2, 0.5, 0, 1, 1)', (1, 2, 0.5, 0, 1, 1)),
+    ("''", '')])
+def test_class_weights_are_a_word_or_numbers(given, kept):
+    run = _run(f'LossSpec.class_weights={given}', 'LossSpec.dice_weight=1')
+    assert run.loss == specs.LossSpec(class_weights=kept, dice_weight=1.0)
+
+
+@pytest.mark.parametrize('stage', ['classify', 'denoise'])
+def test_the_loss_is_that_of_one_stage(stage, tmp_path):
+    files = [*FILES[:2], f'stage/{stage}.gin']
+    with pytest.raises(errors.UserError, match='bind segment/LossSpec'):
+        configure.load_run(stage, files, ['LossSpec.dice_weight=1'])
+    own = tmp_path / 'own.gin'
+    own.write_text('segment/LossSpec.dice_weight = 1\n'
+                   'AugmentSpec.flip_vertical = True\n')
+    run, _ = configure.load_run(stage, [*files, str(own)])
+    assert run.loss == specs.LossSpec() and run.augment.flip_vertical
+
+
+def test_only_square_crops_are_turned():
+    params = 'AugmentSpec.rotate=True', 'segment/RunSpec.crop_size=(32, 48)'
+    with pytest.raises(errors.UserError, match='square'):
+        _run(*params)
+    assert _run(params[0]).augment.rotate
+
+
+@pytest.mark.parametrize('params', [
+    (), ('LossSpec.class_weights=(1, 2, 3, 4, 5, 6)', 'AugmentSpec.hue=0.1')])
+def test_specs_survive_json(params):
     import json
-    run = _run()
+    run = _run(*params)
     again = spec_base.from_dict(specs.RunSpec,
                                 json.loads(spec_base.to_json(run)))
     assert again == run

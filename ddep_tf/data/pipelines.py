@@ -10,7 +10,7 @@ import os
 
 import tensorflow as tf
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
 from ddep_tf.data import transforms
 from ddep_tf.data.sources import base
 
@@ -19,12 +19,15 @@ ExampleFn = Callable[[base.Tensors, tf.Tensor], base.Tensors]
 
 # Undecoded records are shuffled in a buffer of at most this size.
 SHUFFLE_BYTES = 2 ** 30
-_CROP, _FLIP, _SCALE, _EXAMPLE_FN = range(4)  # The uses of an example's seed.
+_PLAIN = specs.AugmentSpec()
+# The uses of an example's seed.
+_CROP, _FLIP, _SCALE, _EXAMPLE_FN, _FLIP_VERTICAL, _TURN, _LIGHT = range(7)
 
 
 def train_dataset(sources: Sequence[base.Source], *,
                   crop_size: tuple[int, int], global_batch_size: int,
                   seed: int, start_step: int = 0, flip: bool = True,
+                  augment: specs.AugmentSpec = _PLAIN,
                   example_fn: ExampleFn | None = None,
                   shuffle_buffer: int | None = None) -> tf.data.Dataset:
     """Makes endless batches; a batch may hold the end and start of epochs.
@@ -36,6 +39,7 @@ def train_dataset(sources: Sequence[base.Source], *,
       seed: of the order and the augmentation.
       start_step: begin with the batch of this step; skips undecoded records.
       flip: mirror half of the examples.
+      augment: AugmentSpec.
       example_fn: mapped last; the shapes it returns must be static.
       shuffle_buffer: in records; None takes all, or as many as fit into 1 GiB.
 
@@ -60,7 +64,7 @@ def train_dataset(sources: Sequence[base.Source], *,
     def prepare(index, record):
         seeds = _example_seed(seed, index)
         return _choose_source(sources, record, lambda source: _augment(
-            source, record, crop_size, seeds, flip, example_fn))
+            source, record, crop_size, seeds, flip, augment, example_fn))
 
     dataset = dataset.map(prepare, num_parallel_calls=_cores(),
                           deterministic=True)
@@ -107,6 +111,14 @@ def eval_dataset(source: base.Source, batch_size: int,
     if crop_size is not None:
         dataset = dataset.batch(batch_size)
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
+
+
+def mask_dataset(source: base.Source) -> tf.data.Dataset:
+    """Gives the mask of every example once, [H, W] uint8 train ids with 255
+    ignored, of the file's size, in order."""
+    return _with_options(source.records().map(
+        lambda record: source.decode(record)['label'],
+        num_parallel_calls=_cores(), deterministic=True))
 
 
 def global_ids(sources: Sequence[base.Source]) -> list[str]:
@@ -175,7 +187,7 @@ def _resized(source, example):
                              source.spec.short_side)
 
 
-def _augment(source, record, crop_size, seeds, flip, example_fn):
+def _augment(source, record, crop_size, seeds, flip, augment, example_fn):
     example = _resized(source, source.decode(record))
     low, high = source.spec.random_scale
     example = transforms.random_scale(example, low, high,
@@ -183,6 +195,12 @@ def _augment(source, record, crop_size, seeds, flip, example_fn):
     example = transforms.random_crop(example, crop_size, _fold(seeds, _CROP))
     if flip:
         example = transforms.random_flip(example, _fold(seeds, _FLIP))
+    if augment.flip_vertical:
+        example = transforms.random_flip(
+            example, _fold(seeds, _FLIP_VERTICAL), vertical=True)
+    if augment.rotate:
+        example = transforms.random_turn(example, _fold(seeds, _TURN))
+    example = transforms.random_light(example, augment, _fold(seeds, _LIGHT))
     example = transforms.to_float(example)
     example['position'] = record['global_position']
     if example_fn is None:

@@ -100,16 +100,53 @@ def center_crop(example: Example, size: tuple[int, int]) -> Example:
     return _cut(example, room // 2, size)
 
 
-def random_flip(example: Example, seed: tf.Tensor) -> Example:
-    """Mirrors left and right with probability 1/2."""
+def random_flip(example: Example, seed: tf.Tensor,
+                vertical: bool = False) -> Example:
+    """Mirrors left and right, or top and bottom, with probability 1/2."""
     flip = tf.random.stateless_uniform((), seed) < 0.5
-    result = dict(example)
-    result['image'] = tf.where(flip, example['image'][:, ::-1],
-                               example['image'])
-    if _has_mask(example):
-        result['label'] = tf.where(flip, example['label'][:, ::-1],
-                                   example['label'])
-    return result
+    axis = 0 if vertical else 1
+    return _moved(example, lambda x: tf.where(flip, tf.reverse(x, [axis]), x))
+
+
+def random_turn(example: Example, seed: tf.Tensor) -> Example:
+    """Turns a square example by 0, 90, 180 or 270 degrees, all as likely."""
+    quarter, half = tf.unstack(tf.random.stateless_uniform((2,), seed) < 0.5)
+
+    def turned(x):
+        axes = [1, 0, *range(2, x.shape.rank)]
+        x = tf.where(quarter, tf.reverse(tf.transpose(x, axes), [0]), x)
+        return tf.where(half, tf.reverse(x, [0, 1]), x)
+    return _moved(example, turned)
+
+
+def random_light(example: Example, spec: specs.AugmentSpec,
+                 seed: tf.Tensor) -> Example:
+    """Varies brightness, contrast, saturation and hue, in this order.
+
+    Args:
+      example: see above.
+      spec: AugmentSpec.
+      seed: see above.
+
+    Returns:
+      The example; its image is float32 in [0, 255] if anything was varied.
+    """
+    if not (spec.brightness or spec.contrast or spec.saturation or spec.hue):
+        return example
+    image = tf.cast(example['image'], tf.float32) / 255.0
+    if spec.brightness:
+        image = tf.image.stateless_random_brightness(
+            image, spec.brightness, seed)
+    if spec.contrast:
+        image = tf.image.stateless_random_contrast(
+            image, 1 - spec.contrast, 1 + spec.contrast, seed + 1)
+    image = tf.clip_by_value(image, 0.0, 1.0)  # Or a hue means nothing.
+    if spec.saturation:
+        image = tf.image.stateless_random_saturation(
+            image, 1 - spec.saturation, 1 + spec.saturation, seed + 2)
+    if spec.hue:
+        image = tf.image.stateless_random_hue(image, spec.hue, seed + 3)
+    return {**example, 'image': 255.0 * tf.clip_by_value(image, 0.0, 1.0)}
 
 
 def to_float(example: Example) -> Example:
@@ -124,6 +161,14 @@ def to_float(example: Example) -> Example:
 
 def _has_mask(example):
     return 'label' in example and example['label'].shape.rank == 2
+
+
+def _moved(example, move):
+    """Applies `move` to the image, and to the mask if there is one."""
+    result = {**example, 'image': move(example['image'])}
+    if _has_mask(example):
+        result['label'] = move(example['label'])
+    return result
 
 
 def _scaled(size, factor):

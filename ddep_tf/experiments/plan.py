@@ -12,7 +12,8 @@ from ddep_tf.experiments import spec as spec_lib
 CLASSIFY, DENOISE, SWEEP, FINAL = range(4)
 LEVELS = ('classify', 'denoise', 'sweep', 'final')
 _PARTS = {'NoiseSpec': 'noise', 'DecoderSpec': 'decoder',
-          'EncoderSpec': 'encoder', 'OptimizerSpec': 'optimizer'}
+          'EncoderSpec': 'encoder', 'OptimizerSpec': 'optimizer',
+          'LossSpec': 'loss', 'AugmentSpec': 'augment'}
 
 Templates = Mapping[str, Mapping[str, specs.RunSpec]]
 
@@ -330,8 +331,10 @@ def _field(templates: Mapping[str, specs.RunSpec], axis: str) -> Any:
         return None
     spec_name, _, field = axis.rpartition('.')
     # A variant that differs in its pretraining is about the pretraining.
-    run = next(templates[stage] for stage in (
-        specs.DENOISE, specs.SEGMENT, specs.CLASSIFY) if stage in templates)
+    order = [specs.DENOISE, specs.SEGMENT, specs.CLASSIFY]
+    if spec_name == 'LossSpec':  # Of one stage alone.
+        order.insert(0, specs.SEGMENT)
+    run = next(templates[stage] for stage in order if stage in templates)
     part = getattr(run, _PARTS[spec_name]) if spec_name in _PARTS else run
     if (spec_name not in _PARTS and spec_name != 'RunSpec') or (
             not hasattr(part, field)):

@@ -139,7 +139,8 @@ class Objective(keras.Model):
         raise NotImplementedError
 
     def divisor(self, batch: Mapping[str, tf.Tensor]) -> Divisor:
-        """Returns what each replica divides its part of the loss by."""
+        """Returns what each replica divides its parts of the loss by: numbers
+        on which all agree before any computes its loss."""
         del batch
         return num_replicas()
 
@@ -222,7 +223,7 @@ def image_signature(run: specs.RunSpec, batch_size: int) -> tf.TensorSpec:
 
 
 def replica_sum(value: tf.Tensor) -> tf.Tensor:
-    """Returns the sum of a scalar over all replicas, the same on each."""
+    """Returns the sum of a tensor over all replicas, the same on each."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value

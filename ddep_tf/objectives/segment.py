@@ -1,13 +1,18 @@
-"""Semantic segmentation: per-pixel cross-entropy [S]."""
+"""Semantic segmentation: per-pixel cross-entropy [S], or what LossSpec adds."""
 
 import tensorflow as tf
 
 from ddep_tf import specs
-from ddep_tf.objectives import base
+from ddep_tf.objectives import base, losses
 
 
 class Segment(base.Objective):
-    """Cross-entropy over the labelled pixels of the global batch."""
+    """Means over the labelled pixels, or images, of the global batch.
+
+    Args:
+      network: Network whose output channels are the classes.
+      loss: LossSpec; class weights are numbers, see `runtime/class_weights`.
+    """
 
     stage = 'segment'
     decodes = 'mask'
@@ -15,6 +20,16 @@ class Segment(base.Objective):
     headline = 'mean_iou'
     higher_is_better = True
     metric_names = ('loss', 'pixel_accuracy')
+
+    def __init__(self, network, loss, **kwargs):
+        super().__init__(network, **kwargs)
+        self.loss_spec = loss
+
+    @classmethod
+    def from_run(cls, run, network):
+        objective = cls(network, run.loss)
+        objective.build(None)
+        return objective
 
     @classmethod
     def num_outputs(cls, run):
@@ -36,22 +51,29 @@ class Segment(base.Objective):
         return [(name, value, True) for name, value in rows]
 
     def divisor(self, batch):
-        """See base. The labelled pixels of the whole batch, so that one
-        replica and many have the same gradient; float32."""
-        valid = tf.cast(batch['label'] != specs.IGNORE_LABEL, tf.float32)
-        return tf.maximum(base.replica_sum(tf.reduce_sum(valid)), 1.0)
+        """See base. [3] float32 of the whole batch, so that one replica and
+        many have the same gradient: labelled pixels, what they weigh, and
+        images with any."""
+        labels = batch['label']
+        valid = labels != specs.IGNORE_LABEL
+        totals = base.replica_sum(tf.stack([
+            tf.reduce_sum(tf.cast(valid, tf.float32)),
+            tf.reduce_sum(losses.pixel_weights(labels, self.loss_spec)),
+            tf.reduce_sum(tf.cast(tf.reduce_any(valid, (1, 2)), tf.float32))]))
+        return tf.where(totals > 0, totals, 1.0)
 
     def batch_loss(self, batch, training, divisor=None):
         """See base. `batch`: image, label [B, H, W] int32, 255 ignored."""
-        labels = batch['label']
-        valid = labels != specs.IGNORE_LABEL
+        labels, spec = batch['label'], self.loss_spec
+        pixels, weight, images = tf.unstack(
+            self.divisor(batch) if divisor is None else divisor)
         logits = self.network(batch['image'], training=training)
-        # Ignored pixels take class 0 and weigh nothing: 255 is no class, and
-        # what the loss does with it differs between CPU and GPU.
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.where(valid, labels, 0), logits)
-        weights = tf.cast(valid, tf.float32)
+        loss = tf.reduce_sum(
+            losses.cross_entropy(labels, logits, spec) *
+            losses.pixel_weights(labels, spec)) / weight
+        if spec.dice_weight:
+            loss += spec.dice_weight * tf.reduce_sum(
+                losses.dice(labels, logits)) / images
+        valid = tf.cast(labels != specs.IGNORE_LABEL, tf.float32)
         hits = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
-        total = self.divisor(batch) if divisor is None else divisor
-        return tf.reduce_sum(losses * weights) / total, {
-            'pixel_accuracy': tf.reduce_sum(hits * weights) / total}
+        return loss, {'pixel_accuracy': tf.reduce_sum(hits * valid) / pixels}

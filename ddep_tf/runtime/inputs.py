@@ -107,7 +107,8 @@ def train_dataset(run: specs.RunSpec, sources: Sources,
     return pipelines.train_dataset(
         sources, crop_size=run.crop_size,
         global_batch_size=run.global_batch_size, seed=run.seed,
-        start_step=start_step, flip=run.flip, example_fn=_example_fn(run))
+        start_step=start_step, flip=run.flip, augment=run.augment,
+        example_fn=_example_fn(run))
 
 
 def are_portable(sources: Sources) -> bool:

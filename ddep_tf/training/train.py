@@ -15,6 +15,7 @@ from ddep_tf.models import weights
 from ddep_tf.objectives import base
 from ddep_tf.runtime import (
     build,
+    class_weights,
     feed,
     handover,
     input_checks,
@@ -331,6 +332,7 @@ def _open(run, folder, data_dir, strategy, stop, checks):
     with folder.workers.together():
         opened = inputs.open_inputs(run, data_dir)
         (checks or input_checks.InputChecks()).check(opened, data_dir)
+        run = class_weights.resolved(run, opened['train'])
     with strategy.scope():
         network = build.build_network(run)
         table = build.graft(run, network)
@@ -375,10 +377,13 @@ def _as_test(measured):
 
 
 def _setting(run):
-    """Returns the fields of a run by which its tables are sorted."""
+    """Returns the fields of a run that its result repeats."""
     return {'seed': run.seed, 'width': run.decoder.width_multiplier,
             'label_fraction': run.label_fraction,
-            'label_count': run.label_count}
+            'label_count': run.label_count,
+            # Files of runs without any are as they always were.
+            **({'class_weights': list(run.loss.class_weights)}
+               if run.loss.class_weights else {})}
 
 
 def _falls_on(step, every, last):

@@ -86,6 +86,39 @@ def test_examples_are_drawn_anew_each_epoch():
     assert len({image.tobytes() for image in images}) == 10
 
 
+AUGMENT = specs.AugmentSpec(flip_vertical=True, rotate=True, brightness=0.2,
+                            contrast=0.2, saturation=0.2, hue=0.1)
+
+
+def test_augmentation_is_a_function_of_the_step():
+    found = batches(6, augment=AUGMENT, crop_size=(48, 48))
+    assert_equal(found[3:], batches(3, augment=AUGMENT, crop_size=(48, 48),
+                                    start_step=3))
+    plain = batches(6, crop_size=(48, 48))
+    assert positions(found) == positions(plain)
+    for field in ('image', 'label'):
+        assert any((one[field] != other[field]).any()
+                   for one, other in zip(found, plain))
+
+
+def test_each_augmentation_is_drawn_by_itself():
+    """With light alone the masks stay; with geometry alone the colors do."""
+    plain, light, moved = (batches(2, crop_size=(48, 48), augment=augment)
+                           for augment in (
+        specs.AugmentSpec(), specs.AugmentSpec(brightness=0.2),
+        specs.AugmentSpec(flip_vertical=True, rotate=True)))
+    for one, lit, turned in zip(plain, light, moved):
+        np.testing.assert_array_equal(one['label'], lit['label'])
+        shift = lit['image'] - one['image']
+        inside = np.abs(lit['image']) < 1
+        for image, within in zip(shift, inside):
+            assert np.ptp(image[within]) < 1e-5
+        for field in ('image', 'label'):
+            np.testing.assert_array_equal(
+                np.sort(one[field].reshape(4, -1)),
+                np.sort(turned[field].reshape(4, -1)))
+
+
 def test_several_sources(tmp_path):
     for i in range(3):
         Image.fromarray(np.full((70, 80, 3), 50 * i, np.uint8)).save(

@@ -1,5 +1,7 @@
 """Transforms: image and mask move together, and by the seed alone."""
 
+import colorsys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,6 +69,79 @@ def test_half_are_flipped():
     flips = [bool(transforms.random_flip(base, seed(i))['label'][0, 0]
                   != base['label'][0, 0]) for i in range(200)]
     assert 70 < sum(flips) < 130
+
+
+def test_upside_down():
+    base = example()
+    expected = base['label'].numpy()
+    found = [transforms.random_flip(base, seed(i), vertical=True)
+             for i in range(200)]
+    for result in found[:20]:
+        assert_together(result)
+    turned = [(r['label'].numpy() == expected[::-1]).all() for r in found]
+    assert 70 < sum(turned) < 130
+    assert all(turn or (r['label'].numpy() == expected).all()
+               for turn, r in zip(turned, found))
+
+
+def test_turns_are_all_as_likely():
+    base = example(16, 16)
+    expected = {np.rot90(base['label'].numpy(), k).tobytes(): 0
+                for k in range(4)}
+    for number in range(200):
+        result = transforms.random_turn(base, seed(number))
+        assert_together(result)
+        expected[result['label'].numpy().tobytes()] += 1
+    assert len(expected) == 4 and min(expected.values()) > 25
+
+
+def _varied(**changes):
+    """Returns 50 variations of a gray and a colored pixel, [50, 1, 2, 3]."""
+    base = {'image': tf.constant([[[100, 100, 100], [51, 102, 153]]],
+                                 tf.uint8), 'label': tf.constant([[1, 2]])}
+    spec = specs.AugmentSpec(**changes)
+    found = [transforms.random_light(base, spec, seed(i)) for i in range(50)]
+    assert all(result['label'] is base['label'] for result in found)
+    return np.stack([result['image'].numpy() for result in found])
+
+
+def test_brightness_moves_all_channels_alike():
+    moved = _varied(brightness=0.1) - [[100] * 3, [51, 102, 153]]
+    np.testing.assert_allclose(moved, np.broadcast_to(
+        moved[..., :1, :1], moved.shape), atol=1e-3)
+    assert -25.5 <= moved.min() < -20 and 20 < moved.max() <= 25.5
+
+
+def test_contrast_scales_distances_from_the_mean():
+    found = _varied(contrast=0.5)
+    np.testing.assert_allclose(found.mean(2), np.broadcast_to(
+        [[75.5, 101, 126.5]], found.mean(2).shape), atol=1e-3)
+    factors = (found[:, 0, 0, 0] - found[:, 0, 1, 0]) / 49
+    assert 0.5 <= factors.min() < 0.6 and 1.4 < factors.max() <= 1.5
+
+
+@pytest.mark.parametrize('name, place, value, low, high', [
+    ('saturation', 1, 2 / 3, 1 / 3, 1.0), ('hue', 0, 7 / 12, 1 / 3, 5 / 6)])
+def test_saturation_and_hue_change_only_these(name, place, value, low, high):
+    most = {'saturation': 0.5, 'hue': 0.25}[name]
+    found = _varied(**{name: most})
+    np.testing.assert_allclose(found[:, 0, 0], 100, atol=1e-3)  # It is gray.
+    hsv = np.array([colorsys.rgb_to_hsv(*pixel / 255)
+                    for pixel in found[:, 0, 1]])
+    assert low - 1e-4 <= hsv[:, place].min() < low + 0.1
+    assert high - 0.1 < hsv[:, place].max() <= high + 1e-4
+    expected = colorsys.rgb_to_hsv(0.2, 0.4, 0.6)
+    assert expected[place] == pytest.approx(value)
+    for other in {0, 1, 2} - {place}:
+        np.testing.assert_allclose(hsv[:, other], expected[other], atol=1e-4)
+
+
+def test_light_stays_in_range_and_is_off_unless_asked_for():
+    found = _varied(brightness=1.0, contrast=1.0, saturation=1.0, hue=0.5)
+    assert found.min() >= 0 and found.max() <= 255
+    assert len({image.tobytes() for image in found}) > 30  # White is white.
+    base = example()
+    assert transforms.random_light(base, specs.AugmentSpec(), seed(0)) is base
 
 
 def test_small_images_are_padded_below_and_right():

@@ -159,16 +159,21 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 '''
 
 
-@pytest.mark.parametrize('launcher, stage, start_python', [
-    ('finetune', 'segment', []),
+ANY_LOSS = [f'--gin_param={param}' for param in (
+    "LossSpec.class_weights='balanced'", 'LossSpec.focal_gamma=2',
+    'LossSpec.label_smoothing=0.1', 'LossSpec.dice_weight=1')]
+
+
+@pytest.mark.parametrize('launcher, stage, start_python, flags', [
+    ('finetune', 'segment', [], ANY_LOSS),
     *(pytest.param(*case, marks=pytest.mark.full) for case in (
-        ('finetune', 'segment', ['-c', TWO_DEVICES]),
-        ('pretrain_decoder', 'denoise', []),
-        ('pretrain_encoder', 'classify', []),
-        ('pretrain_encoder', 'classify', ['-c', TWO_DEVICES])))])
+        ('finetune', 'segment', ['-c', TWO_DEVICES], []),
+        ('pretrain_decoder', 'denoise', [], []),
+        ('pretrain_encoder', 'classify', [], []),
+        ('pretrain_encoder', 'classify', ['-c', TWO_DEVICES], [])))])
 def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage,
-                                              start_python):
-    short = [text.replace('segment', stage) for text in TINY]
+                                              start_python, flags):
+    short = [text.replace('segment', stage) for text in TINY] + flags
     short.append(f'--gin_param={stage}/RunSpec.steps=3')
     code, _, err = run(launcher, *short, f'--run_dir={tmp_path / "plain"}')
     assert code == 0, err

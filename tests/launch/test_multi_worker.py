@@ -12,7 +12,12 @@ import pytest
 from commands import TINY, losses, run, start, wait_for
 
 SHORT = [*TINY, '--gin_param=segment/RunSpec.global_batch_size=4',
-         '--gin_param=segment/RunSpec.steps=10']
+         '--gin_param=segment/RunSpec.steps=10',
+         "--gin_param=LossSpec.class_weights='balanced'",
+         '--gin_param=LossSpec.focal_gamma=1',
+         '--gin_param=LossSpec.dice_weight=1',
+         '--gin_param=AugmentSpec.rotate=True',
+         '--gin_param=AugmentSpec.hue=0.1']
 LONG = [*SHORT, '--gin_param=segment/RunSpec.steps=15']
 
 

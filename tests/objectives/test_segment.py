@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ddep_tf import specs
 from ddep_tf.objectives import segment
 
 pytestmark = pytest.mark.quick
@@ -22,7 +23,7 @@ class _Linear(keras.layers.Layer):
 
 def _loss_and_gradient(labels):
     network = keras.Sequential([keras.Input((4, 4, 3)), _Linear()])
-    objective = segment.Segment(network)
+    objective = segment.Segment(network, specs.LossSpec())
     image = np.random.default_rng(0).normal(size=(len(labels), 4, 4, 3))
     with tf.GradientTape() as tape:
         loss, _ = objective.batch_loss(

@@ -11,9 +11,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ddep_tf import errors, files
+from ddep_tf import errors, files, specs
 from ddep_tf.models import weights
-from ddep_tf.runtime import build, handover, inputs, run_folder, stop_signal
+from ddep_tf.objectives import segment
+from ddep_tf.runtime import (
+    build,
+    class_weights,
+    handover,
+    inputs,
+    run_folder,
+    stop_signal,
+)
 from ddep_tf.training import optimizer, train
 
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
@@ -147,20 +155,25 @@ class _Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize('stage', ['denoise', 'segment'])
-def test_two_and_two_steps_equal_four(make_run, finished, tmp_path,
-                                      monkeypatch, stage):
-    (whole, _), cut = finished(stage), tmp_path / 'cut'
+def _cut_off_at(step, run, where, monkeypatch):
+    """Trains a run until it is killed as it logs that step."""
     log = train.TrainingRun._log
 
     def die(training_run, row):
-        if row['step'] == 3:
+        if row['step'] == step:
             raise _Killed
         log(training_run, row)
     monkeypatch.setattr(train.TrainingRun, '_log', die)
     with pytest.raises(_Killed):
-        _train(make_run(stage), cut)
+        _train(run, where)
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize('stage', ['denoise', 'segment'])
+def test_two_and_two_steps_equal_four(make_run, finished, tmp_path,
+                                      monkeypatch, stage):
+    (whole, _), cut = finished(stage), tmp_path / 'cut'
+    _cut_off_at(3, make_run(stage), cut, monkeypatch)
     _train(make_run(stage), cut)
     _assert_equal(_arrays(whole), _arrays(cut))
     assert _losses(whole) == _losses(cut)
@@ -246,32 +259,62 @@ def test_two_replicas_equal_one(make_run, finished, tmp_path, two, stage):
     np.testing.assert_allclose(_losses(run_dir), _losses(tmp_path), rtol=1e-4)
 
 
-def test_segment_gradient_weighs_pixels_of_the_global_batch(make_run, two):
-    """One replica has one valid pixel, the other all: the mean is global."""
-    run = make_run('segment')
+@pytest.mark.parametrize('loss', [
+    specs.LossSpec(), specs.LossSpec(class_weights=(1, 2, 0, 4, 5, 0.1)),
+    specs.LossSpec(focal_gamma=2.0, label_smoothing=0.1),
+    specs.LossSpec(dice_weight=1.0)])
+def test_two_replicas_have_the_loss_of_the_global_batch(two, loss):
+    """One has an image without labels and one of a single labelled pixel."""
     rng = np.random.default_rng(0)
-    image = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
-    label = rng.integers(0, 6, (2, 32, 32)).astype(np.int32)
-    label[0] = 255
-    label[0, 3, 4] = 2
+    image = rng.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
+    label = rng.integers(0, 6, (4, 32, 32)).astype(np.int32)
+    label[:2] = 255
+    label[1, 3, 4] = 2
     with two.scope():
-        objective = build.build_objective(run, build.build_network(run))
-    # A random head, so that the pixels' losses differ.
-    objective.network.head.kernel.assign(
-        rng.normal(0, 1, objective.network.head.kernel.shape))
-    whole = float(objective.batch_loss(
-        {'image': image, 'label': label}, False)[0])
-    data = tf.data.Dataset.from_tensors({'image': image, 'label': label})
-    data = data.unbatch().batch(2)
-    batch = next(iter(two.experimental_distribute_dataset(data)))
+        objective = segment.Segment(keras.Sequential(
+            [keras.Input((32, 32, 3)), keras.layers.Conv2D(6, 1)]), loss)
+    batch = {'image': tf.constant(image), 'label': tf.constant(label)}
+    value, _, gradients = objective._gradients(batch, objective.divisor(batch))
+    expected = [value, *gradients]
+    parts = next(iter(two.experimental_distribute_dataset(
+        tf.data.Dataset.from_tensors(batch).unbatch().batch(4))))
 
-    @tf.function
-    def step(batch):
-        shares = two.run(lambda b: objective.batch_loss(b, False)[0],
-                         args=(batch,))
-        return two.reduce('SUM', shares, None)
-    # `whole` is computed outside a replica, where nothing divides it.
-    assert float(step(batch)) == pytest.approx(whole, rel=1e-4)
+    def sums(function):
+        @tf.function
+        def step(batch):
+            shares = two.run(lambda part: function(
+                part, objective.divisor(part)), args=(batch,))
+            return [two.reduce('SUM', share, None)
+                    for share in (shares[0], *shares[2])]
+        return step(parts)
+
+    plain = sums(objective._gradients)
+    objective.compile_gradients()
+    for found in (plain, sums(objective._gradients_fn)):
+        for one, other in zip(found, expected):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_any_loss_and_augmentation_resumes_and_says_its_weights(
+        make_run, tmp_path, monkeypatch):
+    run = make_run(
+        'segment', eager=True, label_count=3, loss=specs.LossSpec(
+            class_weights='balanced', label_smoothing=0.1, focal_gamma=1.0,
+            dice_weight=0.5),
+        augment=specs.AugmentSpec(True, True, 0.1, 0.1, 0.1, 0.1))
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    result = _train(run, whole)
+    source, = inputs.open_labelled(run, '')
+    weights_ = class_weights.balanced(class_weights.pixel_counts(source, 6))
+    assert result['class_weights'] == list(weights_)
+    facts = files.read_json(whole / 'weights.json')
+    assert facts['spec']['loss']['class_weights'] == list(weights_)
+    assert files.read_json(whole / 'config.json')['loss'][
+        'class_weights'] == 'balanced'
+    _cut_off_at(3, run, cut, monkeypatch)
+    _train(run, cut)
+    _assert_equal(_arrays(whole), _arrays(cut))
+    assert _losses(whole) == _losses(cut)
 
 
 def test_a_non_finite_loss_stops_and_keeps_the_last_good_state(

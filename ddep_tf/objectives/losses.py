@@ -1,0 +1,90 @@
+"""Losses of segmentation where labels are missing, per pixel and per image.
+
+Keras' losses are not used: those that skip ignored pixels know neither label
+smoothing nor focusing, and its focal and Dice losses skip none; they also clip
+probabilities at 1e-7, where the gradient ends.
+"""
+
+import tensorflow as tf
+
+from ddep_tf import specs
+
+_EPSILON = 1e-7  # Where a power below 1 has no finite gradient.
+
+
+def pixel_weights(labels: tf.Tensor, spec: specs.LossSpec) -> tf.Tensor:
+    """Returns what each pixel weighs, float32 of the shape of `labels`.
+
+    Args:
+      labels: int32 train ids, 255 ignored, which weighs 0.
+      spec: LossSpec with numbers, not 'balanced', as its class weights.
+    """
+    weights = tf.cast(labels != specs.IGNORE_LABEL, tf.float32)
+    if not spec.class_weights:
+        return weights
+    table = tf.constant(spec.class_weights, tf.float32)
+    return weights * tf.gather(table, _known(labels))
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor,
+                  spec: specs.LossSpec) -> tf.Tensor:
+    """Returns the cross-entropy of each pixel, smoothed and focused.
+
+    With H the cross-entropy and p the probability of the true class, a pixel's
+    loss is (1 - p)^gamma H, the focal loss of Lin et al. (2017). With label
+    smoothing e, H is (1 - e) times that of the true class plus e times the
+    mean over all classes.
+
+    Args:
+      labels: [B, H, W] int32 train ids, 255 ignored.
+      logits: [B, H, W, C] float32.
+      spec: LossSpec.
+
+    Returns:
+      [B, H, W] float32; of ignored pixels any finite number.
+    """
+    # Ignored pixels take class 0: 255 is no class, and what the operation
+    # does with it differs between CPU and GPU.
+    true_class = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        _known(labels), logits)
+    losses = true_class
+    if spec.label_smoothing:
+        mean = tf.reduce_logsumexp(logits, -1) - tf.reduce_mean(logits, -1)
+        losses += spec.label_smoothing * (mean - true_class)
+    if spec.focal_gamma:
+        wrong = tf.maximum(-tf.math.expm1(-true_class), _EPSILON)
+        losses *= wrong ** spec.focal_gamma
+    return losses
+
+
+def dice(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns the soft Dice loss of each image, in [0, 1].
+
+    It is the mean of 1 - 2 sum(p t) / (sum(p) + sum(t)) over the classes t
+    that the image has; the sums are over its labelled pixels. It is taken per
+    image, since Dice over a batch is no sum over replicas: they would have to
+    exchange what they predict between loss and gradient, which XLA cannot.
+
+    Args:
+      labels: [B, H, W] int32 train ids, 255 ignored.
+      logits: [B, H, W, C] float32.
+
+    Returns:
+      [B] float32; 0 for an image without labelled pixels.
+    """
+    valid = tf.cast(labels != specs.IGNORE_LABEL, tf.float32)[..., None]
+    # 255 is beyond the classes: ignored pixels are of none.
+    truth = tf.one_hot(labels, logits.shape[-1])
+    predicted = tf.nn.softmax(logits) * valid
+    overlap, of_truth, of_prediction = (
+        tf.reduce_sum(x, (1, 2)) for x in (truth * predicted, truth,
+                                           predicted))
+    present = tf.cast(of_truth > 0, tf.float32)
+    coefficients = tf.math.divide_no_nan(
+        2 * overlap, present * (of_truth + of_prediction))
+    return tf.math.divide_no_nan(
+        tf.reduce_sum(present - coefficients, -1), tf.reduce_sum(present, -1))
+
+
+def _known(labels):
+    return tf.where(labels != specs.IGNORE_LABEL, labels, 0)
