@@ -12,6 +12,12 @@ from ddep_tf import specs
 _EPSILON = 1e-7  # Where a power below 1 has no finite gradient.
 
 
+def is_labelled(labels: tf.Tensor) -> tf.Tensor:
+    """Returns where train ids are not ignored, bool of their shape."""
+    # Not `!=`, which in a tf.Graph asks whether they are one object.
+    return tf.not_equal(labels, specs.IGNORE_LABEL)
+
+
 def pixel_weights(labels: tf.Tensor, spec: specs.LossSpec) -> tf.Tensor:
     """Returns what each pixel weighs, float32 of the shape of `labels`.
 
@@ -19,7 +25,7 @@ def pixel_weights(labels: tf.Tensor, spec: specs.LossSpec) -> tf.Tensor:
       labels: int32 train ids, 255 ignored, which weighs 0.
       spec: LossSpec with numbers, not 'balanced', as its class weights.
     """
-    weights = tf.cast(labels != specs.IGNORE_LABEL, tf.float32)
+    weights = tf.cast(is_labelled(labels), tf.float32)
     if not spec.class_weights:
         return weights
     table = tf.constant(spec.class_weights, tf.float32)
@@ -72,7 +78,7 @@ def dice(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     Returns:
       [B] float32; 0 for an image without labelled pixels.
     """
-    valid = tf.cast(labels != specs.IGNORE_LABEL, tf.float32)[..., None]
+    valid = tf.cast(is_labelled(labels), tf.float32)[..., None]
     # 255 is beyond the classes: ignored pixels are of none.
     truth = tf.one_hot(labels, logits.shape[-1])
     predicted = tf.nn.softmax(logits) * valid
@@ -87,4 +93,4 @@ def dice(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def _known(labels):
-    return tf.where(labels != specs.IGNORE_LABEL, labels, 0)
+    return tf.where(is_labelled(labels), labels, 0)

@@ -5,6 +5,8 @@ import tensorflow as tf
 from ddep_tf import specs
 from ddep_tf.objectives import base, losses
 
+_PLAIN = specs.LossSpec()
+
 
 class Segment(base.Objective):
     """Means over the labelled pixels, or images, of the global batch.
@@ -21,7 +23,7 @@ class Segment(base.Objective):
     higher_is_better = True
     metric_names = ('loss', 'pixel_accuracy')
 
-    def __init__(self, network, loss, **kwargs):
+    def __init__(self, network, loss=_PLAIN, **kwargs):
         super().__init__(network, **kwargs)
         self.loss_spec = loss
 
@@ -55,7 +57,7 @@ class Segment(base.Objective):
         many have the same gradient: labelled pixels, what they weigh, and
         images with any."""
         labels = batch['label']
-        valid = labels != specs.IGNORE_LABEL
+        valid = losses.is_labelled(labels)
         totals = base.replica_sum(tf.stack([
             tf.reduce_sum(tf.cast(valid, tf.float32)),
             tf.reduce_sum(losses.pixel_weights(labels, self.loss_spec)),
@@ -74,6 +76,7 @@ class Segment(base.Objective):
         if spec.dice_weight:
             loss += spec.dice_weight * tf.reduce_sum(
                 losses.dice(labels, logits)) / images
-        valid = tf.cast(labels != specs.IGNORE_LABEL, tf.float32)
-        hits = tf.cast(tf.argmax(logits, -1, tf.int32) == labels, tf.float32)
+        valid = tf.cast(losses.is_labelled(labels), tf.float32)
+        hits = tf.cast(tf.equal(tf.argmax(logits, -1, tf.int32), labels),
+                       tf.float32)
         return loss, {'pixel_accuracy': tf.reduce_sum(hits * valid) / pixels}
