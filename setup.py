@@ -84,5 +84,7 @@ setuptools.setup(
             'trustme>=1.1',               # Certificate of a gs:// on loopback.
             'uv>=0.5',                    # Resolves what setup.py asks for.
         ],
+        # Frames, for prediction. tf-models-official asks for it too.
+        'video': ['opencv-python-headless>=4.8'],
     },
 )

@@ -19,6 +19,7 @@ from ddep_tf import errors
 
 PART = '.part'  # How the name of a file ends that is being written.
 _QUESTIONS = 32  # At a time.
+_BLOCK = 2 ** 20  # Bytes that are read at once.
 _SCHEME = re.compile('([A-Za-z][A-Za-z0-9+.-]*)://|gs:')
 
 
@@ -155,6 +156,21 @@ def appending(target: str | os.PathLike) -> Iterator[pathlib.Path]:
             write_bytes(target, temporary.read_bytes())
 
 
+@contextlib.contextmanager
+def local_copy(source: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields the local path of a file, for what reads no other; of a file in
+    a bucket that of a copy, which is removed when the block ends."""
+    source = path(source)
+    if not is_bucket(source):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix='ddep_tf.') as folder:
+        copy = pathlib.Path(folder, source.name)
+        with source.open('rb') as file, copy.open('wb') as target:
+            shutil.copyfileobj(file, target, _BLOCK)
+        yield copy
+
+
 def write_bytes(target: str | os.PathLike, data: bytes) -> None:
     """Writes a file whole or not at all. OSError as `replacing`."""
     with replacing(target) as temporary:
@@ -207,7 +223,7 @@ def sha256(source: str | os.PathLike) -> str:
     """Returns the hex digest of a file's content. OSError if unreadable."""
     digest = hashlib.sha256()
     with path(source).open('rb') as file:
-        while block := file.read(2 ** 20):
+        while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
 

@@ -28,9 +28,9 @@ def main():
               f'{run.evaluation}')
         return
     strategy = cli.start_tensorflow()
-    from ddep_tf.evaluation import predict
-    predict.evaluate_run(FLAGS.run_dir, run, FLAGS.data_dir, FLAGS.split,
-                         strategy, FLAGS.output, FLAGS.save_label_ids)
+    from ddep_tf.evaluation import evaluate
+    evaluate.evaluate_run(FLAGS.run_dir, run, FLAGS.data_dir, FLAGS.split,
+                          strategy, FLAGS.output, FLAGS.save_label_ids)
 
 
 if __name__ == '__main__':

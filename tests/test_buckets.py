@@ -121,6 +121,12 @@ pixels = np.arange(30, dtype=np.uint8).reshape(5, 6)
 image_files.write_png(root / 'p.png', pixels)
 assert np.array_equal(image_files.read_mask(root / 'p.png'), pixels)
 
+# For what reads local files alone.
+with files.local_copy(root / 'p.png') as local:
+    assert local.read_bytes() == (root / 'p.png').read_bytes()
+    assert local.name == 'p.png' and not files.is_bucket(local)
+assert not local.exists()
+
 # What Google refuses.
 for function in (files.read_csv, lambda p: p.exists(), lambda p: p.is_dir(),
                  lambda p: p.is_file(), lambda p: p.iterdir(),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 
 from ddep_tf import errors, files
 
@@ -21,6 +22,10 @@ _ORIENTATION = 0x0112  # The EXIF tag; 1 is upright.
 _PNG_DEPTH = 24  # Offset of the byte with a PNG's bits per channel.
 # What PIL raises for a file that is truncated, no image, or far too large.
 BROKEN = (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError)
+
+
+class Unusable(errors.UserError):
+    """An image that cannot be used, among others that can."""
 
 
 def max_pixels() -> int:
@@ -55,14 +60,23 @@ def opened_bytes(data: bytes) -> PIL.Image.Image:
     return PIL.Image.open(io.BytesIO(data))
 
 
-def write_png(path: str | os.PathLike, pixels: np.ndarray) -> None:
+def write_png(path: str | os.PathLike, pixels: np.ndarray,
+              palette: np.ndarray | None = None) -> None:
     """Writes [H, W] or [H, W, 3] uint8 as a PNG file, whole or not at all.
+
+    Args:
+      path: the file.
+      pixels: gray values, colors, or indices of `palette`.
+      palette: [C, 3] uint8 RGB; None writes no palette.
 
     Raises:
       OSError: as `files.replacing`.
     """
+    image = PIL.Image.fromarray(pixels)
+    if palette is not None:
+        image.putpalette(palette.tobytes())
     with files.replacing(path) as temporary:
-        PIL.Image.fromarray(pixels).save(temporary, format='PNG')
+        image.save(temporary, format='PNG')
 
 
 def check_image(path: str | os.PathLike,
@@ -79,7 +93,8 @@ def check_image(path: str | os.PathLike,
       (width, height).
 
     Raises:
-      UserError: the file cannot be opened, or has 16 bits per channel.
+      Unusable: the file cannot be opened, or has more than 8 bits per channel.
+      UserError: it is turned, and has a mask.
     """
     size, _, turn = _header(path)
     if has_mask and turn != 1:
@@ -113,6 +128,22 @@ def check_pair(image: str | os.PathLike, mask: str | os.PathLike) -> bool:
     return mode == 'L'
 
 
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Returns [H, W, 3] uint8, upright as its EXIF orientation says.
+
+    Raises:
+      Unusable: the file is broken, has more than 8 bits per channel, or claims
+        more pixels than `max_pixels`.
+      TimeoutError: its bucket does not answer.
+    """
+    check_image(path)
+    try:
+        with opened(path) as image:
+            return np.asarray(PIL.ImageOps.exif_transpose(image).convert('RGB'))
+    except BROKEN as error:
+        raise unreadable(path, error) from None
+
+
 def read_mask(path: str | os.PathLike) -> np.ndarray:
     """Returns the ids of a mask, [H, W] uint8; of a palette its indices.
 
@@ -130,14 +161,20 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
 
 
 def unreadable(name: str | os.PathLike,
-               reason: Exception | str) -> errors.UserError:
-    """Returns the error for an image or mask that cannot be decoded."""
+               reason: Exception | str) -> Unusable:
+    """Returns the error for an image or mask that cannot be decoded.
+
+    Raises:
+      TimeoutError: that was the reason: nothing is known of the file.
+    """
+    if isinstance(reason, TimeoutError):
+        raise reason
     if isinstance(reason, PIL.Image.DecompressionBombError):
-        return errors.UserError(
+        return Unusable(
             f'the image {name} has more than {max_pixels():,} pixels, or is '
             'damaged: replace it, or raise --max_image_pixels')
-    return errors.UserError(f'cannot read the image {name}: it is truncated '
-                            f'or not an image ({reason}): replace it')
+    return Unusable(f'cannot read the image {name}: it is truncated or not an '
+                    f'image ({reason}): replace it')
 
 
 def turned(name: str | os.PathLike, turn: int) -> errors.UserError:
@@ -162,10 +199,11 @@ def _header(path: str | os.PathLike,
               PIL.Image.open(file) as header):
             found = header.size, header.mode, orientation(header)
             file.seek(_PNG_DEPTH)
-            wide = header.format == 'PNG' and file.read(1) == b'\x10'
+            wide = (header.mode[0] in 'IF' or  # Of TIFF files.
+                    header.format == 'PNG' and file.read(1) == b'\x10')
     except BROKEN as error:
         raise unreadable(path, error) from None
     if image and wide:
-        raise errors.UserError(f'the image {path} has 16 bits per channel: '
-                               'save it with 8, scaled to the intended range')
+        raise Unusable(f'the image {path} has 16 bits per channel, or more: '
+                       'save it with 8, scaled to the intended range')
     return found

@@ -150,6 +150,13 @@ def map_labels(label_ids: npt.ArrayLike, name: str) -> np.ndarray:
     return mapped.astype(np.uint8)
 
 
+def paint(ids: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Paints train ids [H, W] uint8 as [H, W, 3] uint8; ignored is black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[:len(palette)] = palette
+    return table[ids]
+
+
 def voc_palette(num_classes: int) -> np.ndarray:
     """Returns the colors of the Pascal VOC color map.
 

@@ -1,19 +1,16 @@
-"""Uses a finished run: segments files, evaluates a split."""
+"""Segments photos and videos with a finished run."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 import os
 import pathlib
-from typing import Any
 
 import numpy as np
-from PIL import ImageOps
 import tensorflow as tf
 import tqdm
 
-from ddep_tf import errors, files, specs
-from ddep_tf.data import image_files, labels, transforms
-from ddep_tf.evaluation import evaluator, samples
+from ddep_tf import errors, specs
+from ddep_tf.data import image_files, labels, photos, transforms, videos
+from ddep_tf.evaluation import prediction_files
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import build, process
@@ -22,37 +19,53 @@ from ddep_tf.runtime import build, process
 def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
                   inputs: Iterable[str | os.PathLike],
                   output_dir: str | os.PathLike,
-                  strategy: tf.distribute.Strategy) -> None:
-    """Writes a mask of train ids, and a colored one, for every image.
+                  strategy: tf.distribute.Strategy,
+                  write: Sequence[str] = prediction_files.DEFAULT,
+                  strict: bool = False, frame_step: int = 1) -> None:
+    """Segments what is named, writes masks and pictures, lists what is left.
 
     Args:
       run_dir: finished segment run.
       run: its RunSpec; `evaluation` says how images are segmented.
-      inputs: image files and folders of images.
-      output_dir: masks go to NAME.png, pictures to NAME_colour.png.
+      inputs: as of photos.find.
+      output_dir: folder for what is written: NAME.png and so on of NAME.jpg,
+        NAME/000000.png of the first frame of NAME.mp4.
       strategy: tf.distribute.Strategy.
+      write: of prediction_files.KINDS.
+      strict: raise for the first image that cannot be read.
+      frame_step: of videos, every so many frames one is segmented.
 
     Raises:
-      UserError: the run does not segment, there is no image, one cannot be
-        read, or a mask would replace an image or another mask.
+      UserError: the run does not segment, there is no image, none can be
+        read, or a file would replace an image or another file.
     """
-    if not _segments(run):
+    if not registry.objective_of(run.stage).whole_images:
         raise errors.UserError(f'{run_dir} is a {run.stage} run: prediction '
                                'needs one of the stage segment')
-    paths = find_images(inputs)
-    targets = _targets(paths, files.path(output_dir))
+    written = prediction_files.PredictionFiles(
+        output_dir, write, labels.for_spec(run.data[0]))
+    found = photos.find(inputs, output_dir)
+    written.check(found)
     process.set_up(run.seed)
     network = build.load_network(run, run_dir, strategy)
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
-    files.path(output_dir).mkdir(parents=True, exist_ok=True)
-    palette = samples.label_set(run).palette
-    for path, (mask, picture) in tqdm.tqdm(
-            zip(paths, targets), total=len(paths), desc='predict',
-            unit='image'):
-        ids = predict_image(predictor, read_image(path), run.data[0])
-        image_files.write_png(mask, ids)
-        image_files.write_png(picture, samples.paint(ids, palette))
-    print(f'{len(paths)} masks in {output_dir}')
+    skipped = []
+    with tqdm.tqdm(total=len(found), desc='predict', unit='image') as bar:
+        for photo in found:
+            try:
+                for name, image in _images(photo, frame_step, bar):
+                    written.write(name, _predict(predictor, image, run, name))
+            except image_files.Unusable as error:
+                if strict:
+                    raise
+                skipped.append(error)
+    if skipped and not written.count:
+        raise skipped[0]
+    written.finish()
+    print(f'{written.count} masks in {output_dir}')
+    if skipped:
+        print('\n'.join(f'skipped: {reason}' for reason in skipped))
+        print(f'{len(skipped)} of {len(found)} skipped, named above')
 
 
 def predict_image(predictor: predictor_lib.Predictor, image: np.ndarray,
@@ -68,149 +81,44 @@ def predict_image(predictor: predictor_lib.Predictor, image: np.ndarray,
     Returns:
       [H, W] uint8 train ids.
     """
+    probabilities = _probabilities(predictor, image, dataset_spec)
+    return predictor_lib.most_probable(probabilities)[0]
+
+
+def _images(photo: photos.Photo, frame_step: int, bar: tqdm.tqdm
+            ) -> Iterator[tuple[pathlib.PurePath, np.ndarray]]:
+    """Yields (name, [H, W, 3] uint8) of an image, or of each frame."""
+    if not photo.is_video:
+        yield photo.name, image_files.read_image(photo.path)
+        bar.update()
+        return
+    with videos.opened(photo.path, frame_step) as video:
+        bar.total += -(-video.claimed // frame_step) - 1
+        for number, frame in video:
+            yield photo.name / f'{number:06d}', frame
+            bar.update()
+        if video.read < video.claimed - 1:
+            bar.write(f'{photo.path}: of {video.claimed} frames that its '
+                      f'header claims, {video.read} could be read')
+
+
+def _predict(predictor, image, run, name):
+    """Returns the Prediction of an image, [H, W, 3] uint8."""
+    try:
+        found = _probabilities(predictor, image, run.data[0])
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        raise image_files.Unusable(
+            f'{name}, {image.shape[1]} x {image.shape[0]} pixels, does not fit '
+            'in memory: give smaller tiles, such as '
+            "--gin_param='EvalSpec.tile=(512, 512)'") from None
+    return prediction_files.Prediction(
+        image, found[0], predictor_lib.most_probable(found)[0])
+
+
+def _probabilities(predictor, image, dataset_spec):
+    """Returns [1, H, W, C] float32 of an image, [H, W, 3] uint8."""
     example = transforms.to_float(transforms.resize(
         {'image': tf.constant(image)}, dataset_spec.scale,
         dataset_spec.short_side))
-    return predictor_lib.label_ids(predictor, example['image'][None],
-                              image.shape[:2])[0]
-
-
-def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
-                 data_dir: str | os.PathLike, split: str,
-                 strategy: tf.distribute.Strategy,
-                 output: str | os.PathLike = '',
-                 save_label_ids: str | os.PathLike = '') -> dict[str, Any]:
-    """Evaluates a finished run on a split and prints its table.
-
-    Args:
-      run_dir: the run folder.
-      run: its RunSpec; `evaluation` says how.
-      data_dir: root folder of the data.
-      split: 'val' or 'test'.
-      strategy: tf.distribute.Strategy.
-      output: JSON file for the numbers; '' writes none.
-      save_label_ids: folder for the predictions, as `label_id_writer` writes
-        them; '' writes none.
-
-    Returns:
-      dict as of evaluator.measure_run, and the split.
-
-    Raises:
-      UserError: as evaluator.measure_run and label_id_writer.
-    """
-    save = None
-    if save_label_ids:
-        if not _segments(run):
-            raise errors.UserError(f'--save_label_ids: {run_dir} is a '
-                                   f'{run.stage} run, which predicts no masks')
-        save = label_id_writer(samples.label_set(run), save_label_ids)
-    process.set_up(run.seed)
-    result = evaluator.measure_run(run, run_dir, data_dir, split, strategy,
-                                   save)
-    print('\n'.join(_table(run, result)))
-    result = {'split': split, **result,
-              'evaluation': dataclasses.asdict(run.evaluation)}
-    if output:
-        files.write_json(output, result)
-    return result
-
-
-def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
-                    ) -> Callable[[str, np.ndarray], None]:
-    """Returns a function that writes predictions with the ids of the masks.
-
-    The official script of Cityscapes finds the prediction of
-    CITY_SEQUENCE_FRAME_gtFine_labelIds.png by CITY_SEQUENCE_FRAME*.png and
-    expects labelIds, not train ids.
-
-    Args:
-      label_set: labels.LabelSet.
-      output_dir: folder; created. It must be empty: other files in it could
-        be taken for predictions, or be the truth.
-
-    Returns:
-      Function of an example's id and its train ids, [h, w] uint8, that writes
-      ID.png, 8-bit gray, of that size.
-
-    Raises:
-      UserError: the folder is not empty, or two ids give one file name.
-    """
-    target = files.path(output_dir)
-    target.mkdir(parents=True, exist_ok=True)
-    if any(target.iterdir()):
-        raise errors.UserError(f'--save_label_ids {target} is not empty: name '
-                               'a new folder')
-    source_ids = label_set.source_ids
-
-    def write(example_id, ids):
-        path = target / f'{samples.file_name(example_id)}.png'
-        if path.exists():
-            raise errors.UserError(f'--save_label_ids: two examples would be '
-                                   f'{path}: rename {example_id!r}')
-        image_files.write_png(path, source_ids[ids])
-    return write
-
-
-def find_images(inputs: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
-    """Returns the image files among `inputs` and in its folders."""
-    paths = []
-    for name in map(files.path, inputs):
-        if name.is_dir():
-            found = sorted(p for p in name.iterdir()
-                           if p.suffix.lower() in image_files.SUFFIXES)
-            if not found:
-                raise errors.UserError(f'--input {name} holds no image '
-                                       f'({", ".join(image_files.SUFFIXES)})')
-            paths += found
-        elif name.is_file():
-            paths.append(name)
-        else:
-            raise errors.UserError(f'--input {name}: no such file or folder')
-    return paths
-
-
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Returns [H, W, 3] uint8, upright as its EXIF orientation says.
-
-    Raises:
-      UserError: naming the file if it is broken, has 16 bits a channel, or
-        claims more pixels than `image_files.max_pixels`.
-    """
-    image_files.check_image(path)
-    try:
-        with image_files.opened(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
-    except image_files.BROKEN as error:
-        raise errors.UserError(f'{path} is not a whole image ({error}): '
-                               'replace or remove it') from error
-
-
-def _targets(paths: Sequence[pathlib.Path], output_dir: pathlib.Path):
-    """Returns (mask, picture) paths, all distinct and none an input."""
-    targets, taken = [], {path.resolve(): path for path in paths}
-    for path in paths:
-        pair = (output_dir / f'{path.stem}.png',
-                output_dir / f'{path.stem}_colour.png')
-        for target in pair:
-            other = taken.setdefault(target.resolve(), path)
-            if other is not path or target.resolve() == path.resolve():
-                raise errors.UserError(
-                    f'--input {path}: its {target} would replace that of '
-                    f'{other}: choose another --output_dir')
-        targets.append(pair)
-    return targets
-
-
-def _segments(run):
-    """Returns whether a run predicts masks."""
-    return registry.objective_of(run.stage).whole_images
-
-
-def _table(run: specs.RunSpec, result: dict[str, Any]) -> Iterator[str]:
-    """Yields the lines of a measured split; ratios in points."""
-    names = samples.label_set(run).class_names if _segments(run) else ()
-    objective = registry.objective_of(run.stage)
-    for name, value, is_ratio in objective.result_rows(result, names):
-        yield (f'{name:24s} {100 * value:6.2f}' if is_ratio
-               else f'{name:24s} {value:.4f}')
-    yield f'{"images":24s} {result["images"]:6d}'
+    return predictor_lib.probabilities(predictor, example['image'][None],
+                                       image.shape[:2])

@@ -69,18 +69,22 @@ class Predictor:
         padded = _pad(images, *(tile or (0, 0)))
         if not tile:
             return self._forward(padded)[:, :height, :width]
-        total = count = 0.0
+        # In place: every tile in a frame of its own would be the whole image
+        # again and again.
+        total = count = None
         rows = tile_starts(padded.shape[1], tile[0], self._spec.overlap)
         columns = tile_starts(padded.shape[2], tile[1], self._spec.overlap)
         for top in rows:
             for left in columns:
-                part = self._forward(padded[:, top:top + tile[0],
-                                            left:left + tile[1]])
-                place = [[0, 0], [top, padded.shape[1] - top - tile[0]],
-                         [left, padded.shape[2] - left - tile[1]], [0, 0]]
-                total += tf.pad(part, place)
-                count += tf.pad(tf.ones_like(part[..., :1]), place)
-        return (total / count)[:, :height, :width]
+                place = np.s_[:, top:top + tile[0], left:left + tile[1]]
+                part = self._forward(padded[place]).numpy()
+                if total is None:
+                    total = np.zeros((*padded.shape[:3], part.shape[-1]), 'f4')
+                    count = np.zeros((*padded.shape[:3], 1), 'f4')
+                total[place] += part
+                count[place] += 1
+        total /= count
+        return tf.convert_to_tensor(total[:, :height, :width])
 
     def _forward(self, images):
         with strategies.on_host(self._strategy):
@@ -166,13 +170,28 @@ def batches(dataset: tf.data.Dataset, predictor: Predictor
 def label_ids(predictor: Predictor, images: tf.Tensor,
               size: Sequence[int]) -> np.ndarray:
     """Returns the most probable class of each pixel, [B, h, w] uint8."""
+    return most_probable(probabilities(predictor, images, size))
+
+
+def most_probable(found: np.ndarray) -> np.ndarray:
+    """[B, h, w, C] probabilities -> [B, h, w] uint8 train ids."""
+    return tf.argmax(found, -1).numpy().astype(np.uint8)
+
+
+def probabilities(predictor: Predictor, images: tf.Tensor,
+                  size: Sequence[int]) -> np.ndarray:
+    """Returns a Predictor's result, [B, h, w, C] float32, if it is finite.
+
+    Raises:
+      UserError: an image, or the result, holds other values.
+    """
     if not np.isfinite(images).all():
         raise errors.UserError('the image holds values that are not finite')
-    probabilities = predictor(tf.convert_to_tensor(images), size)
-    if not tf.math.is_finite(tf.reduce_sum(probabilities)):
+    found = predictor(tf.convert_to_tensor(images), size)
+    if not tf.math.is_finite(tf.reduce_sum(found)):
         raise errors.UserError('the network gives values that are not finite: '
                                'its weights are useless, train again')
-    return tf.argmax(probabilities, -1).numpy().astype(np.uint8)
+    return found.numpy()
 
 
 def summary(matrix: np.ndarray) -> dict[str, Any]:

@@ -21,13 +21,6 @@ def label_set(run: specs.RunSpec) -> labels.LabelSet:
     return labels.for_spec(run.data[0])
 
 
-def paint(ids: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Paints train ids [H, W] uint8 as [H, W, 3] uint8; ignored is black."""
-    table = np.zeros((256, 3), np.uint8)
-    table[:len(palette)] = palette
-    return table[ids]
-
-
 def file_name(example_id: str) -> str:
     """Returns an example's id as a valid file name, without an ending."""
     return re.sub(r'[^\w.-]', '_', example_id)
@@ -65,7 +58,7 @@ def summarize(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,
     for _, pictures in _samples(run, evaluator, source):
         for kind, pixels in pictures.items():
             if pixels.ndim == 2:
-                pixels = paint(pixels, label_set(run).palette)
+                pixels = labels.paint(pixels, label_set(run).palette)
             by_kind.setdefault(kind, []).append(pixels)
     for kind, images in by_kind.items():
         for i, image in enumerate(images):

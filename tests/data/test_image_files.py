@@ -94,6 +94,54 @@ def test_colors_are_those_of_pil(tmp_path, make, name):
         np.testing.assert_array_equal(decoded, stored.convert('RGB'))
 
 
+@pytest.mark.parametrize('name', GOOD)
+def test_an_image_alone_is_read_as_for_training(tmp_path, name):
+    GOOD[name]().save(tmp_path / name)
+    np.testing.assert_array_equal(
+        image_files.read_image(tmp_path / name),
+        decoding.decode_image((tmp_path / name).read_bytes(), name))
+
+
+@pytest.mark.parametrize('orientation', [3, 6, 8])
+def test_a_phone_photo_alone_is_read_upright(tmp_path, orientation):
+    upright = np.zeros((32, 48, 3), np.uint8)
+    upright[:16, :24] = 255
+    # How a camera stores it: the tag says how to turn it back.
+    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90,
+            8: Image.Transpose.ROTATE_270}[orientation]
+    Image.fromarray(upright).transpose(turn).save(
+        tmp_path / 'photo.jpg', quality=100, **_oriented(orientation))
+    read = image_files.read_image(tmp_path / 'photo.jpg')
+    assert read.shape == upright.shape
+    assert np.abs(read.astype(int) - upright).max() < 10
+
+
+@pytest.mark.parametrize('name, pixels', [
+    ('deep.png', np.uint16), ('deep.tif', np.uint16), ('whole.tif', np.int32),
+    ('real.tif', np.float32)])
+def test_an_image_alone_of_more_bits_is_refused(tmp_path, name, pixels):
+    Image.fromarray(np.full((4, 4), 3000, pixels)).save(tmp_path / name)
+    with pytest.raises(image_files.Unusable, match=f'{name} has 16 bits'):
+        image_files.read_image(tmp_path / name)
+
+
+def test_a_broken_image_alone_is_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    path = tmp_path / 'a.png'
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(image_files.Unusable, match='a.png.*truncated'):
+        image_files.read_image(path)
+
+
+def test_a_bucket_that_does_not_answer_is_no_broken_image(monkeypatch):
+    def opened(*_):
+        raise TimeoutError('503')
+    monkeypatch.setattr(image_files.files, 'path', opened)
+    with pytest.raises(TimeoutError):
+        image_files.read_image('gs://b/a.png')
+
+
 @pytest.mark.parametrize('make', [folder, tfds])
 def test_sixteen_bits_are_refused_by_name(tmp_path, make):
     opened = make(tmp_path, 'deep.png', deep())

@@ -15,7 +15,7 @@ import tensorflow as tf
 from ddep_tf import errors, specs
 from ddep_tf.data import labels, pipelines
 from ddep_tf.data.sources import factory
-from ddep_tf.evaluation import predict, predictor
+from ddep_tf.evaluation import evaluate, predictor
 
 # The labelIds that count, in the order of their train ids, by hand.
 COUNTED = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31,
@@ -62,7 +62,7 @@ class _Random:
 def _evaluated(root):
     """Evaluates and saves predictions below results/; returns our summary."""
     source = factory.open_source(SPEC, 'val', root, 'mask')
-    write = predict.label_id_writer(labels.for_spec(SPEC), root / 'results')
+    write = evaluate.label_id_writer(labels.for_spec(SPEC), root / 'results')
     ids = source.ids
     matrix = predictor.evaluate(
         _Random(), pipelines.eval_dataset(source, 1), 19, source.num_examples,
@@ -163,8 +163,8 @@ def test_saved_predictions_replace_nothing(tmp_path):
     found = labels.label_set('cityscapes')
     (tmp_path / 'truth.png').write_text('kept')
     with pytest.raises(errors.UserError, match='not empty'):
-        predict.label_id_writer(found, tmp_path)
-    write = predict.label_id_writer(found, tmp_path / 'new')
+        evaluate.label_id_writer(found, tmp_path)
+    write = evaluate.label_id_writer(found, tmp_path / 'new')
     write('a b', np.zeros((2, 3), np.uint8))
     with pytest.raises(errors.UserError, match='a_b'):
         write('a/b', np.ones((2, 3), np.uint8))
@@ -176,6 +176,6 @@ def test_saved_predictions_replace_nothing(tmp_path):
 def test_runs_without_masks_save_none(tmp_path):
     run = specs.RunSpec(stage='denoise', data=(SPEC,))
     with pytest.raises(errors.UserError, match='denoise'):
-        predict.evaluate_run('run', run, '', 'val', None,
-                             save_label_ids=str(tmp_path / 'new'))
+        evaluate.evaluate_run('run', run, '', 'val', None,
+                              save_label_ids=str(tmp_path / 'new'))
     assert not (tmp_path / 'new').exists()

@@ -1,4 +1,4 @@
-"""Prediction on files: at their own size, and nothing is overwritten."""
+"""Prediction on files: at their own size, by a run that segments."""
 
 import numpy as np
 from PIL import Image
@@ -42,49 +42,6 @@ def test_images_are_resized_as_in_training(changes, inner):
     np.testing.assert_array_equal(ids, image[..., 0] // 255)
 
 
-def _files(folder, *names):
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
-    return [folder / name for name in names]
-
-
-@pytest.mark.parametrize('names, output, named', [
-    (['a.png'], '.', 'a.png'), (['a.jpg', 'a_colour.png'], '.', 'a_colour'),
-    (['a.jpg', 'a.png'], 'out', 'a.png'),
-    (['x/a.jpg', 'y/a.jpg'], 'out', 'a.jpg'),
-    (['a.jpg', 'a_colour.jpg'], 'out', 'a_colour')])
-def test_no_mask_replaces_an_input_or_another_mask(tmp_path, names, output,
-                                                   named):
-    paths = _files(tmp_path, *names)
-    before = {path: path.read_bytes() for path in paths}
-    run = specs.RunSpec(stage='segment', data=(specs.DatasetSpec(
-        name='own', num_classes=2),))
-    with pytest.raises(errors.UserError, match=named):
-        predict.predict_files('nowhere', run, paths, tmp_path / output, None)
-    assert {path: path.read_bytes() for path in paths} == before
-
-
-def test_inputs_are_found_or_named(tmp_path):
-    paths = _files(tmp_path, 'b.jpg', 'a.PNG')
-    (tmp_path / 'notes.txt').write_text('none')
-    assert predict.find_images([tmp_path]) == paths[::-1]
-    (tmp_path / 'empty').mkdir()
-    for name in ('empty', 'missing'):
-        with pytest.raises(errors.UserError, match=name):
-            predict.find_images([tmp_path / name])
-
-
-def test_a_broken_image_is_named(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    path = tmp_path / 'a.png'
-    Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(errors.UserError, match='a.png'):
-        predict.read_image(path)
-
-
 def test_a_run_of_another_stage_is_refused():
     run = specs.RunSpec(stage='denoise', data=(specs.DatasetSpec(
         name='own'),))
@@ -92,24 +49,24 @@ def test_a_run_of_another_stage_is_refused():
         predict.predict_files('here', run, [], 'out', None)
 
 
-@pytest.mark.parametrize('orientation', [3, 6, 8])
-def test_a_phone_photo_is_read_upright(tmp_path, orientation):
-    upright = np.zeros((32, 48, 3), np.uint8)
-    upright[:16, :24] = 255
-    # How a camera stores it: the tag says how to turn it back.
-    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90,
-            8: Image.Transpose.ROTATE_270}[orientation]
-    stored = Image.fromarray(upright).transpose(turn)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored.save(tmp_path / 'photo.jpg', quality=100, exif=exif)
-    read = predict.read_image(tmp_path / 'photo.jpg')
-    assert read.shape == upright.shape
-    assert np.abs(read.astype(int) - upright).max() < 10
+class _Full:
+    """Stands in for a Predictor on a device whose memory is full."""
+
+    def __init__(self, *args):
+        pass
+
+    def __call__(self, images, size):
+        raise tf.errors.ResourceExhaustedError(None, None, 'OOM')
 
 
-def test_sixteen_bits_are_refused_by_name(tmp_path):
-    path = tmp_path / 'deep.png'
-    Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(path)
-    with pytest.raises(errors.UserError, match='deep.png.*16 bits'):
-        predict.read_image(path)
+def test_an_image_beyond_the_memory_is_named_with_a_way_out(
+        tmp_path, monkeypatch):
+    Image.new('RGB', (6, 4)).save(tmp_path / 'large.png')
+    monkeypatch.setattr(predict.build, 'load_network', lambda *_: None)
+    monkeypatch.setattr(predict.predictor_lib, 'Predictor', _Full)
+    run = specs.RunSpec(stage='segment', data=(specs.DatasetSpec(
+        name='own', num_classes=2),))
+    with pytest.raises(errors.UserError, match='large, 6 x 4 .*EvalSpec.tile'):
+        predict.predict_files('run', run, [tmp_path / 'large.png'],
+                              tmp_path / 'out', None)
+    assert not (tmp_path / 'out').exists()

@@ -230,7 +230,7 @@ def _use(commands, bucket, local):
     for name in ('pictures/one.png', 'pictures/two.png', 'alone.png'):
         bucket.write(f'job/{name}', image)
     commands.succeed('predict', run, f'--input={job}/pictures',
-                     f'--input={job}/alone.png', f'--output_dir={job}/masks')
+                     f'--input={job}/al*.png', f'--output_dir={job}/masks')
     assert bucket.names('job/masks/') == [
         f'job/masks/{name}{end}.png' for name in ('alone', 'one', 'two')
         for end in ('', '_colour')]

@@ -9,24 +9,15 @@ import tensorflow as tf
 
 from ddep_tf import errors, specs
 from ddep_tf.models import encoder, weights
-from ddep_tf.runtime import build, export, handover, run_folder
+from ddep_tf.runtime import build, export, run_folder
 from ddep_tf.training import train
 
 import numpy_encoder
 import published
+import saved_runs
 
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
 POSITIONS = 'Transformer/posembed_input/pos_embedding'
-
-
-def _fake_run(run, run_dir):
-    """A run folder that was never trained, with random weights."""
-    network = build.build_network(run)
-    run_folder.open_run(run_dir, run, '')
-    handover.write(run_dir / run_folder.WEIGHTS, weights.export_arrays(network),
-                   {'stage': run.stage,
-                    'position_grid': weights.position_grid(network)})
-    return network
 
 
 def _assert_same(model, run_dir):
@@ -49,7 +40,7 @@ def test_a_classify_run_is_a_published_file(make_run, tmp_path, size):
     if size:  # One is really trained: it takes half a minute.
         train.train(run, '', str(run_dir), '', ONE)
     else:
-        _fake_run(run, run_dir)
+        saved_runs.save_random(run, run_dir)
     path = tmp_path / 'out.npz'
     keys = export.export(run_dir, path)
     truth = numpy_encoder.random_arrays((2, 3), num_classes=6,
@@ -71,7 +62,7 @@ def test_a_classify_run_is_a_published_file(make_run, tmp_path, size):
 
 def test_another_run_exports_its_encoder(make_run, tmp_path):
     run_dir = tmp_path / 'run'
-    _fake_run(make_run('denoise', crop_size=(32, 48)), run_dir)
+    saved_runs.save_random(make_run('denoise', crop_size=(32, 48)), run_dir)
     path = tmp_path / 'out.npz'
     export.export(run_dir, path)
     truth = numpy_encoder.random_arrays((2, 3))
@@ -84,7 +75,7 @@ def test_another_run_exports_its_encoder(make_run, tmp_path):
 
 def test_all_of_a_run_equals_the_run(make_run, tmp_path):
     run_dir = tmp_path / 'run'
-    _fake_run(make_run('denoise', crop_size=(32, 48)), run_dir)
+    saved_runs.save_random(make_run('denoise', crop_size=(32, 48)), run_dir)
     path = tmp_path / 'out.npz'
     export.export(run_dir, path, 'all')
     assert path.read_bytes() == (run_dir / 'weights.npz').read_bytes()
@@ -105,7 +96,7 @@ def test_all_of_a_run_equals_the_run(make_run, tmp_path):
 @pytest.mark.parametrize('stage', ['denoise', 'segment'])
 def test_an_exported_encoder_starts_a_run_of_another_crop(make_run, tmp_path,
                                                           stage):
-    source = _fake_run(make_run('classify', crop_size=(32, 48)),
+    source = saved_runs.save_random(make_run('classify', crop_size=(32, 48)),
                        tmp_path / 'run')
     path = tmp_path / 'out.npz'
     export.export(tmp_path / 'run', path)
@@ -122,7 +113,7 @@ def test_refuses(make_run, tmp_path):
     with pytest.raises(errors.UserError, match='not a run folder'):
         export.export(tmp_path, tmp_path / 'x.npz')
     run_dir = tmp_path / 'run'
-    _fake_run(make_run('classify'), run_dir)
+    saved_runs.save_random(make_run('classify'), run_dir)
     taken = tmp_path / 'taken.npz'
     taken.write_text('kept')
     for output, part, named in (

@@ -1,0 +1,105 @@
+"""Evaluates a finished run on a split, and saves what it predicts."""
+
+from collections.abc import Callable, Iterator
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ddep_tf import errors, files, specs
+from ddep_tf.data import image_files, labels
+from ddep_tf.evaluation import evaluator, samples
+from ddep_tf.objectives import registry
+from ddep_tf.runtime import process
+
+
+def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
+                 data_dir: str | os.PathLike, split: str,
+                 strategy: tf.distribute.Strategy,
+                 output: str | os.PathLike = '',
+                 save_label_ids: str | os.PathLike = '') -> dict[str, Any]:
+    """Evaluates a finished run on a split and prints its table.
+
+    Args:
+      run_dir: the run folder.
+      run: its RunSpec; `evaluation` says how.
+      data_dir: root folder of the data.
+      split: 'val' or 'test'.
+      strategy: tf.distribute.Strategy.
+      output: JSON file for the numbers; '' writes none.
+      save_label_ids: folder for the predictions, as `label_id_writer` writes
+        them; '' writes none.
+
+    Returns:
+      dict as of evaluator.measure_run, and the split.
+
+    Raises:
+      UserError: as evaluator.measure_run and label_id_writer.
+    """
+    save = None
+    if save_label_ids:
+        if not _segments(run):
+            raise errors.UserError(f'--save_label_ids: {run_dir} is a '
+                                   f'{run.stage} run, which predicts no masks')
+        save = label_id_writer(samples.label_set(run), save_label_ids)
+    process.set_up(run.seed)
+    result = evaluator.measure_run(run, run_dir, data_dir, split, strategy,
+                                   save)
+    print('\n'.join(_table(run, result)))
+    result = {'split': split, **result,
+              'evaluation': dataclasses.asdict(run.evaluation)}
+    if output:
+        files.write_json(output, result)
+    return result
+
+
+def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
+                    ) -> Callable[[str, np.ndarray], None]:
+    """Returns a function that writes predictions with the ids of the masks.
+
+    The official script of Cityscapes finds the prediction of
+    CITY_SEQUENCE_FRAME_gtFine_labelIds.png by CITY_SEQUENCE_FRAME*.png and
+    expects labelIds, not train ids.
+
+    Args:
+      label_set: labels.LabelSet.
+      output_dir: folder; created. It must be empty: other files in it could
+        be taken for predictions, or be the truth.
+
+    Returns:
+      Function of an example's id and its train ids, [h, w] uint8, that writes
+      ID.png, 8-bit gray, of that size.
+
+    Raises:
+      UserError: the folder is not empty, or two ids give one file name.
+    """
+    target = files.path(output_dir)
+    target.mkdir(parents=True, exist_ok=True)
+    if any(target.iterdir()):
+        raise errors.UserError(f'--save_label_ids {target} is not empty: name '
+                               'a new folder')
+    source_ids = label_set.source_ids
+
+    def write(example_id, ids):
+        path = target / f'{samples.file_name(example_id)}.png'
+        if path.exists():
+            raise errors.UserError(f'--save_label_ids: two examples would be '
+                                   f'{path}: rename {example_id!r}')
+        image_files.write_png(path, source_ids[ids])
+    return write
+
+
+def _segments(run):
+    return registry.objective_of(run.stage).whole_images
+
+
+def _table(run: specs.RunSpec, result: dict[str, Any]) -> Iterator[str]:
+    """Yields the lines of a measured split; ratios in points."""
+    names = samples.label_set(run).class_names if _segments(run) else ()
+    objective = registry.objective_of(run.stage)
+    for name, value, is_ratio in objective.result_rows(result, names):
+        yield (f'{name:24s} {100 * value:6.2f}' if is_ratio
+               else f'{name:24s} {value:.4f}')
+    yield f'{"images":24s} {result["images"]:6d}'
