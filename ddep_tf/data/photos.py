@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Iterable, Iterator, Sequence
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
@@ -48,12 +49,13 @@ def find(inputs: Iterable[str | os.PathLike],
     Raises:
       UserError: nothing is found.
     """
+    resolved = functools.cache(lambda folder: folder.resolve())
     found: dict[pathlib.Path, Photo] = {}  # By absolute path.
     for name in inputs:
         root, paths = _search(files.path(name), files.path(output_dir))
         for path in paths:
             # A link is not followed: its own name counts.
-            absolute = path.parent.resolve() / path.name
+            absolute = resolved(path.parent) / path.name
             found.setdefault(absolute, Photo(path, _name(path, root)))
     counts = collections.Counter((photo.name, photo.is_video)
                                  for photo in found.values())

@@ -49,7 +49,7 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
     process.set_up(run.seed)
     network = build.load_network(run, run_dir, strategy)
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
-    skipped = []
+    skipped: list[str] = []  # Errors themselves would hold the pixels.
     with tqdm.tqdm(total=len(found), desc='predict', unit='image') as bar:
         for photo in found:
             try:
@@ -58,13 +58,16 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
             except image_files.Unusable as error:
                 if strict:
                     raise
-                skipped.append(error)
+                skipped.append(str(error))
+                bar.update()
     if skipped and not written.count:
-        raise skipped[0]
+        raise errors.UserError(skipped[0])
     written.finish()
     print(f'{written.count} masks in {output_dir}')
     if skipped:
-        print('\n'.join(f'skipped: {reason}' for reason in skipped))
+        lines = '\n'.join(f'skipped: {reason}' for reason in skipped)
+        # Names need not be UTF-8.
+        print(lines.encode(errors='backslashreplace').decode())
         print(f'{len(skipped)} of {len(found)} skipped, named above')
 
 
@@ -93,7 +96,7 @@ def _images(photo: photos.Photo, frame_step: int, bar: tqdm.tqdm
         bar.update()
         return
     with videos.opened(photo.path, frame_step) as video:
-        bar.total += -(-video.claimed // frame_step) - 1
+        bar.total += max(-(-video.claimed // frame_step), 1) - 1
         for number, frame in video:
             yield photo.name / f'{number:06d}', frame
             bar.update()

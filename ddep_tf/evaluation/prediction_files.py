@@ -1,7 +1,8 @@
 """What prediction writes of each image, and of all; nothing is replaced."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import os
 import pathlib
 
@@ -99,25 +100,32 @@ class PredictionFiles:
         self._made: set[pathlib.Path] = set()
         self._rows: list[tuple] = []  # Name, width, height, [C] pixels.
 
-    def check(self, found: Iterable[photos.Photo]) -> None:
+    def check(self, found: Sequence[photos.Photo]) -> None:
         """Checks that no file would replace an image or another file.
 
         Raises:
           UserError: one would.
         """
-        taken: dict[pathlib.Path, object] = {
-            photo.path.resolve(): photo.path for photo in found}
-        taken |= {self._of_all(kind).resolve(): f'--write={kind}'
-                  for kind in self._kinds if kind in _OF_ALL}
+        resolved = functools.cache(lambda folder: folder.resolve())
+
+        def place(path):  # A link is replaced, not what it leads to.
+            return resolved(path.parent) / path.name
+        taken: dict[pathlib.Path, pathlib.Path | str] = {}
+        for photo in found:
+            taken[place(photo.path)] = photo.path
+            taken[photo.path.resolve()] = photo.path
+        for kind in self._kinds:
+            if kind in _OF_ALL:
+                _take(place(self._of_all(kind)), f'--write={kind}', taken)
         for photo in found:
             if not photo.is_video:
                 for _, target in self._files(photo.name):
-                    _take(target, photo, taken)
+                    _take(place(target), photo.path, taken)
         # The frames of a video have a folder of their own.
         taken |= {path.parent: other for path, other in taken.items()}
         for photo in found:
             if photo.is_video:
-                _take(self._folder / photo.name, photo, taken)
+                _take(place(self._folder / photo.name), photo.path, taken)
 
     def write(self, name: pathlib.PurePath, found: Prediction) -> None:
         """Writes what is asked for of one image. OSError if it cannot."""
@@ -130,7 +138,8 @@ class PredictionFiles:
         if 'summary' in self._kinds:
             pixels = np.bincount(found.ids.ravel(),
                                  minlength=self._label_set.num_classes)
-            self._rows.append((name.as_posix(), *found.ids.shape[::-1],
+            text = name.as_posix().encode(errors='backslashreplace').decode()
+            self._rows.append((text, *found.ids.shape[::-1],
                                pixels.astype(np.uint32)))
 
     def finish(self) -> None:
@@ -154,13 +163,12 @@ class PredictionFiles:
         return self._folder / _OF_ALL[kind]
 
 
-def _take(target, photo, taken):
-    """Notes a path as that of a photo. UserError if it is another's."""
-    other = taken.setdefault(target.resolve(), photo.path)
-    if other is not photo.path or target.resolve() == photo.path.resolve():
-        raise errors.UserError(
-            f'--input {photo.path}: its {target} would replace that of '
-            f'{other}: choose another --output_dir')
+def _take(target, owner, taken):
+    """Notes whose file a path will be. UserError if it is taken."""
+    if target in taken:
+        raise errors.UserError(f'{target} of {owner} would replace that of '
+                               f'{taken[target]}: choose another --output_dir')
+    taken[target] = owner
 
 
 def _summary(class_names, rows):

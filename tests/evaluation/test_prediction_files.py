@@ -92,6 +92,7 @@ def test_other_kinds_are_refused_with_the_list(kinds):
     (['a.jpg', 'a.png'], 'out', 'a.png'),
     (['a.jpg', 'a_colour.jpg'], 'out', 'a_colour'),
     (['legend.jpg'], 'out', '--write=legend'),
+    (['legend.png'], '.', '--write=legend'),
     (['a.mp4', 'a.avi'], 'out', 'a.avi'), (['a.mp4', 'a/1.jpg'], '.', 'a.mp4'),
     (['a.mp4', 'b/a/1.jpg', 'b/a/2.jpg', 'b/a.mp4'], 'b', 'b/a')])
 def test_no_file_replaces_an_input_or_another(tmp_path, names, output, named):
