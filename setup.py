@@ -72,10 +72,12 @@ setuptools.setup(
             'pre-commit>=4.0',
             'ruff>=0.12',
         ],
+        'mlflow': ['mlflow>=3.0'],        # --track=mlflow.
         'test': [
             'ipykernel>=6.29',            # Runs the notebook, with:
             'jsonschema>=4.23',           # Shape of a JobSet.
             'kubernetes-validate>=1.33',  # Shape of a Kubernetes Job.
+            'mlflow>=3.0',
             'nbclient>=0.10',
             'pycocotools>=2.0.8',         # Reference of COCO's masks.
             'pytest>=8.0',
@@ -83,8 +85,10 @@ setuptools.setup(
             'scikit-learn>=1.4',          # Reference of the confusion matrix.
             'trustme>=1.1',               # Certificate of a gs:// on loopback.
             'uv>=0.5',                    # Resolves what setup.py asks for.
+            'wandb>=0.21',
         ],
         # Frames, for prediction. tf-models-official asks for it too.
         'video': ['opencv-python-headless>=4.8'],
+        'wandb': ['wandb>=0.21'],         # --track=wandb.
     },
 )

@@ -15,6 +15,8 @@ from ddep_tf import errors, files, specs
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from ddep_tf.runtime import tracking
+
 OK, FAILED, USER_ERROR, STOPPED, NOT_READY = 0, 1, 2, 3, 4
 WORKER_LOST = 75  # A temporary failure, as sysexits.h calls it.
 INTERRUPTED, PREEMPTED = 130, 143
@@ -73,10 +75,23 @@ def define_cost_flags(flag: str) -> None:
                        'peak that it reaches.')
 
 
+def define_track_flag() -> None:
+    """The flag of every launcher that trains."""
+    flags.DEFINE_enum('track', None, ['wandb', 'mlflow'], 'Follow the runs in '
+                      'Weights & Biases or MLflow too: docs/tracking.md.')
+
+
+def tracking_of(group: str = '') -> 'tracking.Tracking | None':
+    """Returns where --track follows runs. UserError if it cannot."""
+    from ddep_tf.runtime import tracking
+    return tracking.chosen(FLAGS.track, group) if FLAGS.track else None
+
+
 def define_run_flags() -> None:
     """Flags of the launchers that train one stage."""
     define_config_flags()
     define_device_flags()
+    define_track_flag()
     flags.DEFINE_integer('seed', None, 'Seed of the run; else from gin.')
     flags.DEFINE_string('init_encoder', None, 'Run folder or .npz whose '
                         'encoder is taken.')
@@ -95,6 +110,7 @@ def run_stage(stage: str) -> None:
     if not FLAGS.run_dir and not FLAGS.dry_run:
         raise errors.UserError('--run_dir is missing: name a folder for the '
                                'run')
+    track = tracking_of()
     strategy = start_tensorflow()
     from ddep_tf.runtime import stop_signal
     from ddep_tf.training import train
@@ -102,7 +118,8 @@ def run_stage(stage: str) -> None:
         print(train.describe(run, FLAGS.data_dir, strategy))
     else:
         train.train(run, operative, FLAGS.run_dir, FLAGS.data_dir, strategy,
-                    stop=stop_signal.StopSignal(FLAGS.grace).install())
+                    stop=stop_signal.StopSignal(FLAGS.grace).install(),
+                    track=track)
 
 
 def finished_run() -> specs.RunSpec:

@@ -18,6 +18,7 @@ from ddep_tf import cli
 
 cli.define_config_flags()
 cli.define_device_flags()
+cli.define_track_flag()
 cli.define_cost_flags('--dry_run')
 flags.DEFINE_string('results_dir', '', 'Where to write the table, figures and '
                     'subsets that are kept, results/ for instance; none else.')
@@ -48,10 +49,11 @@ def main():
         _describe(spec, stages)
         return
     run_dir = FLAGS.run_dir or f'runs/{spec.name}'
+    track = cli.tracking_of(spec.name)
     stop = stop_signal.StopSignal(FLAGS.grace).install()
     whole = runner_lib.Experiment(
         spec, stages, operative, run_dir, FLAGS.data_dir,
-        _executor(operative, slots, stop), stop)
+        _executor(operative, slots, stop, track), stop)
     if FLAGS.only:
         whole.run_one(FLAGS.only, FLAGS.wait)
         return
@@ -63,7 +65,7 @@ def main():
     _report(run_dir)
 
 
-def _executor(operative, slots, stop):
+def _executor(operative, slots, stop, track):
     """Returns what does the runs: this process, one of each run's own, or
     workers."""
     from ddep_tf.experiments import executors, pool
@@ -74,10 +76,10 @@ def _executor(operative, slots, stop):
         return pool.Pool(slots, functools.partial(
             executors.make_trainer, functools.partial(
                 cli.start_worker, FLAGS.max_image_pixels), operative,
-            FLAGS.data_dir, FLAGS.strategy), stop)
+            FLAGS.data_dir, FLAGS.strategy, track=track), stop)
     if FLAGS.one_process or FLAGS.only:
         return executors.in_process(operative, FLAGS.data_dir,
-                                 cli.start_tensorflow(), stop)
+                                 cli.start_tensorflow(), stop, track)
     tpu_install.choose(FLAGS.strategy, FLAGS.tpu)  # Or each run would fail.
     # A TPU serves one process: this one leaves it to those that it starts.
     return executors.by_command([sys.executable, *sys.argv])

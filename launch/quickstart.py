@@ -31,6 +31,7 @@ flags.DEFINE_bool('compare', False, 'Fine-tune from a random decoder too, to '
                   'see what the denoising brings.')
 flags.DEFINE_bool('dry_run', False, 'Check, choose, estimate, and stop there.')
 cli.define_image_flags()
+cli.define_track_flag()
 FLAGS = flags.FLAGS
 GIN_FILE = 'quickstart.gin'
 
@@ -109,6 +110,7 @@ def _command(path):
     return [sys.executable, script, f'--gin_file={path}',
             f'--data_dir={FLAGS.data_dir}', f'--run_dir={FLAGS.run_dir}',
             *([f'--max_image_pixels={limit}'] if limit else []),
+            *([f'--track={FLAGS.track}'] if FLAGS.track else []),
             *(['--parallel=auto'] if FLAGS.compare else [])]
 
 

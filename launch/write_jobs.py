@@ -19,6 +19,7 @@ from ddep_tf import cli, errors, files, jobs
 
 cli.define_config_flags()
 cli.define_device_flags()
+cli.define_track_flag()
 flags.DEFINE_enum('engine', 'slurm', list(jobs.SCHEDULERS),
                   'The scheduler that runs the jobs.')
 flags.DEFINE_string('jobs_dir', 'jobs', 'Folder for the job files.')
@@ -103,12 +104,13 @@ def _command(run_dir):
         strategy = 'tpu'
     elif strategy == 'auto' and FLAGS.hosts > 1:
         strategy = 'multi_worker'
-    tpu = [f'--{name}={FLAGS[name].value}'
-           for name in ('tpu', 'zone', 'project') if FLAGS[name].value]
+    given = [f'--{name}={FLAGS[name].value}'
+             for name in ('tpu', 'zone', 'project', 'track')
+             if FLAGS[name].value]
     return [*start, *(f'--gin_file={file}' for file in FLAGS.gin_file),
             *(f'--gin_param={text}' for text in FLAGS.gin_param),
             f'--run_dir={run_dir}', f'--data_dir={FLAGS.data_dir}',
-            f'--strategy={strategy}', *tpu,
+            f'--strategy={strategy}', *given,
             f'--grace={FLAGS.grace_seconds}']
 
 

@@ -85,7 +85,7 @@ def test_no_import_runs_upwards_or_beside(path):
     'ddep_tf.reports.claims_table', 'ddep_tf.reports.data_page',
     'ddep_tf.reports.write',
     'ddep_tf.runtime.export',
-    'ddep_tf.runtime.tpu_host'])
+    'ddep_tf.runtime.tpu_host', 'ddep_tf.runtime.tracking'])
 def test_no_tensorflow_where_it_is_not_needed(module):
     code = f'import sys, {module}; sys.exit("tensorflow" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code],

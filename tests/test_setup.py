@@ -119,7 +119,8 @@ def test_a_command_of_a_wheel_takes_its_own_gin_files(unpacked, tmp_path):
 
 EXTRAS = {  # What each brings.
     '': 'tensorflow', 'docs': 'mkdocs-material', 'gpu': 'nvidia-cudnn-cu12',
-    'lint': 'ruff', 'test': 'pytest', 'video': 'opencv-python-headless'}
+    'lint': 'ruff', 'mlflow': 'mlflow', 'test': 'pytest',
+    'video': 'opencv-python-headless', 'wandb': 'wandb'}
 
 
 @pytest.fixture(scope='module')

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ddep_tf import errors
 from ddep_tf.experiments import plan as plan_lib
-from ddep_tf.runtime import stop_signal
+from ddep_tf.runtime import stop_signal, tracking
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -135,7 +135,8 @@ class Serial(Executor):
 
 def in_process(operative: str, data_dir: str | os.PathLike,
                strategy: 'tf.distribute.Strategy',
-               stop: stop_signal.StopSignal | None = None) -> Serial:
+               stop: stop_signal.StopSignal | None = None,
+               track: tracking.Tracking | None = None) -> Serial:
     """Returns an executor that trains in this process.
 
     Args:
@@ -143,13 +144,15 @@ def in_process(operative: str, data_dir: str | os.PathLike,
       data_dir: root folder of the data.
       strategy: tf.distribute.Strategy.
       stop: StopSignal; None never stops.
+      track: where the runs are followed; None is nowhere.
     """
-    return Serial(trainer(operative, data_dir, strategy, stop))
+    return Serial(trainer(operative, data_dir, strategy, stop, track))
 
 
 def trainer(operative: str, data_dir: str | os.PathLike,
             strategy: 'tf.distribute.Strategy',
-            stop: stop_signal.StopSignal | None) -> Do:
+            stop: stop_signal.StopSignal | None,
+            track: tracking.Tracking | None = None) -> Do:
     """Returns a function that trains a job. Arguments as of `in_process`."""
     from ddep_tf.runtime import input_checks
     from ddep_tf.training import train
@@ -157,25 +160,26 @@ def trainer(operative: str, data_dir: str | os.PathLike,
 
     def do(job):
         train.train(job.actual.run, operative, job.run_dir, data_dir, strategy,
-                    job.test, stop, checks)
+                    job.test, stop, checks, track)
         gc.collect()  # A network refers to itself, and would stay for long.
     return do
 
 
 def make_trainer(import_tensorflow: Callable[[], None], operative: str,
                  data_dir: str | os.PathLike, strategy: str,
-                 stop: stop_signal.StopSignal) -> Do:
+                 stop: stop_signal.StopSignal,
+                 track: tracking.Tracking | None = None) -> Do:
     """As `trainer`, for a process that has not imported TensorFlow.
 
     Args:
       import_tensorflow: called first.
-      operative, data_dir, stop: as of `in_process`.
+      operative, data_dir, stop, track: as of `in_process`.
       strategy: name of the strategy, as of `--strategy`.
     """
     import_tensorflow()
     from ddep_tf.runtime import strategy as strategies
     return trainer(operative, data_dir, strategies.get_strategy(strategy),
-                   stop)
+                   stop, track)
 
 
 def by_command(command: Sequence[str]) -> Serial:

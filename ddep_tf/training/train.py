@@ -24,23 +24,20 @@ from ddep_tf.runtime import (
     process,
     run_folder,
     stop_signal,
+    tracking,
 )
 from ddep_tf.runtime import strategy as strategies
 from ddep_tf.runtime import workers as workers_lib
-from ddep_tf.training import checkpoint, loop, optimizer
+from ddep_tf.training import checkpoint, logs, loop, optimizer
 
 _ASKED = 'asked to stop'
-# Measured anew by a run that is resumed; the other columns are not.
-_RATES = ('learning_rate', 'step_seconds', 'images_per_second')
-# Of a summary writer: in a bucket, each flush writes the whole file anew. So
-# it is left to the checkpoints.
-_SELDOM = {'max_queue': 10 ** 6, 'flush_millis': 10 ** 9}
 
 
 def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
           data_dir: str | os.PathLike, strategy: tf.distribute.Strategy,
           test: bool = True, stop: stop_signal.StopSignal | None = None,
-          checks: input_checks.InputChecks | None = None) -> dict[str, Any]:
+          checks: input_checks.InputChecks | None = None,
+          track: tracking.Tracking | None = None) -> dict[str, Any]:
     """Trains a run to its end, or from where it was cut off.
 
     Args:
@@ -54,6 +51,7 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
       stop: ends the training between two steps once it, or that of another
         worker, is asked; None never does.
       checks: what has been read of the data before; None reads it.
+      track: where the run is followed beside its own logs; None is nowhere.
 
     Returns:
       dict of the result, as in `result.json`.
@@ -74,10 +72,11 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
             print(f'{run_dir}: done before')
             return done
         return _train_in(folder, run, data_dir, strategy, test,
-                         stop or stop_signal.StopSignal(), checks)
+                         stop or stop_signal.StopSignal(), checks,
+                         track if workers.is_chief else None)
 
 
-def _train_in(folder, run, data_dir, strategy, test, stop, checks):
+def _train_in(folder, run, data_dir, strategy, test, stop, checks, track):
     """Trains a run in its open folder, or tests it if it is trained."""
     eager = run.eager and not strategies.takes_graphs_alone(strategy)
     if eager != run.eager:
@@ -94,9 +93,11 @@ def _train_in(folder, run, data_dir, strategy, test, stop, checks):
                 run, folder.run_dir, data_dir, 'test', strategy,
                 look=lambda: _look(folder, stop))))
             run_folder.write_result(folder.own_dir, result)
+            with tracking.followed(track, run, folder.run_dir) as tracker:
+                tracker.finish(result)
         else:
             _open(run, folder, data_dir, strategy, stop,
-                  checks).run_to_end(test)
+                  checks).run_to_end(test, track)
         return folder.wait_for_result()
 
 
@@ -160,23 +161,30 @@ class TrainingRun:
         """Optimizer steps taken."""
         return int(self.state.step.numpy())
 
-    def run_to_end(self, test: bool) -> None:
+    def run_to_end(self, test: bool,
+                   track: tracking.Tracking | None = None) -> None:
         """Trains, evaluates, and writes weights and result.
+
+        Args:
+          test: whether to evaluate on the test split.
+          track: where the run is followed; None is nowhere.
 
         Raises:
           Preempted: a worker was asked to stop; the state was saved.
         """
-        with input_checks.explained(self.inputs):
-            self._open_logs()
+        with input_checks.explained(self.inputs), tracking.followed(
+                track, self.run, self.folder.run_dir) as tracker:
+            self.logs = logs.Logs(self.folder, self.objective.metric_names,
+                                  self.step, tracker)
             try:
                 value = self._train()
-                self._finish(value, test)
+                tracker.finish(self._finish(value, test))
             except errors.Preempted:
                 self._save()
                 raise errors.Preempted(f'{self.folder.run_dir}: saved at step '
                                        f'{self.step}') from None
             finally:
-                self._close_logs()
+                self.logs.close()
 
     def _train(self):
         """Trains to the last step; returns the validation value there."""
@@ -206,9 +214,7 @@ class TrainingRun:
         """Saves the state, after the logs: none may lack what led to it."""
         start = time.monotonic()
         self.folder.claim.check()
-        self.metrics.flush()
-        self.validation.flush()
-        self.writer.flush()
+        self.logs.flush()
         self.state.save(self._seconds())
         took = time.monotonic() - start
         if took > self.stop.grace / 2:
@@ -220,31 +226,8 @@ class TrainingRun:
         """Wall-clock time of this run, over all of its starts."""
         return time.time() - self._started
 
-    def _open_logs(self):
-        names = self.objective.metric_names
-        # Read first: opening the log cuts it back.
-        self._validated = files.read_csv(
-            self.folder.run_dir / 'validation.csv')
-        self.metrics = files.CsvLog(
-            self.folder.own_dir / 'metrics.csv', ['step', *names, *_RATES],
-            self.step)
-        self.validation = files.CsvLog(
-            self.folder.own_dir / 'validation.csv', ['step', 'val'], self.step)
-        folder = self.folder.own_dir / 'tensorboard'
-        self.writer = tf.summary.create_file_writer(
-            str(folder), **(_SELDOM if files.is_bucket(folder) else {}))
-
-    def _close_logs(self):
-        self.metrics.flush()
-        self.validation.flush()
-        self.writer.close()
-
     def _log(self, row):
-        self.metrics.add(row)
-        with self.writer.as_default(step=row['step']):
-            for name, value in row.items():
-                if name != 'step':
-                    tf.summary.scalar(f'train/{name}', value)
+        self.logs.add(row)
 
     def _validate(self):
         """Returns the validation value of this step; None without a set."""
@@ -252,9 +235,8 @@ class TrainingRun:
             return None
         source, = self.inputs['val']
         value = self.evaluator.measure(source, single_scale=False)['value']
-        self.validation.add({'step': self.step, 'val': value})
-        with self.writer.as_default(step=self.step):
-            tf.summary.scalar('val', value)
+        self.logs.add_validation(self.step, value)
+        with self.logs.writer.as_default(step=self.step):
             samples.summarize(self.run, self.evaluator, source)
         self.state.save_if_best(value, self.objective.higher_is_better)
         print(f'{self.folder.run_dir.name}: step {self.step}, val '
@@ -267,12 +249,11 @@ class TrainingRun:
         if not self.step or not _falls_on(self.step, self.run.eval_every,
                                           self.run.steps):
             return None
-        for row in self._validated:
-            if int(row['step']) == self.step:
-                return float(row['val'])
-        return self._validate()
+        value = self.logs.validated(self.step)
+        return self._validate() if value is None else value
 
     def _finish(self, value, test):
+        """Evaluates, writes weights and result, and returns the result."""
         result = {'stage': self.run.stage, 'val': value, 'test': None,
                   'steps': self.step}
         if test and self.inputs['test']:
@@ -294,6 +275,7 @@ class TrainingRun:
         print(f'{self.folder.run_dir}: done' + ''.join(
             f', {k} {result[k]:.4f}' for k in ('val', 'test')
             if result[k] is not None))
+        return result
 
     def _export(self, result):
         network = self.objective.network
