@@ -21,6 +21,7 @@ FILE = 'tracking.json'  # {service: the run's id there}, in the run folder.
 PROJECT = 'ddep_tf'  # Unless the environment names another.
 # How a run ended, as MLflow calls it.
 FINISHED, KILLED, FAILED = 'FINISHED', 'KILLED', 'FAILED'
+_FINAL = ('val', 'test', 'test_details', 'seconds')  # Of a result.
 # Seconds until the services are asked again once they have failed [O].
 _PAUSE_SECONDS = 300
 # A server that does not answer must not keep a run from saving its state
@@ -72,8 +73,10 @@ class Tracker:
             self._tell('log', row['step'], numbers)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Tells the numbers of a result as of `result.json`."""
-        self._tell('log', result['steps'], _numbers({'final': result}))
+        """Tells what was measured in the end, of a result as of
+        `result.json`."""
+        final = {name: result.get(name) for name in _FINAL}
+        self._tell('log', result['steps'], _numbers({'final': final}))
 
     def close(self, ended: str) -> None:
         """Ends the run there: FINISHED, KILLED or FAILED."""

@@ -1,6 +1,7 @@
 """Several workers train one run: processes of one machine stand for hosts."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -9,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from commands import TINY, losses, run, start, wait_for
+from commands import ROOT, TINY, losses, run, start, wait_for
 
 SHORT = [*TINY, '--gin_param=segment/RunSpec.global_batch_size=4',
          '--gin_param=segment/RunSpec.steps=10',
@@ -91,15 +92,21 @@ def _assert_close(one, other, tolerance):
                                        atol=tolerance, err_msg=key)
 
 
-def test_the_request_of_one_stops_all_and_they_end_as_one_device(tmp_path):
+def test_the_request_of_one_stops_all_and_they_end_as_one_device(
+        tmp_path, monkeypatch):
     one, many = tmp_path / 'one', tmp_path / 'many'
     code, _, err = run('finetune', *SHORT, f'--run_dir={one}')
     assert code == 0, err
+    told = tmp_path / 'told.jsonl'
+    monkeypatch.setenv('TOLD', str(told))
+    monkeypatch.setenv('PYTHONPATH', str(ROOT / 'tests/fixtures/services'),
+                       prepend=os.pathsep)
     # The request to one of them stops both, at the same step.
     with Cluster(2) as cluster:
-        first = cluster.start(*SHORT, f'--run_dir={many}')
+        flags = [*SHORT, f'--run_dir={many}', '--track=wandb']
+        first = cluster.start(*flags)
         time.sleep(3)  # A worker may be late.
-        second = cluster.start(*SHORT, f'--run_dir={many}')
+        second = cluster.start(*flags)
         wait_for(many / 'metrics.csv', first, lines=3)
         second.send_signal(signal.SIGTERM)
         codes, texts = cluster.end()
@@ -108,10 +115,22 @@ def test_the_request_of_one_stops_all_and_they_end_as_one_device(tmp_path):
                    for text in texts]
     assert step == other and int(step) < 10
     assert (many / 'state' / f'ckpt-{step}.index').exists()
-    for text in _train(2, *SHORT, f'--run_dir={many}'):
+    for text in _train(2, *flags):
         assert f'step {step} of 10' in text
     np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
     _assert_close(one, many, 1e-5)
+    _check_followed(told, losses(many))
+
+
+def _check_followed(told, expected):
+    """The chief alone was followed, in both starts as one run."""
+    calls = [json.loads(line) for line in told.read_text().splitlines()]
+    assert [kwargs['id'] for name, _, kwargs in calls if name == 'init'] == [
+        None, 'given']
+    assert [args[0]['train/loss'] for name, args, _ in calls
+            if name == 'log' and 'train/loss' in args[0]] == expected
+    assert [kwargs['exit_code'] for name, _, kwargs in calls
+            if name == 'finish'] == [1, 0]
 
 
 @pytest.mark.full
