@@ -54,6 +54,11 @@ def is_bucket(value: str | os.PathLike) -> bool:
     return os.fspath(value).startswith('gs://')
 
 
+def printable(text: str) -> str:
+    """Returns text with names of files in it that need not be UTF-8."""
+    return text.encode(errors='backslashreplace').decode()
+
+
 def same(one: str | os.PathLike, other: str | os.PathLike) -> bool:
     """Whether two paths are those of the same file or folder."""
     return path(one).resolve() == path(other).resolve()

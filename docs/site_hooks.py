@@ -72,11 +72,11 @@ def messages():
 
 
 def _messages(tree):
-    """Yields the text of each UserError that is made in a module."""
+    """Yields the text of each error of users that is made in a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args and (
                 getattr(node.func, 'attr', getattr(node.func, 'id', ''))
-                == 'UserError'):
+                in ('UserError', 'Unusable')):
             text = _text(node.args[0])
             if re.search(r'\w{3}', text):
                 yield text

@@ -90,9 +90,10 @@ def _in_folder(folder):
         child.suffix.lower() for child in children if child.suffix)
     others -= {suffix: len(found) for suffix in image_files.SUFFIXES}
     if others:
-        print(f'{folder}: leaves out ' + ', '.join(
+        counts = ', '.join(
             f'{count} {suffix}' for suffix, count in sorted(others.items()))
-              + ', which a glob or their names would take')
+        print(files.printable(f'{folder}: leaves out {counts}, which a glob or '
+                              'their names would take'))
     return found
 
 

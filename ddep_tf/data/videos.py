@@ -62,6 +62,10 @@ def opened(path: str | os.PathLike, frame_step: int = 1) -> Iterator[Video]:
       UserError: OpenCV is not installed.
     """
     cv2 = _opencv()
+    if not _is_utf8(str(path)):
+        # OpenCV 4.11 ends the process with a segmentation fault.
+        raise image_files.Unusable(f'cannot read the video {path}: its name '
+                                   'is not UTF-8: rename it')
     with files.local_copy(path) as copy:
         # Other backends take some names for patterns, or for cameras.
         capture = cv2.VideoCapture(str(copy.resolve()), cv2.CAP_FFMPEG)
@@ -83,6 +87,14 @@ def _opencv():
     cv2.setLogLevel(0)
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     return cv2
+
+
+def _is_utf8(text):
+    try:
+        text.encode()
+        return True
+    except UnicodeEncodeError:
+        return False
 
 
 def _unreadable(path):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from ddep_tf import errors, specs
+from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files, labels, photos, transforms, videos
 from ddep_tf.evaluation import prediction_files
 from ddep_tf.evaluation import predictor as predictor_lib
@@ -65,9 +65,8 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
     written.finish()
     print(f'{written.count} masks in {output_dir}')
     if skipped:
-        lines = '\n'.join(f'skipped: {reason}' for reason in skipped)
-        # Names need not be UTF-8.
-        print(lines.encode(errors='backslashreplace').decode())
+        print(files.printable('\n'.join(f'skipped: {reason}'
+                                        for reason in skipped)))
         print(f'{len(skipped)} of {len(found)} skipped, named above')
 
 

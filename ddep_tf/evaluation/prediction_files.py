@@ -138,9 +138,9 @@ class PredictionFiles:
         if 'summary' in self._kinds:
             pixels = np.bincount(found.ids.ravel(),
                                  minlength=self._label_set.num_classes)
-            text = name.as_posix().encode(errors='backslashreplace').decode()
-            self._rows.append((text, *found.ids.shape[::-1],
-                               pixels.astype(np.uint32)))
+            self._rows.append((
+                files.printable(name.as_posix()), *found.ids.shape[::-1],
+                pixels.astype(np.uint32)))
 
     def finish(self) -> None:
         """Writes what is asked for of all images. OSError if it cannot."""

@@ -1,5 +1,6 @@
 """Videos are read frame by frame, or named."""
 
+import os
 import sys
 
 import numpy as np
@@ -54,6 +55,14 @@ def test_what_is_no_video_is_named(tmp_path, data):
         data = path.read_bytes()[:-900]
     path.write_bytes(data)
     with pytest.raises(image_files.Unusable, match='a.mp4'):
+        read(path)
+
+
+def test_a_name_that_opencv_would_crash_at_is_refused(tmp_path):
+    path = tmp_path / os.fsdecode(b'clip\xe9.mkv')
+    clips.write(tmp_path / 'a.mkv', 1)
+    os.rename(tmp_path / 'a.mkv', path)
+    with pytest.raises(image_files.Unusable, match='not UTF-8'):
         read(path)
 
 

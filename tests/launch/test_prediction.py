@@ -1,5 +1,7 @@
 """launch/predict.py, as a user types it."""
 
+import os
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -38,7 +40,7 @@ def test_photos_and_videos_of_all_kinds(run_dir, tmp_path):
     photo(tmp_path / 'in/a.jpg', (37, 51))
     photo(tmp_path / 'in/deep/a.png', (50, 33))
     photo(tmp_path / 'in/thin.jpg', (1, 40))
-    (tmp_path / 'in/broken.jpg').write_text('not an image')
+    (tmp_path / 'in' / os.fsdecode(b'br\xf6ken.jpg')).write_text('no image')
     (tmp_path / 'in/broken.mp4').write_text('not a video')
     clips.write(tmp_path / 'in/clip.mkv', 5)
     out = tmp_path / 'in/out'
@@ -48,7 +50,7 @@ def test_photos_and_videos_of_all_kinds(run_dir, tmp_path):
         '--gin_param=EvalSpec.tile=(32, 32)', '--gin_param=EvalSpec.flip=True')
     assert code == 0 and not err
     assert f'6 masks in {out}' in text
-    assert f'skipped: cannot read the image {tmp_path}/in/broken.jpg' in text
+    assert f'cannot read the image {tmp_path}/in/br\\udcf6ken.jpg' in text
     assert f'skipped: cannot read the video {tmp_path}/in/broken.mp4' in text
     assert '2 of 6 skipped' in text
     sizes = {'a': (37, 51), 'deep/a': (50, 33), 'thin': (1, 40),
