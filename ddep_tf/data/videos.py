@@ -78,14 +78,14 @@ def opened(path: str | os.PathLike, frame_step: int = 1) -> Iterator[Video]:
 
 
 def _opencv():
+    # It would print what it, and FFmpeg, think of a damaged file.
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     try:
         import cv2
     except ImportError as error:
         raise errors.UserError(f'videos need OpenCV ({error}): pip install '
                                "'ddep_tf[video]'") from None
-    # It would print what it, and FFmpeg, think of a damaged file.
-    cv2.setLogLevel(0)
-    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     return cv2
 
 
