@@ -78,14 +78,17 @@ def opened(path: str | os.PathLike, frame_step: int = 1) -> Iterator[Video]:
 
 
 def _opencv():
-    # It would print what it, and FFmpeg, think of a damaged file.
-    os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
-    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     try:
         import cv2
     except ImportError as error:
         raise errors.UserError(f'videos need OpenCV ({error}): pip install '
                                "'ddep_tf[video]'") from None
+    # It would print what it, and FFmpeg, think of a damaged file. OpenCV 5 has
+    # moved the function.
+    set_log_level = getattr(cv2, 'setLogLevel', None) or (
+        cv2.utils.logging.setLogLevel)
+    set_log_level(0)
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     return cv2
 
 
