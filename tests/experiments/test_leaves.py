@@ -24,14 +24,12 @@ import layouts
 LEAVES = sorted(path.stem for path in
                 (configure.GIN_ROOT / 'experiments').glob('*.gin'))
 # One of each kind runs to its end in every test, the others in test-full.
-ALWAYS = {'ablation_kind', 'chain_small', 'demo_nuclei',
-          'imagenet21k_encoder'}
+ALWAYS = {'chain_small', 'demo_nuclei', 'imagenet21k_encoder'}
 # A part of a leaf, in every test: all of it takes minutes.
 PART = {
     'cityscapes_main': [
         "ExperimentSpec.run_variants=('w3',)",
-        'ExperimentSpec.label_fractions=(0.03333333333333333, 0.125)'],
-    'pascal_context_sweep': ['ExperimentSpec.label_fractions=(0.01,)']}
+        'ExperimentSpec.label_fractions=(0.03333333333333333, 0.125)']}
 # What keeps a leaf, whole, from a variant with weights of another encoder.
 LEFT_OUT = {'evidence_camvid_taps': [
     "ExperimentSpec.run_variants=('plain', 'image')"]}

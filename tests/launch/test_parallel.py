@@ -22,7 +22,11 @@ RUNS = ['classify', 'denoise-ddep-s4', 'segment-supervised-n3-s4',
         'segment-ddep-n3-s4']
 
 
-def _start(exp_dir, *flags, cores=None, **options):
+def _cores(count):
+    return sorted(os.sched_getaffinity(0))[:count]
+
+
+def _start(exp_dir, *flags, cores=None, params=SHORT, **options):
     def set_up():
         # In the background of a shell Ctrl-C is ignored, and children
         # inherit that.
@@ -31,7 +35,7 @@ def _start(exp_dir, *flags, cores=None, **options):
             os.sched_setaffinity(0, cores)
     return subprocess.Popen(
         [*COMMAND, f'--run_dir={exp_dir}', *flags,
-         *(f'--gin_param={param}' for param in SHORT)],
+         *(f'--gin_param={param}' for param in params)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, preexec_fn=set_up,  # noqa: PLW1509
         **options)
@@ -89,16 +93,30 @@ def _results(exp_dir):
     return [{**row, 'seconds': ''} for row in rows], weights
 
 
+def test_two_at_a_time_end_as_one_after_the_other(tmp_path):
+    params = [*SHORT, 'denoise/RunSpec.steps=2', 'segment/RunSpec.steps=2',
+              'segment/RunSpec.eval_every=1']
+    one = _start(tmp_path / 'one', params=params, cores=_cores(1), env={
+        **os.environ, 'TF_NUM_INTRAOP_THREADS': '1',
+        'TF_NUM_INTEROP_THREADS': '1'})
+    two = _start(tmp_path / 'two', '--parallel=auto', params=params,
+                 cores=_cores(2))
+    for process in (one, two):
+        code, out, err = _end(process)
+        assert code == 0 and '| ddep |' in out, err
+    assert _results(tmp_path / 'one') == _results(tmp_path / 'two')
+
+
+@pytest.mark.full
 def test_stopped_and_resumed_it_ends_as_one_after_the_other(tmp_path):
-    cores = sorted(os.sched_getaffinity(0))
     one = _start(tmp_path / 'one', env={
         **os.environ, 'TF_NUM_INTRAOP_THREADS': '1',
-        'TF_NUM_INTEROP_THREADS': '1'}, cores=cores[:1])
+        'TF_NUM_INTEROP_THREADS': '1'}, cores=_cores(1))
     code, _, err = _end(one)
     assert code == 0, err
 
     # A worker has as many threads as `one` has, if there are two cores.
-    two = cores[:2]
+    two = _cores(2)
     exp_dir = tmp_path / 'two'
     # Ctrl-C reaches all processes of a terminal.
     process = _start(exp_dir, '--parallel=2', '--shard=1/2', cores=two)
