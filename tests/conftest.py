@@ -21,6 +21,8 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TIDY_GIB = 0.4  # By so much may memory grow before it is given back.
 MOST_GIB = 3  # Of a process of tests: two of them fit beside a browser.
+LARGE = 'full_size', 'test_published.py'
+LONG = 'test_leaves', '/launch/', 'test_setup'
 _PEAKS = {}   # {name of a process of tests: GiB}.
 _tidy = {'resident_gib': 1.0}  # What stayed when memory was last given back.
 
@@ -41,24 +43,22 @@ def _hands_out_tests(config):
 
 
 def pytest_collection_modifyitems(items):
-    """What takes long first, in each half: two workers begin with a half each.
+    """What needs most memory first, then what takes long, in each half.
 
-    And before it what needs most memory, since TensorFlow keeps what it once
-    had, for other tests.
+    Two workers begin with a half each. TensorFlow keeps what memory it once
+    had, for other tests: networks of full size come before that adds up.
     """
-    first = ('full_size', 'test_published.py', 'test_leaves', '/launch/',
-             'test_setup')
-    long = sorted((item for item in items if _place(item, first) is not None),
-                  key=lambda item: _place(item, first))
-    rest = [item for item in items if _place(item, first) is None]
-    half = max(0, len(items) // 2 - len(long[::2]))
-    items[:] = long[::2] + rest[:half] + long[1::2] + rest[half:]
+    large = [item for item in items if _names(item, LARGE)]
+    rest = [item for item in items if item not in large]
+    long = [item for item in rest if _names(item, LONG)]
+    long.sort(key=lambda item: [part not in item.nodeid for part in LONG])
+    rest = [item for item in rest if not _names(item, LONG)]
+    half = max(0, len(items) // 2 - len(large + long[::2]))
+    items[:] = large + long[::2] + rest[:half] + long[1::2] + rest[half:]
 
 
-def _place(item, names):
-    """Returns the index of the first name in the item's, None if none is."""
-    return next((place for place, name in enumerate(names)
-                 if name in item.nodeid), None)
+def _names(item, parts):
+    return any(part in item.nodeid for part in parts)
 
 
 def pytest_collection_finish():
