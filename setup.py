@@ -22,6 +22,7 @@ PACKAGES = [
     'ddep_tf.objectives',
     'ddep_tf.reports',
     'ddep_tf.runtime',
+    'ddep_tf.serving',
     'ddep_tf.training',
 ]
 
@@ -73,6 +74,11 @@ setuptools.setup(
             'ruff>=0.12',
         ],
         'mlflow': ['mlflow>=3.0'],        # --track=mlflow.
+        'onnx': [                         # launch/export.py --format=onnx.
+            'onnx>=1.18',
+            'onnxruntime>=1.22',
+            'tf2onnx>=1.17',
+        ],
         'test': [
             'ipykernel>=6.29',            # Runs the notebook, with:
             'jsonschema>=4.23',           # Shape of a JobSet.

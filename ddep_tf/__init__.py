@@ -17,6 +17,7 @@ _HOMES = {
     'iou_per_class': 'ddep_tf.evaluation.metrics',
     'mean_iou': 'ddep_tf.evaluation.metrics',
     'label_subset': 'ddep_tf.data.subsets',
+    'load': 'ddep_tf.serving.loading',
     'map_labels': 'ddep_tf.data.labels',
 }
 

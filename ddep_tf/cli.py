@@ -22,10 +22,10 @@ WORKER_LOST = 75  # A temporary failure, as sysexits.h calls it.
 INTERRUPTED, PREEMPTED = 130, 143
 FLAGS = flags.FLAGS
 # The flags that are paths, of any launcher.
-_PATHS = ('claims', 'data_dir', 'figure', 'gin_file', 'images',
-          'init_decoder', 'init_encoder', 'input', 'jobs_dir', 'manual_dir',
-          'other', 'output', 'output_dir', 'page', 'panel', 'results_dir',
-          'run_dir', 'save_label_ids', 'weights', 'work_dir')
+_PATHS = ('claims', 'compare_images', 'data_dir', 'figure', 'gin_file',
+          'images', 'init_decoder', 'init_encoder', 'input', 'jobs_dir',
+          'manual_dir', 'other', 'output', 'output_dir', 'page', 'panel',
+          'results_dir', 'run_dir', 'save_label_ids', 'weights', 'work_dir')
 
 
 def define_config_flags() -> None:

@@ -1,30 +1,81 @@
-r"""Exports a finished run's weights as a published .npz file.
+r"""Exports a finished run: its weights, or a model that other programs open.
 
   python launch/export.py --run_dir=runs/encoder --output=encoder.npz
 
-Of a classify run, --part=encoder has the whole published key set, head too;
-of other runs, the encoder's. --part=all adds decoder/... and head/... The
-.json beside it is read with it: keep the two together.
+Weights under their published names. Of a classify run, --part=encoder has the
+whole published key set, head too; of other runs, the encoder's. --part=all
+adds decoder/... and head/... The .json beside it is read with it: keep the two
+together.
+
+  python launch/export.py --run_dir=runs/segment --format=onnx --output=street
+
+Writes the folder street/: a model from an image to ids and probabilities, its
+facts in model.json, and a card, README.md. It is compared with the run, and
+refused where it differs. Images may have any size, or the one of --image_size.
 """
+
+import re
+import shlex
+import sys
 
 from absl import flags
 
 from ddep_tf import cli
 
 flags.DEFINE_string('run_dir', '', 'Finished run.')
-flags.DEFINE_string('output', '', '.npz file to write.')
-flags.DEFINE_enum('part', 'encoder', ['encoder', 'all'], 'What is written.')
+flags.DEFINE_string('output', '', '.npz file to write; a new folder for other '
+                    'formats.')
+flags.DEFINE_enum('format', 'npz', ['npz', 'keras', 'saved_model', 'onnx',
+                                    'litert'], 'What is written.')
+flags.DEFINE_enum('part', 'encoder', ['encoder', 'all'],
+                  'Of npz: which weights.')
+flags.DEFINE_string('image_size', '', 'HEIGHT,WIDTH of the images that the '
+                    'model takes; else any.')
+flags.DEFINE_multi_string('compare_images', [], 'Images to compare on: files, '
+                          'folders, patterns. Else some of the package.')
+flags.DEFINE_string('license', 'other', "Of the card: the license's name at "
+                    'Hugging Face.')
+cli.define_image_flags()
 FLAGS = flags.FLAGS
 
 
 def main():
     from ddep_tf import errors
-    from ddep_tf.runtime import export
     for name in ('run_dir', 'output'):
         if not FLAGS[name].value:
             raise errors.UserError(f'--{name} is missing')
-    keys = export.export(FLAGS.run_dir, FLAGS.output, FLAGS.part)
-    print(f'{FLAGS.output}: {len(keys)} arrays')
+    if FLAGS.format == 'npz':
+        from ddep_tf.runtime import export
+        keys = export.export(FLAGS.run_dir, FLAGS.output, FLAGS.part)
+        print(f'{FLAGS.output}: {len(keys)} arrays')
+    else:
+        _export_model(_image_size())
+
+
+def _image_size():
+    from ddep_tf import errors
+    if not FLAGS.image_size:
+        return None
+    if not re.fullmatch(r'[1-9]\d*,[1-9]\d*', FLAGS.image_size):
+        raise errors.UserError('--image_size must be HEIGHT,WIDTH in pixels, '
+                               f'such as 480,640, got {FLAGS.image_size!r}')
+    return tuple(map(int, FLAGS.image_size.split(',')))
+
+
+def _export_model(image_size):
+    cli.start_worker(FLAGS.max_image_pixels)
+    from ddep_tf.serving import compare, export
+    measured = export.export(
+        FLAGS.run_dir, FLAGS.output, FLAGS.format, image_size,
+        FLAGS.compare_images, FLAGS.license,
+        'python ' + shlex.join(['launch/export.py', *sys.argv[1:]]))
+    print(f'{FLAGS.output}: {export.megabytes(FLAGS.output):.1f} MB')
+    print(f'{measured.images} images: probabilities differ by at most '
+          f'{measured.difference:.1e} ({compare.TOLERANCE:g} is allowed), '
+          f'{100 * measured.agreement:.2f} % of the ids agree')
+    height, width = measured.size
+    print(f'{height} x {width} pixels take {measured.milliseconds:.0f} ms on '
+          f'this machine, {measured.run_milliseconds:.0f} ms by the run')
 
 
 if __name__ == '__main__':

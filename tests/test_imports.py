@@ -21,7 +21,7 @@ FLOORS = (
     {'data', 'models', 'objectives'},
     {'runtime'},
     {'evaluation'},
-    {'training'},
+    {'serving', 'training'},
     {'experiments'},
     {'configure', 'jobs', 'reports'},
     {'cli'},

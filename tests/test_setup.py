@@ -119,7 +119,7 @@ def test_a_command_of_a_wheel_takes_its_own_gin_files(unpacked, tmp_path):
 
 EXTRAS = {  # What each brings.
     '': 'tensorflow', 'docs': 'mkdocs-material', 'gpu': 'nvidia-cudnn-cu12',
-    'lint': 'ruff', 'mlflow': 'mlflow', 'test': 'pytest',
+    'lint': 'ruff', 'mlflow': 'mlflow', 'onnx': 'onnxruntime', 'test': 'pytest',
     'video': 'opencv-python-headless', 'wandb': 'wandb'}
 
 

@@ -39,9 +39,7 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
       UserError: the run does not segment, there is no image, none can be
         read, or a file would replace an image or another file.
     """
-    if not registry.objective_of(run.stage).whole_images:
-        raise errors.UserError(f'{run_dir} is a {run.stage} run: prediction '
-                               'needs one of the stage segment')
+    require_segments(run, run_dir)
     written = prediction_files.PredictionFiles(
         output_dir, write, labels.for_spec(run.data[0]))
     found = photos.find(inputs, output_dir)
@@ -87,6 +85,22 @@ def predict_image(predictor: predictor_lib.Predictor, image: np.ndarray,
     return predictor_lib.most_probable(probabilities)[0]
 
 
+def as_input(image: np.ndarray, dataset_spec: specs.DatasetSpec) -> tf.Tensor:
+    """Returns an image [H, W, 3] uint8 as a network takes it: [1, h, w, 3]
+    float32 in [-1, 1], resized as `predict_image` does."""
+    example = transforms.to_float(transforms.resize(
+        {'image': tf.constant(image)}, dataset_spec.scale,
+        dataset_spec.short_side))
+    return example['image'][None]
+
+
+def require_segments(run: specs.RunSpec, run_dir: str | os.PathLike) -> None:
+    """Raises UserError unless a run predicts masks."""
+    if not registry.objective_of(run.stage).whole_images:
+        raise errors.UserError(f'{run_dir} is a {run.stage} run: prediction '
+                               'needs one of the stage segment')
+
+
 def _images(photo: photos.Photo, frame_step: int, bar: tqdm.tqdm
             ) -> Iterator[tuple[pathlib.PurePath, np.ndarray]]:
     """Yields (name, [H, W, 3] uint8) of an image, or of each frame."""
@@ -119,8 +133,5 @@ def _predict(predictor, image, run, name):
 
 def _probabilities(predictor, image, dataset_spec):
     """Returns [1, H, W, C] float32 of an image, [H, W, 3] uint8."""
-    example = transforms.to_float(transforms.resize(
-        {'image': tf.constant(image)}, dataset_spec.scale,
-        dataset_spec.short_side))
-    return predictor_lib.probabilities(predictor, example['image'][None],
-                                       image.shape[:2])
+    return predictor_lib.probabilities(
+        predictor, as_input(image, dataset_spec), image.shape[:2])
