@@ -51,7 +51,7 @@ def test_keras_trains_saves_and_loads(tmp_path, monkeypatch):
         fresh.decoder.get_layer(kernel).kernel)
     # A process that has not built one opens the file too.
     done = subprocess.run(
-        [sys.executable, '-c', 'import keras; '
+        [sys.executable, '-c', 'import keras; import ddep_tf.models.segmenter; '
          'print(keras.saving.load_model("segmenter.keras").name)'],
         capture_output=True, text=True, check=False)
     assert done.stdout.strip() == 'network', done.stderr
@@ -64,6 +64,7 @@ def bfloat16():
     keras.mixed_precision.set_global_policy('float32')
 
 
+@pytest.mark.full
 def test_keras_trains_on_a_dataset_in_mixed_precision(bfloat16):
     network = ddep_tf.build_segmenter('tiny', 3, image_size=(32, 32))
     rng = np.random.default_rng(0)

@@ -35,6 +35,10 @@ class Encoder(keras.Model):
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         entry_name = config.pop('entry_name')
+        # Keras finds only layers that were imported. A file may not name
+        # what else to import.
+        if entry_name in registry.NAMES:
+            registry.find(entry_name)
         model = super().from_config(config, custom_objects)
         model.entry_name = entry_name
         return model

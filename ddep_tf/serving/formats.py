@@ -64,7 +64,9 @@ def _write_onnx(model, path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            model.export(path, format='onnx', verbose=False)
+            # Named, since Keras would have it called before.
+            model.export(path, format='onnx', verbose=False,
+                         input_signature=model.inputs)
     finally:
         logger.setLevel(level)
 
