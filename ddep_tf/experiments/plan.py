@@ -197,7 +197,7 @@ class Plan:
         rates, *_ = self._grid(variant)
         run = self._finetuning_run(variant, arm, setting, seed, rates)
         sweep = ()
-        if self._sweeps():
+        if self.spec.has_grid:
             swept = next(other for other in self.spec.settings if other == (
                 self.spec.sweep_at or setting))
             sweep = tuple(self._sweep_name(variant, arm, swept, *searched)
@@ -277,11 +277,8 @@ class Plan:
                 'weight_decay': self.spec.weight_decays,
                 'encoder_factor': self.spec.encoder_factors}
 
-    def _sweeps(self):
-        return any(len(values) > 1 for values in self._axes().values())
-
     def _sweeps_at(self, setting):
-        return self._sweeps() and (not self.spec.sweep_at or
+        return self.spec.has_grid and (not self.spec.sweep_at or
                                    setting == self.spec.sweep_at)
 
     def _reuses(self, setting, seed):

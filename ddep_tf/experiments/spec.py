@@ -206,6 +206,12 @@ class ExperimentSpec(spec_base.Spec):
         """Label settings: counts, then fractions; None is all labels."""
         return (*self.label_counts, *self.label_fractions) or (None,)
 
+    @property
+    def has_grid(self) -> bool:
+        """Whether there is more than one point to choose from."""
+        return any(len(values) > 1 for values in (
+            self.learning_rates, self.weight_decays, self.encoder_factors))
+
     def __post_init__(self):
         super().__post_init__()
         if not self.name:
@@ -258,6 +264,11 @@ class ExperimentSpec(spec_base.Spec):
                 f'each of the {len(self.settings)} label settings, at most '
                 f'the number of seeds ({len(self.seeds)}), got '
                 f'{self.label_runs}')
+        if not 0 <= self.holdout < 1:
+            raise errors.UserError('ExperimentSpec.holdout must lie in [0, 1),'
+                                   f' got {self.holdout}')
+        if not self.has_grid:
+            return  # A part of an experiment, with the rates it chose.
         if self.sweep_at and self.sweep_at not in self.settings:
             raise errors.UserError(
                 f'ExperimentSpec.sweep_at must be one of the label settings, '
@@ -266,6 +277,3 @@ class ExperimentSpec(spec_base.Spec):
             raise errors.UserError(
                 f'ExperimentSpec.sweep_seeds is {self.sweep_seeds}, but there '
                 f'are {len(self.seeds)} seeds')
-        if not 0 <= self.holdout < 1:
-            raise errors.UserError('ExperimentSpec.holdout must lie in [0, 1),'
-                                   f' got {self.holdout}')

@@ -193,6 +193,15 @@ def test_a_whole_fraction_is_no_count():
         (0, 0.1), (0, 1.0)]
 
 
+def test_a_part_of_an_experiment_needs_no_grid():
+    """Fewer labels and seeds than where its rate was chosen, and that rate."""
+    part = ['ExperimentSpec.sweep_at=7', 'ExperimentSpec.sweep_seeds=99']
+    graph = _plan(*part)
+    assert not any(p.level == plan.SWEEP for p in graph.runs.values())
+    with pytest.raises(errors.UserError, match='sweep_at must be one of'):
+        _plan(*part, *GRID)
+
+
 HELD = [*GRID, "shapes/DatasetSpec.val_split=''",
         'ExperimentSpec.holdout=0.25', 'ExperimentSpec.label_counts=(8, 20)',
         'ExperimentSpec.weight_decays=(0.0, 1e-4)',
