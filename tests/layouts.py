@@ -276,5 +276,5 @@ def _makers(name):
         return ()
     if name.startswith('evidence_camvid'):
         return MAKERS['camvid_small']
-    name = name.rsplit('_', 1)[0]
+    name = name.removeprefix('evidence_').rsplit('_', 1)[0]
     return (*MAKERS.get(name, (pascal_context,)), imagenet2012)
