@@ -349,6 +349,8 @@ class EvalSpec(spec_base.Spec):
       flip: average each view with its mirror image.
       scales: average over these resizings of the image.
       samples: number of predictions that are saved as pictures.
+      extremes: number of the images with the lowest, and of those with the
+        highest mean IoU of their own, that are saved as pictures.
       single_scale: measure at scale 1.0 without flips as well.
     """
     batch_size: int = 8
@@ -357,12 +359,13 @@ class EvalSpec(spec_base.Spec):
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
     samples: int = 4
+    extremes: int = 2
     single_scale: bool = False
 
     def __post_init__(self):
         super().__post_init__()
         self.require_positive('batch_size')
-        self.require_non_negative('samples')
+        self.require_non_negative('samples', 'extremes')
         if self.tile:
             check_size(self.tile, 'EvalSpec.tile')
         if not 0 <= self.overlap < 1:

@@ -38,15 +38,16 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
     Raises:
       UserError: as evaluator.measure_run and label_id_writer.
     """
-    save = None
+    see = None
     if save_label_ids:
         if not _segments(run):
             raise errors.UserError(f'--save_label_ids: {run_dir} is a '
                                    f'{run.stage} run, which predicts no masks')
-        save = label_id_writer(samples.label_set(run), save_label_ids)
+        see = _saved_by(label_id_writer(samples.label_set(run),
+                                        save_label_ids))
     process.set_up(run.seed)
     result = evaluator.measure_run(run, run_dir, data_dir, split, strategy,
-                                   save)
+                                   see)
     print('\n'.join(_table(run, result)))
     result = {'split': split, **result,
               'evaluation': dataclasses.asdict(run.evaluation)}
@@ -89,6 +90,12 @@ def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
                                    f'{path}: rename {example_id!r}')
         image_files.write_png(path, source_ids[ids])
     return write
+
+
+def _saved_by(write: Callable[[str, np.ndarray], None]) -> evaluator.See:
+    def see(example_id, one):
+        write(example_id, one.predicted)
+    return see
 
 
 def _segments(run):

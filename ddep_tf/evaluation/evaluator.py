@@ -5,7 +5,6 @@ import dataclasses
 import os
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from ddep_tf import errors, specs
@@ -16,13 +15,14 @@ from ddep_tf.objectives import base
 from ddep_tf.runtime import build, input_checks, inputs, progress
 from ddep_tf.runtime import strategy as strategies
 
-Save = Callable[[str, np.ndarray], None]
+# Of each image's id.
+See = Callable[[str, predictor_lib.Segmented], None]
 
 
 def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
                 data_dir: str | os.PathLike, split: str,
                 strategy: tf.distribute.Strategy,
-                save: Save | None = None,
+                see: See | None = None,
                 look: Callable[[], None] = lambda: None) -> dict[str, Any]:
     """Measures a finished run by the weights that it left.
 
@@ -32,8 +32,8 @@ def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
       data_dir: root folder of the data.
       split: 'val' or 'test' of the run's first data set.
       strategy: tf.distribute.Strategy.
-      save: of a run that segments: called with each image's id and its
-        predicted train ids, [h, w] uint8; None saves nothing.
+      see: of a run that segments: called with each image's id and what was
+        predicted of it.
       look: as of `Evaluator`.
 
     Returns:
@@ -53,7 +53,11 @@ def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
         objective = build.build_objective(run, network)
     with input_checks.explained(opened):
         return Evaluator(run, objective, strategy, look).measure(
-            opened[split][0], save)
+            opened[split][0], see)
+
+
+def _ignore(one):
+    del one
 
 
 class Evaluator:
@@ -88,13 +92,13 @@ class Evaluator:
             if spec.single_scale and plain != spec:
                 self._plain_predictor = self._predictor(plain)
 
-    def measure(self, source: factory.Source, save: Save | None = None,
+    def measure(self, source: factory.Source, see: See | None = None,
                 single_scale: bool = True) -> dict[str, Any]:
         """Measures every image of a source once.
 
         Args:
           source: data source.
-          save: as of `measure_run`.
+          see: as of `measure_run`.
           single_scale: False leaves out what EvalSpec.single_scale adds.
 
         Returns:
@@ -108,7 +112,7 @@ class Evaluator:
         """
         if self.predictor is None:
             return self._measure_batches(source)
-        return self._measure_pixels(source, save, single_scale)
+        return self._measure_pixels(source, see, single_scale)
 
     def sample_images(self, batch: Mapping[str, tf.Tensor]
                       ) -> dict[str, tf.Tensor]:
@@ -132,11 +136,11 @@ class Evaluator:
         return predictor_lib.Predictor(self.objective.network, spec,
                                        self._strategy)
 
-    def _measure_pixels(self, source, save, single_scale):
-        ids = source.ids if save else []
+    def _measure_pixels(self, source, see, single_scale):
+        ids = source.ids if see else []
         summary = self._summary(
             self.predictor, source,
-            save and (lambda place, predicted: save(ids[place], predicted)))
+            (lambda one: see(ids[one.position], one)) if see else _ignore)
         result = {'value': summary[self.objective.headline], **summary,
                   'images': source.num_examples}
         if self._plain_predictor and single_scale:
@@ -144,11 +148,11 @@ class Evaluator:
                                                    source)
         return result
 
-    def _summary(self, predictor, source, save=None):
+    def _summary(self, predictor, source, see=_ignore):
         matrix = predictor_lib.evaluate(
             predictor, pipelines.eval_dataset(source, 1),
             self._run.data[0].num_classes, source.num_examples, self._bar,
-            save)
+            see)
         return {**predictor_lib.summary(matrix),
                 'confusion_matrix': matrix.tolist()}
 

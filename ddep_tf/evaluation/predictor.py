@@ -1,6 +1,7 @@
 """Segments whole images by tiles, flips and scales; counts on the host."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+import dataclasses
 from typing import Any
 
 import keras
@@ -10,6 +11,24 @@ import tensorflow as tf
 from ddep_tf import errors, specs
 from ddep_tf.evaluation import metrics
 from ddep_tf.runtime import strategy as strategies
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmented:
+    """An image of a split, and what was predicted of it.
+
+    Attributes:
+      position: its place in the split.
+      image: [H, W, 3] float32 in [-1, 1].
+      label: [h, w] int32 train ids.
+      predicted: [h, w] uint8 train ids.
+      matrix: [C, C] int64, its own confusion matrix; rows are the truth.
+    """
+    position: int
+    image: tf.Tensor
+    label: np.ndarray
+    predicted: np.ndarray
+    matrix: np.ndarray
 
 
 class Predictor:
@@ -112,7 +131,7 @@ def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
 
 def evaluate(predictor: Predictor, dataset: tf.data.Dataset, num_classes: int,
              num_examples: int, progress: Callable[[Iterable], Iterable] = iter,
-             save: Callable[[int, np.ndarray], None] | None = None
+             see: Callable[[Segmented], None] = lambda one: None
              ) -> np.ndarray:
     """Counts a whole split into one confusion matrix.
 
@@ -123,8 +142,7 @@ def evaluate(predictor: Predictor, dataset: tf.data.Dataset, num_classes: int,
       num_classes: C.
       num_examples: of the split; each must appear once.
       progress: wraps the iterable, to show a bar.
-      save: called with each image's place in the split and its predicted
-        train ids, [h, w] uint8, one by one; None saves nothing.
+      see: called with each image, in the split's order.
 
     Returns:
       [C, C] int64, rows are the truth.
@@ -132,17 +150,17 @@ def evaluate(predictor: Predictor, dataset: tf.data.Dataset, num_classes: int,
     Raises:
       RuntimeError: the data set holds another number of images.
     """
-    matrix = np.zeros((num_classes, num_classes), np.int64)
+    total = np.zeros((num_classes, num_classes), np.int64)
     seen = 0
     for images, labels in progress(batches(dataset, predictor)):
         predictions = label_ids(predictor, images, labels.shape[1:])
-        matrix += metrics.confusion_matrix(labels, predictions, num_classes)
-        for position, ids in enumerate(predictions, seen):
-            if save:
-                save(position, ids)
-        seen += len(labels)
+        for image, label, predicted in zip(images, labels, predictions):
+            matrix = metrics.confusion_matrix(label, predicted, num_classes)
+            total += matrix
+            see(Segmented(seen, image, label, predicted, matrix))
+            seen += 1
     check_seen(seen, num_examples)
-    return matrix
+    return total
 
 
 def check_seen(seen: int, num_examples: int) -> None:

@@ -1,6 +1,6 @@
 """Sample pictures of a run: as PNG files, and in TensorBoard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import itertools
 import os
 import re
@@ -13,7 +13,7 @@ from ddep_tf.data import image_files, labels, pipelines
 from ddep_tf.data.sources import factory
 from ddep_tf.evaluation import evaluator as evaluator_lib
 from ddep_tf.evaluation import predictor as predictor_lib
-from ddep_tf.runtime import inputs
+from ddep_tf.runtime import inputs, run_folder
 
 
 def label_set(run: specs.RunSpec) -> labels.LabelSet:
@@ -45,10 +45,34 @@ def write(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,
     folder = files.path(run_dir, 'samples')
     ids = source.first_ids(run.evaluation.samples)
     for position, pictures in _samples(run, evaluator, source):
-        folder.mkdir(exist_ok=True)
-        name = file_name(ids[position])
-        for kind, pixels in pictures.items():
-            image_files.write_png(folder / f'{name}_{kind}.png', pixels)
+        write_pictures(folder, file_name(ids[position]), pictures)
+    for level, pictures in _at_levels(run, evaluator, source):
+        write_pictures(files.path(run_dir, run_folder.LEVELS), f'{level:g}',
+                       pictures)
+
+
+def write_pictures(folder: str | os.PathLike, name: str,
+                   pictures: Mapping[str, np.ndarray]) -> None:
+    """Writes {kind: uint8 pixels} to NAME_KIND.png in a folder."""
+    folder = files.path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, pixels in pictures.items():
+        image_files.write_png(folder / f'{name}_{kind}.png', pixels)
+
+
+def segmented(image: tf.Tensor, truth: np.ndarray,
+              prediction: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns {kind: uint8 pixels} of an image and its masks.
+
+    Args:
+      image: [H, W, 3] float32 in [-1, 1].
+      truth: [h, w] train ids.
+      prediction: [h, w] train ids.
+    """
+    return {'image': to_bytes(tf.image.resize(image, truth.shape,
+                                              antialias=True)),
+            'truth': truth.astype(np.uint8),
+            'prediction': prediction.astype(np.uint8)}
 
 
 def summarize(run: specs.RunSpec, evaluator: evaluator_lib.Evaluator,
@@ -77,18 +101,33 @@ def _samples(run, evaluator, source
 def _of_crops(run, evaluator, source):
     dataset = inputs.crop_dataset(run, source, 1)
     for batch in itertools.islice(dataset, run.evaluation.samples):
-        pictures = evaluator.sample_images(batch)
-        yield int(batch['position'][0]), {
-            kind: to_bytes(images[0]) for kind, images in pictures.items()}
+        yield int(batch['position'][0]), _of_batch(evaluator, batch)
+
+
+def _of_batch(evaluator, batch):
+    return {kind: to_bytes(images[0])
+            for kind, images in evaluator.sample_images(batch).items()}
+
+
+def _at_levels(run, evaluator, source
+               ) -> Iterator[tuple[float, dict[str, np.ndarray]]]:
+    """Yields (level, {kind: uint8 pixels}) of the first example, which is
+    the same at each but for its noise."""
+    levels = evaluator.objective.sample_levels
+    if not (levels and run.evaluation.samples):
+        return
+    batch = next(iter(inputs.crop_dataset(run, source, 1)))
+    for level in levels:
+        pictures = _of_batch(evaluator, evaluator.objective.at_level(
+            batch, level))
+        yield level, {kind: pictures[kind] for kind in ('noisy', 'denoised')}
 
 
 def _of_whole_images(run, predictor, source):
     dataset = pipelines.eval_dataset(source, 1)
     for example in itertools.islice(dataset, run.evaluation.samples):
-        truth = example['label'].numpy().astype(np.uint8)
+        truth = example['label'].numpy()
         prediction = predictor_lib.label_ids(
             predictor, example['image'][None], truth.shape)[0]
-        image = tf.image.resize(example['image'], truth.shape)
-        yield int(example['position']), {
-            'image': to_bytes(image), 'truth': truth,
-            'prediction': prediction}
+        yield int(example['position']), segmented(example['image'], truth,
+                                                  prediction)

@@ -1,4 +1,5 @@
-"""The rows of runs.csv, curves.csv and per_class.csv. No TF.
+"""The rows of runs.csv, curves.csv, per_class.csv, and of per_image.csv in
+the folder of a run. No TF.
 
 One dataclass per file: its fields are the columns, in order. A column that a
 file lacks reads as blank, and a column without a field is ignored, so that
@@ -111,6 +112,14 @@ class ClassRow:
     seed: int
     class_name: str = dataclasses.field(metadata={'column': 'class'})
     iou: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageRow:
+    """A row of per_image.csv: a test image's own mean IoU in [0, 1], nan if
+    nothing in it counts."""
+    id: str
+    mean_iou: float
 
 
 def columns(cls: type) -> list[str]:

@@ -153,6 +153,16 @@ class Objective(keras.Model):
         """
         raise NotImplementedError
 
+    @property
+    def sample_levels(self) -> tuple[float, ...]:
+        """The levels of noise that pictures are made at beside its own."""
+        return ()
+
+    def at_level(self, batch: Mapping[str, tf.Tensor],
+                 level: float) -> dict[str, tf.Tensor]:
+        """Returns a batch at one of `sample_levels`."""
+        raise NotImplementedError
+
     def call(self, inputs, training=None):
         return self.network(inputs, training=training)
 

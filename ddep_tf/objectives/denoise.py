@@ -99,6 +99,14 @@ class Denoise(base.Objective):
         return {'clean': batch['image'], 'noisy': x_noisy,
                 'denoised': estimate}
 
+    @property
+    def sample_levels(self):
+        return noise.levels(self.spec)
+
+    def at_level(self, batch, level):
+        stddev = tf.fill(tf.shape(batch['noise_stddev']), level)
+        return {**batch, 'noise_stddev': stddev}
+
     def _corrupt(self, batch):
         return noise.corrupt(
             batch['image'], batch['noise'], batch['noise_stddev'],

@@ -78,6 +78,22 @@ def draw(shape, seed, spec):
     return noise, tf.sqrt(1.0 / g - 1.0)
 
 
+def levels(spec: specs.NoiseSpec) -> tuple[float, ...]:
+    """Returns noise magnitudes s to show a denoiser at, ascending [O].
+
+    Of a fixed one, its half and its double too; of a drawn one, the ends and
+    the middle of the range, or those of g = 0.9, 0.5 and 0.1.
+    """
+    if spec.level == 'fixed':
+        found = (spec.stddev / 2, spec.stddev, spec.stddev * 2)
+    elif spec.level == 'range':
+        low, high = spec.stddev_range
+        found = (low, (low + high) / 2, high)
+    else:
+        found = tuple((1 / g - 1) ** 0.5 for g in (0.9, 0.5, 0.1))
+    return tuple(sorted({round(s, 3) for s in found}))
+
+
 def _checked_stddev(stddev):
     values = _as_float32(stddev, 'stddev')
     if tf.is_symbolic_tensor(values):

@@ -14,6 +14,7 @@ from ddep_tf import files
 from ddep_tf.experiments import spec as spec_lib
 from ddep_tf.reports import learning, output, read, stats
 
+OVER_ARMS = 'miou_of_arms.png'
 OVER_LABELS = 'miou_over_labels.png'
 OVER_VARIANTS = 'miou_over_variants.png'
 ALONG = 'miou_along_finetuning.png'
@@ -40,7 +41,7 @@ def draw_figures(experiment: read.Experiment,
       UserError: a file cannot be written.
     """
     written = []
-    for name, draw in ((OVER_LABELS, _over_labels),
+    for name, draw in ((OVER_ARMS, _over_arms), (OVER_LABELS, _over_labels),
                        (OVER_VARIANTS, _over_variants), (ALONG, _along)):
         path = files.path(folder, name)
         drawn = draw(experiment)
@@ -61,14 +62,41 @@ def save(drawn: figure.Figure, path: str | os.PathLike) -> None:
                       metadata={'Software': None})
 
 
+def _over_arms(experiment):
+    """Draws test mIoU of each arm, if there is a single setting."""
+    found = stats.scores(experiment)[::-1]  # The first comes to the top.
+    if len({(score.variant, score.labels) for score in found}) != 1:
+        return None
+    drawn = figure.Figure(figsize=(6.6, 1.6 + 0.45 * len(found)),
+                          layout='constrained')
+    axes = drawn.subplots()
+    for place, score in enumerate(found):
+        look = spec_lib.find_arm(score.arm)
+        axes.plot(score.values, [place] * score.count, '.', color=look.color,
+                  alpha=0.4)
+        axes.errorbar(score.mean, place, xerr=_deviations(score)[0],
+                      color=look.color, marker=look.marker, capsize=4,
+                      linewidth=1.8, markersize=7)
+        axes.annotate(f'{score.mean:.1f}', (score.mean, place), (0, 8),
+                      textcoords='offset points', ha='center', fontsize=9)
+    axes.set_yticks(range(len(found)), [score.arm for score in found])
+    axes.set_ylim(-0.6, len(found) - 0.3)
+    axes.margins(x=0.1)
+    axes.set_xlabel('test mIoU (points, 0 to 100)')
+    axes.set_title(f'{_count(found[0].labels, "labelled image")}: mean over '
+                   'seeds; bars: one standard deviation;\nfaint dots: single '
+                   'runs', fontsize=9)
+    _finish(axes)
+    return drawn
+
+
 def _over_labels(experiment):
     """Draws test mIoU over labelled images: a panel per variant."""
     found = stats.scores(experiment)
-    counts = stats.label_counts(experiment)
     variants = [variant for variant in experiment.variants
                 if any(score.variant == variant for score in found)]
-    # With a single label count, the figure over the variants says it all.
-    if not found or (len(counts) == 1 and len(variants) > 1):
+    # With a single label count, another figure says it all.
+    if len(stats.label_counts(experiment)) < 2:
         return None
     drawn, panels = _panels(len(variants), sharey=True)
     for axes, variant in zip(panels, variants):

@@ -1,9 +1,13 @@
 """HTML elements: a text that is not markup is always escaped."""
 
+import base64
 from collections.abc import Sequence
+import hashlib
 import html
 
-_VOID = ('img', 'meta', 'br')
+from ddep_tf.reports import page_style
+
+_VOID = ('br', 'img', 'input', 'link', 'meta')
 
 
 class Html(str):
@@ -45,10 +49,20 @@ def table(rows: Sequence[Sequence[object]], label: str,
     parts.append(element('tbody', *(element(
         'tr', element('th', row[0], scope='row'),
         *(element('td', cell) for cell in row[1:])) for row in body)))
-    box = element('table', *parts, class_='names' if names else None)
-    # Focusable, so that it can be scrolled from the keyboard.
-    return element('div', box, class_='scroll', tabindex='0', role='region',
-                   aria_label=label)
+    return scrolling(label, element('table', *parts,
+                                    class_='names' if names else None))
+
+
+def scrolling(label: str, *children: object, class_: str = 'scroll') -> Html:
+    """Returns a box that scrolls on narrow screens, also by keyboard.
+
+    Args:
+      label: name of the box for screen readers.
+      *children: what stands in it.
+      class_: of the box.
+    """
+    return element('div', *children, class_=class_, tabindex='0',
+                   role='region', aria_label=label)
 
 
 def details(summary: object, *children: object, open_: bool = False) -> Html:
@@ -57,78 +71,30 @@ def details(summary: object, *children: object, open_: bool = False) -> Html:
                    open='open' if open_ else None)
 
 
-def page(title: str, *body: object) -> str:
-    """Returns an HTML5 document that loads nothing from elsewhere."""
+def page(title: str, *body: object, script: str = '') -> str:
+    """Returns an HTML5 document that loads nothing from elsewhere.
+
+    Browsers are told to refuse all else, whatever the texts may hold: no
+    other script than this one runs.
+    """
     head = element(
         'head', element('meta', charset='utf-8'),
+        element('meta', http_equiv='Content-Security-Policy',
+                content=_policy(script)),
         element('meta', name='viewport',
                 content='width=device-width, initial-scale=1'),
-        element('title', title), element('style', Html(STYLE)))
+        # Else browsers ask for one.
+        element('link', rel='icon', href='data:,'),
+        element('title', title), element('style', Html(page_style.STYLE)))
+    parts = [join(part, '\n') for part in body]
     return '<!DOCTYPE html>\n' + element(
-        'html', head, element('body', element('main', *(
-            join(part, '\n') for part in body))), lang='en')
+        'html', head, element(
+            'body', element('main', *parts),
+            element('script', Html(script)) if script else ''), lang='en')
 
 
-STYLE = '''
-:root { color-scheme: light dark; --text: #1b1f24; --page: #fff;
-  --soft: #5a6370; --line: #d5dae1; --box: #f5f7f9; --link: #0b57b0; }
-@media (prefers-color-scheme: dark) { :root { --text: #e6e9ed;
-  --page: #15181c; --soft: #a2abb7; --line: #3a424c; --box: #1f242a;
-  --link: #7db7ff; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text);
-  font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 72rem; margin: auto; padding: 1.5rem 1rem 4rem; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .5rem;
-  overflow-wrap: anywhere; }
-h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem;
-  border-bottom: 1px solid var(--line); padding-bottom: .25rem; }
-h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
-p, ul, dl { max-width: 48rem; }
-.lines li { overflow-wrap: anywhere; }
-dt { font-weight: 600; }
-dd { margin: 0 0 .4rem 1.2rem; }
-.soft, caption, figcaption { color: var(--soft); font-size: .875rem; }
-.status { display: inline-block; padding: .15rem .6rem; border-radius: 1rem;
-  background: var(--box); border: 1px solid var(--line); }
-.partial { border-color: #c77700; border-width: 2px; }
-.scroll { overflow-x: auto; margin: .75rem 0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: .25rem 0; }
-th, td { padding: .3rem .75rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--line); }
-th:first-child, .names th:nth-child(2), .names td:nth-child(2) {
-  text-align: left; }
-thead th { border-bottom: 2px solid var(--line); font-size: .875rem;
-  vertical-align: bottom; }
-@media (max-width: 640px) { th, td { padding: .3rem .35rem;
-  font-size: .875rem; } thead th { white-space: normal; } }
-tbody th { font-weight: 500; }
-code, pre { font: .85em/1.45 ui-monospace, monospace; }
-code { overflow-wrap: anywhere; }
-pre { background: var(--box); padding: .75rem; overflow-x: auto;
-  border: 1px solid var(--line); border-radius: .4rem; }
-details { margin: .75rem 0; }
-summary { cursor: pointer; color: var(--link); }
-figure { margin: 0; }
-.chart { overflow-x: auto; margin: 1rem 0; }
-.chart img { display: block; background: #fff; border-radius: .4rem;
-  width: 44rem; max-width: 100%; height: auto; }
-.chart .wide { width: auto; }
-@media (max-width: 640px) { .chart .wide { max-width: none; width: 44rem; } }
-.row { display: grid; gap: .5rem; margin: .5rem 0 1.25rem;
-  grid-template-columns: repeat(var(--tiles), minmax(0, 17rem)); }
-@media (max-width: 640px) { .row {
-  grid-template-columns: repeat(var(--narrow), minmax(0, 1fr)); } }
-.row img { display: block; width: 100%; height: auto; border-radius: .25rem; }
-.row .pixels { image-rendering: pixelated; }
-.mask, .ignored { background: repeating-conic-gradient(#999 0 25%, #ddd 0 50%)
-  0 0 / 10px 10px; }
-.lost { padding: 1.5rem .5rem; background: var(--box);
-  border: 1px dashed var(--line); overflow-wrap: anywhere; }
-.legend { display: flex; flex-wrap: wrap; gap: .3rem 1rem; padding: 0;
-  list-style: none; max-width: none; }
-.legend span { display: inline-block; width: 1rem; height: 1rem;
-  margin-right: .35rem; border: 1px solid var(--line);
-  vertical-align: -.15rem; border-radius: .2rem; }
-'''
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest())
+    run = f"'sha256-{digest.decode()}'" if script else "'none'"
+    return ("default-src 'none'; base-uri 'none'; form-action 'none'; "
+            f"img-src data:; style-src 'unsafe-inline'; script-src {run}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from ddep_tf.data import image_files
 from ddep_tf.experiments import records
-from ddep_tf.reports import read, stats, thumbnails
+from ddep_tf.reports import read, run_files, stats
 
 _DENOISED = ('clean', 'noisy', 'denoised')
 _SEGMENTED = ('image', 'truth', 'prediction')
@@ -64,7 +64,7 @@ def collect(experiment: read.Experiment, count: int) -> Samples | None:
         return None
     seed, runs = _first_seed(experiment, found)
     denoised = _denoised_samples(experiment, found)
-    segmented = {arm: thumbnails.samples(experiment.exp_dir, run.run,
+    segmented = {arm: run_files.pictures(experiment.exp_dir, run.run,
                                          _SEGMENTED)
                  for arm, run in runs.items()}
     names = sorted(set(denoised).intersection(*segmented.values()))
@@ -94,7 +94,7 @@ def _first_seed(experiment, found) -> tuple[int, dict[str, records.RunRow]]:
 
 def _denoised_samples(experiment, found) -> dict[str, dict[str, str]]:
     """Returns the samples of the arm's first denoising that has any."""
-    samples = (thumbnails.samples(experiment.exp_dir, run.run, _DENOISED)
+    samples = (run_files.pictures(experiment.exp_dir, run.run, _DENOISED)
                for run in experiment.runs if run.arm == found.arm
                and run.variant == found.variant and not run.is_finetuning)
     return next(filter(None, samples), {})

@@ -1,37 +1,45 @@
 """The HTML page of a report: one file that loads nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 import itertools
 import json
 import os
 
 from ddep_tf import files
-from ddep_tf.experiments import records
-from ddep_tf.reports import figures as figures_lib
+from ddep_tf.data import image_files
 from ddep_tf.reports import (
+    comparison,
+    confusion,
     method_picture,
+    page_pictures,
     read,
     sentences,
     stats,
     tables,
     thumbnails,
 )
+from ddep_tf.reports import figures as figures_lib
 from ddep_tf.reports.html_elements import (
     Html,
     details,
     element,
     join,
     page,
+    scrolling,
     table,
 )
 
 # A table of more classes than this starts folded.
 MANY_CLASSES = 40
+_CSS_PIXELS = 0.72  # Of a figure's pixels: its text is as large as the page's.
 # Texts for those who do not see the figures.
 CHARTS = {
+    figures_lib.OVER_ARMS:
+        'Test mIoU of each arm, with its single runs; the table of results '
+        'has the same numbers.',
     figures_lib.OVER_LABELS:
         'Test mIoU over the number of labelled images, one line per arm; the '
-        'table above has the same numbers.',
+        'table of results has the same numbers.',
     figures_lib.OVER_VARIANTS:
         'Test mIoU over the field that the variants differ in, one line per '
         'arm; the table above has the same numbers.',
@@ -50,13 +58,20 @@ def build_page(experiment: read.Experiment,
       experiment: read.Experiment.
       figures: folder of the PNG files of the curves.
     """
-    return page(experiment.title, *_head(experiment),
-                *_method(experiment, figures), *_about(experiment),
-                *_results(experiment),
-                *_charts(figures), *_classes(experiment),
-                *_samples(experiment), *_denoised(experiment),
-                *_grid(experiment), *_failed(experiment),
-                *_provenance(experiment))
+    charts = [name for name in CHARTS if files.path(figures, name).exists()]
+    first = method_picture.NAME
+    if not files.path(figures, first).exists():
+        first = charts.pop(0) if charts else ''
+    return page(
+        experiment.title, *_head(experiment),
+        *_outcome(experiment, figures, first), *_about(experiment),
+        *_results(experiment), *_course(experiment, figures, charts),
+        *_classes(experiment), *_confusion(experiment),
+        *page_pictures.samples(experiment),
+        *page_pictures.extremes(experiment),
+        *page_pictures.denoised(experiment), *_grid(experiment),
+        *_failed(experiment), *_provenance(experiment),
+        script=comparison.SCRIPT)
 
 
 def _head(experiment: read.Experiment) -> list[Html]:
@@ -68,12 +83,14 @@ def _head(experiment: read.Experiment) -> list[Html]:
                              class_=f'status{partial}'))]
 
 
-def _method(experiment: read.Experiment,
-            figures: str | os.PathLike) -> Iterator[Html]:
-    path = files.path(figures, method_picture.NAME)
-    if path.exists():
-        yield element('p', element('strong', sentences.method(experiment)))
-        yield _chart(path, method_picture.ALT)
+def _outcome(experiment: read.Experiment, figures: str | os.PathLike,
+             first: str) -> Iterator[Html]:
+    """Yields what happened: a sentence, and the first of the pictures."""
+    sentence = sentences.outcome(experiment)
+    if sentence:
+        yield element('p', element('strong', sentence))
+    if first:
+        yield _chart(figures, first)
 
 
 def _about(experiment: read.Experiment) -> list[Html]:
@@ -109,26 +126,29 @@ def _results(experiment: read.Experiment) -> Iterator[Html]:
         yield table(rows, 'Paired differences in test mIoU, points',
                     names=True)
         yield element('p', sentences.INTERVAL, class_='soft')
+
+
+def _course(experiment: read.Experiment, figures: str | os.PathLike,
+            charts: Collection[str]) -> Iterator[Html]:
     rows = tables.learning_rows(experiment)
-    if len(rows) > 1:
-        yield table(rows, 'Val mIoU along the fine-tuning, points',
-                    names=True)
-        yield element('p', sentences.LEARNING, class_='soft')
-
-
-def _charts(figures: str | os.PathLike) -> Iterator[Html]:
-    found = [name for name in CHARTS if files.path(figures, name).exists()]
-    if found:
+    if charts or len(rows) > 1:
         yield element('h2', 'Curves')
-    for name in found:
-        yield _chart(files.path(figures, name), CHARTS[name])
+    for name in charts:
+        yield _chart(figures, name)
+    if len(rows) > 1:
+        yield details('How soon an arm is how good', table(
+            rows, 'Val mIoU along the fine-tuning, points', names=True),
+            element('p', sentences.LEARNING, class_='soft'))
 
 
-def _chart(path: str | os.PathLike, alt: str) -> Html:
-    image = element('img', src=thumbnails.file_uri(path), alt=alt,
-                    class_='wide')
-    return element('div', image, class_='chart', tabindex='0', role='region',
-                   aria_label=alt.split(',')[0])
+def _chart(figures: str | os.PathLike, name: str) -> Html:
+    alt = {method_picture.NAME: method_picture.ALT, **CHARTS}[name]
+    path = files.path(figures, name)
+    with image_files.opened(path) as image:
+        width = round(image.width * _CSS_PIXELS)
+    shown = element('img', src=thumbnails.file_uri(path), alt=alt,
+                    class_='wide', style=f'--natural: {width}px')
+    return scrolling(alt.split(',')[0], shown, class_='chart')
 
 
 def _classes(experiment: read.Experiment) -> Iterator[Html]:
@@ -142,82 +162,26 @@ def _classes(experiment: read.Experiment) -> Iterator[Html]:
            if len(rows) > MANY_CLASSES else box)
 
 
-def _samples(experiment: read.Experiment) -> Iterator[Html]:
-    """Image, truth and predictions; the first setting is unfolded."""
-    groups = [(f'{variant} {labels} labelled images, seed {seed}'.strip(), rows)
-              for labels, variant, seed, runs in _settings(experiment)
-              if (rows := _sample_rows(experiment, runs))]
-    if not groups:
-        return
-    yield element('h2', 'Samples')
-    yield thumbnails.legend(experiment.class_names, experiment.palette)
-    yield from _folded(groups)
-
-
-def _settings(experiment: read.Experiment) -> Iterator[
-        tuple[int, str, int, dict[str, records.RunRow]]]:
-    """Yields (labels, variant, seed, {arm: run}), fewest labels first."""
-    def setting(run):
-        return run.labels, run.variant, run.seed
-    runs = sorted(experiment.finished(), key=setting)
-    for (labels, variant, seed), group in itertools.groupby(runs, setting):
-        yield labels, variant, seed, {run.arm: run for run in group}
-
-
-def _sample_rows(experiment, runs: Mapping[str, records.RunRow]) -> list[Html]:
-    kinds = ('image', 'truth', 'prediction')
-    found = {arm: thumbnails.samples(
-        experiment.exp_dir, runs[arm].run, kinds)
-        for arm in experiment.arms if arm in runs}
-    examples = sorted(set().union(*found.values()))
-    return [_sample_row(experiment.palette, example, {
-        arm: pictures[example] for arm, pictures in found.items()
-        if example in pictures}) for example in examples]
-
-
-def _sample_row(palette, example: str,
-                by_arm: Mapping[str, Mapping[str, str]]) -> Html:
-    """Returns the tiles of an example; by_arm: {arm: {kind: path}}."""
-    shared: dict[str, str] = {}
-    for pictures in by_arm.values():
-        shared = {**pictures, **shared}
-    tiles = []
-    if 'image' in shared:
-        tiles.append(thumbnails.photo(
-            shared['image'], f'photograph {example}', f'image {example}'))
-    if 'truth' in shared:
-        tiles.append(thumbnails.mask(
-            shared['truth'], palette, f'true classes of {example}', 'truth'))
-    for arm, pictures in by_arm.items():
-        if 'prediction' in pictures:
-            tiles.append(thumbnails.mask(
-                pictures['prediction'], palette,
-                f'classes of {example} as predicted by {arm}', arm))
-    return thumbnails.row(tiles)
-
-
-def _denoised(experiment: read.Experiment) -> Iterator[Html]:
-    groups = [(f'{run.arm}, seed {run.seed}', rows)
-              for run in experiment.runs if not run.is_finetuning
-              if (rows := _denoised_rows(experiment.exp_dir, run.run))]
+def _confusion(experiment: read.Experiment) -> Iterator[Html]:
+    """Yields the confusion matrices, over the seeds of each setting."""
+    groups = []
+    for name, group in itertools.groupby(
+            page_pictures.settings(experiment), key=lambda entry: entry[0]):
+        by_seed = [runs for _, _, runs in group]
+        shown = [
+            confusion.build(matrix, experiment.class_names, arm)
+            for arm in experiment.arms
+            if (matrix := confusion.total(experiment, [
+                runs[arm] for runs in by_seed if arm in runs])) is not None]
+        if shown:
+            groups.append((name, shown))
     if groups:
-        yield element('h2', 'Denoising')
-        yield from _folded(groups)
-
-
-def _denoised_rows(exp_dir: str, run: str) -> list[Html]:
-    """Returns noisy, denoised and clean crops, [] if the run has none."""
-    kinds = ('noisy', 'denoised', 'clean')
-    found = thumbnails.samples(exp_dir, run, kinds)
-    return [thumbnails.row([
-        thumbnails.photo(paths[kind], f'{kind} {example}', f'{kind} {example}')
-        for kind in kinds if kind in paths])
-        for example, paths in found.items()]
-
-
-def _folded(groups: list[tuple[str, list[Html]]]) -> Iterator[Html]:
-    for index, (summary, rows) in enumerate(groups):
-        yield details(summary, *rows, open_=index == 0)
+        yield element('h2', 'Which classes are taken for which')
+        yield element('p', 'All test pixels that count, over all seeds.',
+                      class_='soft')
+    for index, (name, shown) in enumerate(groups):
+        yield details(name, element('div', *shown, class_='tables'),
+                      open_=index == 0)
 
 
 def _grid(experiment: read.Experiment) -> Iterator[Html]:

@@ -55,6 +55,22 @@ def _headline(found: stats.Difference, variant: str) -> str:
             f'pairs), which {_verb(found)} zero.')
 
 
+def outcome(experiment: read.Experiment) -> str:
+    """Returns what happened in one sentence, '' if nothing is tested yet."""
+    scores = stats.scores(experiment)
+    if not scores:
+        return ''
+    first = [score for score in scores
+             if (score.variant, score.labels) == (scores[0].variant,
+                                                  scores[0].labels)]
+    variant = f', {first[0].variant}' if len(experiment.variants) > 1 else ''
+    several = {score.count for score in first} != {1}
+    return method(experiment) or (
+        f'With {first[0].labels} labelled images{variant}, test mIoU is '
+        + ', '.join(f'{score.mean:.1f} for {score.arm}' for score in first)
+        + (' (means over the seeds).' if several else ' (one seed).'))
+
+
 def method(experiment: read.Experiment) -> str:
     """Returns what denoising brought, '' if there is nothing to compare yet.
 

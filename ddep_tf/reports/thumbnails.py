@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import colorsys
 import io
 import os
-import re
 
 import numpy as np
 from PIL import Image
@@ -21,26 +20,6 @@ WIDEST = 544
 # Up to this side, enlarged pixels stay sharp: a blurred 64-pixel mask misleads.
 SMALL = 160
 _SQUARE = 8  # Pixels of a checker over ignored ones.
-
-
-def samples(exp_dir: str | os.PathLike, run: str, kinds: Sequence[str]) -> dict[
-        str, dict[str, str]]:
-    """Returns {example id: {kind: path}} of a run's sample pictures.
-
-    Args:
-      exp_dir: folder of the experiment.
-      run: name of the run.
-      kinds: endings of the names before .png, such as 'image'.
-    """
-    folder = files.path(exp_dir, 'runs', run, 'samples')
-    found: dict[str, dict[str, str]] = {}
-    pattern = re.compile(rf'(.+)_({"|".join(kinds)})\.png')
-    for path in sorted(folder.glob('*.png')):
-        match = pattern.fullmatch(path.name)
-        if match:
-            example, kind = match.groups()
-            found.setdefault(example, {})[kind] = str(path)
-    return found
 
 
 def photo(path: str, alt: str, caption: str) -> Html:
@@ -93,10 +72,15 @@ def overlay(path: str, train_ids: np.ndarray, palette: Palette, alt: str,
     return _tile(path, read, alt, caption, None)
 
 
-def row(tiles: Sequence[Html]) -> Html:
-    """Returns tiles side by side; two or three per row on narrow screens."""
+def row(tiles: Sequence[Html], group: str | None = None) -> Html:
+    """Returns tiles side by side; two or three per row on narrow screens.
+
+    Args:
+      tiles: figures.
+      group: of rows that the page compares, what they have in common.
+    """
     narrow = 3 if len(tiles) == 3 else 2
-    return element('div', *tiles, class_='row',
+    return element('div', *tiles, class_='row', data_group=group,
                    style=f'--tiles: {len(tiles)}; --narrow: {narrow}')
 
 

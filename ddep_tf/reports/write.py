@@ -156,7 +156,8 @@ def _learning_parts(experiment):
 
 def _figure_parts(results_dir):
     from ddep_tf.reports import figures as figures_lib
-    alts = {figures_lib.OVER_LABELS: 'Test mIoU over labelled images',
+    alts = {figures_lib.OVER_ARMS: 'Test mIoU of each arm',
+            figures_lib.OVER_LABELS: 'Test mIoU over labelled images',
             figures_lib.OVER_VARIANTS: 'Test mIoU over the variants',
             figures_lib.ALONG: 'Val mIoU along the fine-tuning'}
     return [f'![{alt}](figures/{name})' for name, alt in alts.items()

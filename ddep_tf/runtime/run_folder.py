@@ -15,6 +15,9 @@ from ddep_tf import errors, files, spec_base, specs
 CONFIG = 'config.json'
 RESULT = 'result.json'
 WEIGHTS = 'weights.npz'
+# The mean IoU of each test image, and pictures of the worst and the best.
+PER_IMAGE, EXTREMES = 'per_image.csv', 'samples/extremes'
+LEVELS = 'samples/levels'  # An image denoised at several levels of noise.
 _PACKAGES = ('tensorflow', 'keras', 'tensorflow-datasets', 'numpy')
 
 

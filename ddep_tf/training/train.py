@@ -10,7 +10,7 @@ import tensorflow as tf
 from ddep_tf import errors, files, spec_base, specs
 from ddep_tf.data import pipelines, subsets
 from ddep_tf.evaluation import evaluator as evaluator_lib
-from ddep_tf.evaluation import samples
+from ddep_tf.evaluation import per_image, samples
 from ddep_tf.models import weights
 from ddep_tf.objectives import base
 from ddep_tf.runtime import (
@@ -89,9 +89,11 @@ def _train_in(folder, run, data_dir, strategy, test, stop, checks, track):
     with process.releasing_graphs():
         result = folder.as_chief_finds(run_folder.read_result(folder.run_dir))
         if result:
+            images = per_image.PerImage(run.evaluation.extremes)
             result.update(_as_test(evaluator_lib.measure_run(
-                run, folder.run_dir, data_dir, 'test', strategy,
+                run, folder.run_dir, data_dir, 'test', strategy, images.see,
                 look=lambda: _look(folder, stop))))
+            images.write(folder.own_dir)
             run_folder.write_result(folder.own_dir, result)
             with tracking.followed(track, run, folder.run_dir) as tracker:
                 tracker.finish(result)
@@ -257,8 +259,10 @@ class TrainingRun:
         result = {'stage': self.run.stage, 'val': value, 'test': None,
                   'steps': self.step}
         if test and self.inputs['test']:
+            images = per_image.PerImage(self.run.evaluation.extremes)
             result.update(_as_test(self.evaluator.measure(
-                self.inputs['test'][0])))
+                self.inputs['test'][0], images.see)))
+            images.write(self.folder.own_dir)
         shown = self.inputs['test'] or self.inputs['val']
         if shown:
             samples.write(self.run, self.evaluator, shown[0],

@@ -66,7 +66,7 @@ def _evaluated(root):
     ids = source.ids
     matrix = predictor.evaluate(
         _Random(), pipelines.eval_dataset(source, 1), 19, source.num_examples,
-        save=lambda place, guess: write(ids[place], guess))
+        see=lambda one: write(ids[one.position], one.predicted))
     return predictor.summary(matrix)
 
 

@@ -59,15 +59,21 @@ def test_single_scale_is_not_measured_twice(make_run, network):
     assert 'single_scale' not in _evaluator(run, network).measure(source)
 
 
-def test_each_prediction_of_the_whole_evaluation_is_saved(make_run, network):
+def test_each_prediction_of_the_whole_evaluation_is_seen(make_run, network):
     run = _run(make_run, flip=True, single_scale=True, batch_size=4)
     source, = inputs.open_inputs(run, '', ('val',))['val']
-    saved = []
-    _evaluator(run, network).measure(source, lambda *pair: saved.append(pair))
-    assert [name for name, _ in saved] == source.ids
+    seen = []
+    result = _evaluator(run, network).measure(
+        source, lambda *pair: seen.append(pair))
+    assert [name for name, _ in seen] == source.ids
+    assert np.sum([one.matrix for _, one in seen], 0).tolist() == (
+        result['confusion_matrix'])
     predictor = predictor_lib.Predictor(network, dataclasses.replace(
         run.evaluation, batch_size=1))
-    for example, (_, ids) in zip(pipelines.eval_dataset(source, 1), saved):
+    for example, (_, one) in zip(pipelines.eval_dataset(source, 1), seen):
+        ids = one.predicted
+        np.testing.assert_array_equal(one.image, example['image'])
+        np.testing.assert_array_equal(one.label, example['label'])
         expected = predictor_lib.label_ids(predictor, example['image'][None],
                                       example['label'].shape)[0]
         assert ids.dtype == np.uint8

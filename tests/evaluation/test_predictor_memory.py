@@ -51,12 +51,13 @@ def _stream(count, alive, most):
 def test_no_more_than_a_batch_of_examples_is_held():
     alive, most, masks = [], [], []
 
-    def save(position, ids):
-        assert position == len(masks)
+    def see(one):
+        assert one.position == len(masks)
+        ids = one.predicted
         base = ids if ids.base is None else ids.base
         masks.append(weakref.ref(base))
     guess = _Guess(batch_size=4)
-    predictor.evaluate(guess, _stream(40, alive, most), CLASSES, 40, save=save)
+    predictor.evaluate(guess, _stream(40, alive, most), CLASSES, 40, see=see)
     # A batch, the first of the next, and the batch stacked.
     assert 1 <= max(most) <= 4 + 2
     gc.collect()
@@ -70,7 +71,7 @@ def _peak(count):
     tracemalloc.start()
     try:
         predictor.evaluate(_Guess(), _stream(count, [], []), CLASSES, count,
-                          save=lambda position, ids: None)
+                          see=lambda one: None)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

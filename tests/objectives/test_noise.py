@@ -88,3 +88,12 @@ def test_draw_is_a_function_of_its_seed():
     other = noise.draw((4, 4, 3), tf.constant([1, 3]), spec)[0]
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.1
+
+
+@pytest.mark.parametrize('changes, expected', [
+    ({'stddev': 0.22}, (0.11, 0.22, 0.44)), ({'stddev': 0.0}, (0.0,)),
+    ({'level': 'range', 'stddev_range': (0.2, 0.3)}, (0.2, 0.25, 0.3)),
+    ({'level': 'uniform'}, (0.333, 1.0, 3.0)),
+    ({'level': 'cosine'}, (0.333, 1.0, 3.0))])
+def test_levels_to_show_are_within_what_is_learnt(changes, expected):
+    assert noise.levels(specs.NoiseSpec(**changes)) == expected

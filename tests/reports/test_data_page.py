@@ -41,7 +41,7 @@ class Parser(html.parser.HTMLParser):
         self.tags.append(tag)
         self.sources += [value for name, value in attrs
                          if name in ('src', 'href')]
-        if tag not in ('img', 'meta', 'br'):
+        if tag not in ('img', 'link', 'meta', 'br'):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -54,7 +54,7 @@ def test_the_page_shows_masks_over_images_and_loads_nothing(folder):
     assert not parsed.open and 'script' not in parsed.tags
     # Of each split 2 images, of those with masks twice.
     assert parsed.tags.count('img') == 2 * 2 + 2 * 2 + 1
-    assert all(source.startswith('data:image/') for source in parsed.sources)
+    assert all(source.startswith('data:') for source in parsed.sources)
     assert 'ready to train on' in text and 'Worth a look' not in text
     assert '&lt;script&gt;' in text and 'background, ' in text
 

@@ -184,5 +184,5 @@ def test_photographs_never_land_in_results(tmp_path):
                                             'dep': (0.5, 0.52, 0.54)})
     write.write_report(folder)
     write.write_results(folder, tmp_path / 'results')
-    assert (tmp_path / 'results/figures/miou_over_labels.png').exists()
+    assert (tmp_path / 'results/figures/miou_of_arms.png').exists()
     assert not list((tmp_path / 'results').rglob('method*'))

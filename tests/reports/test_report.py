@@ -1,6 +1,8 @@
 """The report's numbers against independent ones, and its page's form."""
 
+import base64
 import csv
+import hashlib
 import html.parser
 import json
 import os
@@ -17,114 +19,17 @@ from ddep_tf import errors
 from ddep_tf.reports import read as read_lib
 from ddep_tf.reports import tables, write
 
+import report_cases
+from report_cases import ARMS, COUNTS, RATES, SEEDS
+
 pytestmark = pytest.mark.quick
 
-ARMS = ('scratch', 'supervised', 'ddep', 'dep')
-COUNTS = (10, 40)
-SEEDS = (0, 1, 2)
-RATES = (0.001, 0.003)
-CLASSES = ('sky', 'road <b>', 'car & bus')
-PALETTE = [[128, 128, 128], [128, 64, 128], [64, 0, 128]]
-VOID = {'meta', 'img', 'br'}
+VOID = {'meta', 'img', 'br', 'input', 'link'}
 
 
 @pytest.fixture
 def exp_dir(tmp_path):
-    return make_experiment(tmp_path / 'exp')
-
-
-def make_experiment(folder, arms=ARMS, seeds=SEEDS, name='small'):
-    """Writes an experiment with random numbers and pictures."""
-    rng = np.random.default_rng(7)
-    folder.mkdir()
-    rows = [_row(f'denoise-ddep-s{seed}', 'denoise', 'ddep', '', seed, 1e-3,
-                 0, 0.63, '') for seed in seeds]
-    for count in COUNTS:
-        for seed in seeds:
-            for arm in arms:
-                rows += _settings_rows(rng, arm, count, seed)
-    info = {'name': name, 'title': 'Few <labels> & "pictures" | here',
-            'arms': list(arms), 'commit': 'abc123',
-            'class_names': list(CLASSES), 'palette': PALETTE,
-            'planned': len(rows), 'done': len(rows),
-            'spec': {'name': name, 'seeds': list(seeds),
-                     'encoder_weights': 'weights/e<1>.npz'}}
-    (folder / 'experiment.json').write_text(json.dumps(info))
-    (folder / 'operative.gin').write_text('x.steps = 3  # </pre><script>')
-    _write_csv(folder / 'runs.csv', rows)
-    _write_csv(folder / 'curves.csv', _curves(rng, rows))
-    _write_csv(folder / 'per_class.csv', _per_class(rng, rows))
-    _subsets(folder, seeds)
-    _pictures(folder, rows, rng)
-    return folder
-
-
-def _settings_rows(rng, arm, count, seed):
-    """The grid at the first seed, one run at the others."""
-    rates = RATES if seed == SEEDS[0] else RATES[1:]
-    return [_row(f'segment-{arm}-n{count}-s{seed}-lr{rate:g}', 'segment', arm,
-                 count, seed, rate, int(rate == RATES[1]), rng.uniform(.2, .5),
-                 rng.uniform(.2, .5) if rate == RATES[1] else '')
-            for rate in rates]
-
-
-def _row(run, stage, arm, labels, seed, rate, chosen, val, test):
-    role = 'pretraining' if stage != 'segment' else (
-        'sweep' if seed == SEEDS[0] else 'final')
-    return {'run': run, 'stage': stage, 'variant': '', 'arm': arm, 'width': 1,
-            'setting': labels, 'labels': labels,
-            'subset_sha256': f'{labels}-{seed}' if labels else '',
-            'seed': seed, 'role': role, 'learning_rate': rate,
-            'weight_decay': 0.0, 'chosen': chosen, 'steps': 150, 'val': val,
-            'test': test, 'single_scale': '', 'pixel_accuracy': '',
-            'seconds': 12.5, 'commit': 'abc123'}
-
-
-def _curves(rng, rows):
-    keys = ('run', 'variant', 'arm', 'labels', 'seed', 'learning_rate',
-            'chosen')
-    return [{**{key: row[key] for key in keys}, 'step': step,
-             'val': rng.uniform(.1, .5)}
-            for row in rows if row['stage'] == 'segment'
-            for step in (50, 100, 150)]
-
-
-def _per_class(rng, rows):
-    return [{**{key: row[key] for key in ('run', 'variant', 'arm',
-                                     'labels', 'seed')},
-             'class': name,
-             'iou': 'nan' if name == 'sky' and row['seed'] else rng.uniform()}
-            for row in rows if row['chosen'] for name in CLASSES]
-
-
-def _subsets(folder, seeds):
-    (folder / 'subsets').mkdir()
-    for count in COUNTS:
-        for seed in seeds:
-            (folder / 'subsets' / f'n{count}-s{seed}.json').write_text(
-                json.dumps({'seed': seed, 'count': count,
-                            'sha256': f'{count}-{seed}',
-                            'ids': [f'id_{i}' for i in range(count)]}))
-
-
-def _pictures(folder, rows, rng):
-    kinds = {'denoise': ('clean', 'noisy', 'denoised'),
-             'segment': ('image', 'truth', 'prediction')}
-    for row in rows:
-        samples = folder / 'runs' / row['run'] / 'samples'
-        samples.mkdir(parents=True)
-        for kind in kinds[row['stage']]:
-            channels = () if kind in ('truth', 'prediction') else (3,)
-            pixels = rng.integers(0, 3, (24, 32, *channels)).astype(np.uint8)
-            pixels[0] = 255
-            Image.fromarray(pixels).save(samples / f'a_image_1_{kind}.png')
-
-
-def _write_csv(path, rows):
-    with open(path, 'w', newline='') as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+    return report_cases.make_experiment(tmp_path / 'exp')
 
 
 def _read_csv(path):
@@ -144,7 +49,7 @@ def _test_scores(folder, arm, count):
 def _edit_runs(folder, change):
     rows = [new for row in _read_csv(folder / 'runs.csv')
             if (new := change(dict(row)))]
-    _write_csv(folder / 'runs.csv', rows)
+    report_cases.write_csv(folder / 'runs.csv', rows)
 
 
 class _Page(html.parser.HTMLParser):
@@ -225,7 +130,8 @@ def test_runs_on_other_subsets_do_not_pair(exp_dir):
 
 
 def test_one_seed_has_neither_deviation_nor_interval(tmp_path):
-    exp_dir = make_experiment(tmp_path / 'exp', ('supervised', 'ddep'), (0,))
+    exp_dir = report_cases.make_experiment(
+        tmp_path / 'exp', ('supervised', 'ddep'), (0,))
     page = _page(exp_dir)
     for row in _read_csv(exp_dir / 'table.csv'):
         assert row['std'] == row['low'] == row['high'] == ''
@@ -253,7 +159,7 @@ def test_two_chosen_runs_of_a_seed_are_refused(exp_dir):
 
 
 def test_the_grid_is_a_matrix_of_the_sweeps_runs(tmp_path):
-    folder = make_experiment(tmp_path / 'grid')
+    folder = report_cases.make_experiment(tmp_path / 'grid')
     read = read_lib.read_experiment(folder)
     head, *rows = tables.grid_rows(read)
     assert head == ['Labelled images', 'Arm', 'Weight decay',
@@ -294,20 +200,31 @@ def test_page_is_self_contained(exp_dir):
     assert text.startswith('<!DOCTYPE html>')
     page = _Page(text)
     markup = re.sub(r'data:image/[^"]*', '', text)
-    assert not re.search(r'http|url\(|@import', markup)
+    assert not re.search(r'https?:|url\(|@import', markup)
     for tag, attributes in page.tags:
-        assert tag not in ('script', 'link', 'iframe', 'base')
-        assert attributes.get('src', 'data:image/').startswith('data:image/')
+        assert tag not in ('iframe', 'base', 'object', 'embed')
+        for name in ('src', 'href'):
+            assert attributes.get(name, 'data:').startswith('data:')
         assert tag != 'img' or attributes['alt']
     assert str(exp_dir) not in text
 
 
+def test_the_page_forbids_all_but_its_own_script(exp_dir):
+    text = pathlib.Path(write.write_report(exp_dir)).read_text('utf-8')
+    script, = re.findall('<script>(.*?)</script>', text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest())
+    policy, = (attributes['content'] for tag, attributes in _Page(text).tags
+               if attributes.get('http-equiv') == 'Content-Security-Policy')
+    assert policy.split('; ')[0] == "default-src 'none'"
+    assert f"script-src 'sha256-{digest.decode()}'" in policy.split('; ')
+
+
 def test_page_escapes_every_text(exp_dir):
     page = _page(exp_dir)
-    tags = {tag for tag, _ in page.tags}
-    assert not tags & {'b', 'script', 'labels'}
+    tags = [tag for tag, _ in page.tags]
+    assert not {'b', 'i', 'labels'} & set(tags) and tags.count('script') == 1
     for text in ('Few <labels> & "pictures" | here', 'road <b>', 'car & bus',
-                 'weights/e<1>.npz', '</pre><script>'):
+                 'weights/e<1>.npz', '</pre><script>', '<i>dark</i>'):
         assert text in page.text
 
 
@@ -322,8 +239,71 @@ def test_page_tells_what_is_asked_of_it(exp_dir):
              if tag == 'img']
     settings = len(COUNTS) * len(SEEDS)
     assert sum(alt == 'photograph a_image_1' for alt in shown) == settings
-    assert sum('predicted by' in alt for alt in shown) == settings * len(ARMS)
+    assert sum(alt.startswith('classes of a_image_1 as predicted by')
+               for alt in shown) == settings * len(ARMS)
     assert sum(alt.startswith('noisy') for alt in shown) == len(SEEDS)
+
+
+def test_the_worst_and_the_best_images_are_shown_by_arm(exp_dir):
+    page = _page(exp_dir)
+    assert 'Worst and best images' in page.text
+    # Of the first seed alone, to keep the page small.
+    for example, word, score in (('<i>dark</i>', 'worst', '12.5'),
+                                 ('../up', 'worst', '25.0'),
+                                 ('clear', 'best', '75.0')):
+        alt = (f'classes of {example}, {word} as predicted by predicted, mIoU '
+               f'{score}')
+        assert sum(attributes.get('alt') == alt for _, attributes
+                   in page.tags) == len(COUNTS) * len(ARMS)
+    values = 100 * np.array([0.125, 0.25, 0.5, 0.75] * len(SEEDS))
+    for percent in (0, 10, 50, 90, 100):
+        assert f'{np.percentile(values, percent):.1f}' in page.text
+    assert 'nothing counts' not in page.text
+
+
+def test_a_crop_is_shown_at_several_levels_of_noise(exp_dir):
+    shown = [attributes['alt'] for tag, attributes in _page(exp_dir).tags
+             if tag == 'img' and attributes['alt'].startswith('one crop')]
+    row = [f'one crop, {kind}, noise {level}' for level in ('0.11', '0.22', 1)
+           for kind in ('noisy', 'denoised')]
+    assert shown == row * len(SEEDS)
+
+
+@pytest.mark.parametrize('pattern, heads', [
+    ('runs/*/result.json', {'Which classes are taken for which'}),
+    ('runs/*/per_image.csv', {'Worst and best images'}),
+    ('runs/*/samples/*.png', {'Samples'}), ('runs/denoise*/samples/**/*.png',
+                                            {'Denoising'})])
+def test_what_older_runs_lack_is_left_out(exp_dir, pattern, heads):
+    def found():
+        return set(re.findall('<h2>(.*?)</h2>', pathlib.Path(
+            write.write_report(exp_dir)).read_text('utf-8')))
+    before = found()
+    assert heads < before
+    for path in exp_dir.glob(pattern):
+        path.unlink()
+    assert found() == before - heads
+
+
+def test_one_label_count_is_drawn_by_arm(tmp_path):
+    exp_dir = report_cases.make_experiment(tmp_path / 'exp', counts=(10,))
+    page = _page(exp_dir)
+    drawn = os.listdir(exp_dir / 'figures')
+    assert 'miou_of_arms.png' in drawn and 'miou_over_labels.png' not in drawn
+    results = tmp_path / 'results'
+    text = pathlib.Path(write.write_results(exp_dir, results)).read_text()
+    assert '(figures/miou_of_arms.png)' in text
+    # Without a picture of the method, it is the first on the page.
+    first = next(attributes['alt'] for tag, attributes in page.tags
+                 if tag == 'img')
+    assert first.startswith('Test mIoU of each arm')
+
+
+def test_a_single_arm_is_reported(tmp_path):
+    exp_dir = report_cases.make_experiment(tmp_path / 'exp', ('scratch',))
+    mean = _test_scores(exp_dir, 'scratch', 10).mean()
+    assert (f'With 10 labelled images, test mIoU is {mean:.1f} for scratch '
+            '(means over the seeds).') in _page(exp_dir).text
 
 
 def test_figures_are_drawn_and_the_same_each_time(exp_dir):
@@ -453,7 +433,7 @@ def test_results_are_computed_anew_from_their_tables(exp_dir, tmp_path):
 
 def test_results_of_another_experiment_stay(exp_dir, tmp_path):
     write.write_results(exp_dir, tmp_path / 'results')
-    other = make_experiment(tmp_path / 'other', name='large')
+    other = report_cases.make_experiment(tmp_path / 'other', name='large')
     with pytest.raises(errors.UserError, match="results of 'small'"):
         write.write_results(other, tmp_path / 'results')
 

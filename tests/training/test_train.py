@@ -75,6 +75,12 @@ def test_a_run_leaves_what_it_promises(finished, stage):
     for name in ('config.json', 'metrics.csv', 'validation.csv', 'result.json',
                  'weights.npz', 'weights.json', 'tensorboard', 'state'):
         assert (run_dir / name).exists(), name
+    more = {'denoise': ['levels/0.22_denoised.png'], 'segment': [
+        f'extremes/{name}_prediction.png' for name in (
+            'worst_1', 'worst_2', 'best_1', 'best_2')]}.get(stage, [])
+    assert sorted(path.name for path in run_dir.glob('per_image.csv')) == (
+        ['per_image.csv'] if stage == 'segment' else [])
+    assert all((run_dir / 'samples' / name).exists() for name in more)
     assert [row['step'] for row in files.read_csv(
         run_dir / 'metrics.csv')] == ['1', '2', '3', '4']
     assert np.isfinite(result['val'])
@@ -127,13 +133,18 @@ def test_a_run_cut_off_behind_its_last_step_ends_alike(make_run, finished):
 def test_what_was_left_out_is_tested_by_the_weights_alone(
         make_run, finished, tmp_path):
     late = tmp_path / 'late'
-    _, expected = finished('segment')
+    run_dir, expected = finished('segment')
     assert _train(make_run('segment'), late, test=False)['test'] is None
+    assert not (late / 'per_image.csv').exists()
     shutil.rmtree(late / 'state')
     late.rename(tmp_path / 'moved')
     again = _train(make_run('segment'), tmp_path / 'moved')
     assert again['test'] == expected['test']
     assert again['test_details'] == expected['test_details']
+    found, whole = (folder / 'per_image.csv' for folder in (
+        tmp_path / 'moved', run_dir))
+    assert len(files.read_csv(found)) == 6
+    assert found.read_bytes() == whole.read_bytes()
 
 
 def test_a_run_that_was_refused_is_mended_in_place(make_run, tmp_path):

@@ -1,0 +1,60 @@
+"""The sample pictures of a run that denoises."""
+
+import numpy as np
+from PIL import Image
+import pytest
+import tensorflow as tf
+
+from ddep_tf import specs
+from ddep_tf.evaluation import evaluator, samples
+from ddep_tf.objectives import denoise
+from ddep_tf.runtime import inputs
+
+pytestmark = pytest.mark.quick
+ONE = tf.distribute.get_strategy()
+
+
+class _Clear:
+    """Stands in for a network: it finds no noise."""
+
+    def encode(self, images, training):
+        del training
+        return images
+
+    def decode(self, features, training):
+        del training
+        return tf.zeros_like(features)
+
+
+@pytest.fixture
+def folder(make_run, tmp_path):
+    run = make_run('denoise', noise=specs.NoiseSpec(stddev=0.2, kind='simple'))
+    source, = inputs.open_inputs(run, '', ('val',))['val']
+    objective = denoise.Denoise(_Clear(), run.noise)
+    samples.write(run, evaluator.Evaluator(run, objective, ONE), source,
+                  tmp_path)
+    return tmp_path / 'samples'
+
+
+def _read(path):
+    with Image.open(path) as image:
+        return np.asarray(image, float) / 127.5 - 1
+
+
+def test_an_image_is_denoised_at_several_levels(folder):
+    clean, = map(_read, folder.glob('*_clean.png'))
+    plain, = map(_read, folder.glob('*_noisy.png'))
+    levels = sorted(float(path.name.split('_')[0])
+                    for path in folder.glob('levels/*_noisy.png'))
+    assert levels == [0.1, 0.2, 0.4]
+    # Where no noise was cut off: the same noise, in proportion.
+    within = (abs(plain) < 0.5) & (abs(clean) < 0.5)
+    assert within.sum() > 300
+    for level in levels:
+        noisy = _read(folder / f'levels/{level:g}_noisy.png')
+        np.testing.assert_allclose(
+            (noisy - clean)[within], level / 0.2 * (plain - clean)[within],
+            atol=0.05)
+        np.testing.assert_array_equal(
+            _read(folder / f'levels/{level:g}_denoised.png'), noisy)
+    assert len(list(folder.glob('levels/*'))) == 6
