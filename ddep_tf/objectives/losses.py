@@ -25,11 +25,10 @@ def pixel_weights(labels: tf.Tensor, spec: specs.LossSpec) -> tf.Tensor:
       labels: int32 train ids, 255 ignored, which weighs 0.
       spec: LossSpec with numbers, not 'balanced', as its class weights.
     """
-    weights = tf.cast(is_labelled(labels), tf.float32)
     if not spec.class_weights:
-        return weights
+        return tf.cast(is_labelled(labels), tf.float32)
     table = tf.constant(spec.class_weights, tf.float32)
-    return weights * tf.gather(table, _known(labels))
+    return tf.linalg.matvec(_one_hot(labels, len(table)), table)
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor,
@@ -49,14 +48,17 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor,
     Returns:
       [B, H, W] float32; of ignored pixels any finite number.
     """
-    # Ignored pixels take class 0: 255 is no class, and what the operation
-    # does with it differs between CPU and GPU.
-    true_class = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        _known(labels), logits)
+    # Sums over the classes, since a gather of every pixel, and above all the
+    # scatter that is its gradient, are slow. Shifted by the greatest logit,
+    # the loss keeps its digits where the network is sure.
+    shifted = logits - tf.stop_gradient(
+        tf.reduce_max(logits, -1, keepdims=True))
+    picked = tf.reduce_sum(_one_hot(labels, logits.shape[-1]) * shifted, -1)
+    true_class = tf.math.log(tf.reduce_sum(tf.exp(shifted), -1)) - picked
     losses = true_class
     if spec.label_smoothing:
-        mean = tf.reduce_logsumexp(logits, -1) - tf.reduce_mean(logits, -1)
-        losses += spec.label_smoothing * (mean - true_class)
+        losses += spec.label_smoothing * (
+            picked - tf.reduce_mean(shifted, -1))
     if spec.focal_gamma:
         wrong = tf.maximum(-tf.math.expm1(-true_class), _EPSILON)
         losses *= wrong ** spec.focal_gamma
@@ -79,8 +81,7 @@ def dice(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
       [B] float32; 0 for an image without labelled pixels.
     """
     valid = tf.cast(is_labelled(labels), tf.float32)[..., None]
-    # 255 is beyond the classes: ignored pixels are of none.
-    truth = tf.one_hot(labels, logits.shape[-1])
+    truth = _one_hot(labels, logits.shape[-1])
     predicted = tf.nn.softmax(logits) * valid
     overlap, of_truth, of_prediction = (
         tf.reduce_sum(x, (1, 2)) for x in (truth * predicted, truth,
@@ -92,5 +93,7 @@ def dice(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         tf.reduce_sum(present - coefficients, -1), tf.reduce_sum(present, -1))
 
 
-def _known(labels):
-    return tf.where(is_labelled(labels), labels, 0)
+def _one_hot(labels, num_classes):
+    """[..., num_classes] float32; 255 is beyond the classes: ignored pixels
+    are of none."""
+    return tf.one_hot(labels, num_classes)

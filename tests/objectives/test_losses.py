@@ -110,3 +110,31 @@ def test_gradients_are_finite_where_the_network_is_sure(spec):
         gradient = tape.gradient(loss, logits).numpy()
         assert np.isfinite(gradient).all() and np.isfinite(loss)
         assert not gradient[~VALID].any()
+
+
+def test_no_pixel_is_gathered_or_scattered():
+    spec = specs.LossSpec(class_weights=WEIGHTS, focal_gamma=1.0,
+                          label_smoothing=0.1, dice_weight=1.0)
+
+    def step(labels, logits):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = tf.reduce_sum(
+                losses.cross_entropy(labels, logits, spec) *
+                losses.pixel_weights(labels, spec))
+            loss += tf.reduce_sum(losses.dice(labels, logits))
+        return tape.gradient(loss, logits)
+
+    traced = tf.function(step).get_concrete_function(LABELS, LOGITS)
+    kinds = {op.type for op in traced.graph.get_operations()}
+    assert 'OneHot' in kinds
+    slow = [kind for kind in kinds if any(
+        part in kind for part in ('Gather', 'Scatter', 'Segment', 'Sparse'))]
+    assert not slow
+
+
+def test_a_sure_and_right_pixel_keeps_the_digits_of_its_loss():
+    logits = np.array([[[[1000.0, 1000.0 - 12.0]]]], np.float32)
+    found = losses.cross_entropy(
+        tf.zeros((1, 1, 1), tf.int32), tf.constant(logits), specs.LossSpec())
+    np.testing.assert_allclose(found, np.log1p(np.exp(-12.0)), rtol=0.02)
