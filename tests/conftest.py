@@ -164,6 +164,13 @@ def make_disk(tmp_path):
         subprocess.run(['umount', '-l', str(disk)], check=True)
 
 
+@pytest.fixture(scope='session')
+def two():
+    """Two replicas; one strategy a process, as in use."""
+    import tensorflow as tf
+    return tf.distribute.MirroredStrategy(['/cpu:0', '/cpu:1'])
+
+
 SHAPES = specs.DatasetSpec(
     name='shapes', source='shapes', label_set='shapes', num_classes=6,
     val_split='val', test_split='test', limit=6)

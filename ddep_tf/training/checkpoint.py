@@ -33,7 +33,9 @@ class State:
 
     def __init__(self, run_dir: str | os.PathLike, objective: base.Objective,
                  keep: int, own_dir: str | os.PathLike):
-        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.step = tf.Variable(
+            0, dtype=tf.int64, trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
         self.best = tf.Variable(float('nan'), trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self._options = strategies.save_options(tf.distribute.get_strategy())

@@ -23,7 +23,8 @@ class Trainer(orbit.StandardTrainer):
       dataset: what gives the replicas their parts of the global batches,
         infinite, as of feed.distribute.
       strategy: tf.distribute.Strategy.
-      step: int64 variable, incremented with every step.
+      step: int64 variable of the strategy, incremented with every step; of
+        the replicas' increments the first counts.
       jit_compile: compile the step with XLA.
     """
 
@@ -35,9 +36,14 @@ class Trainer(orbit.StandardTrainer):
         self._step = step
         if jit_compile:
             objective.compile_gradients()
-        with strategies.on_host(strategy):
-            self._totals = {name: tf.Variable(0.0, trainable=False)
-                            for name in objective.metric_names}
+        # Of each replica its own, which are added up when they are read.
+        with strategy.scope():
+            self._totals = {
+                name: tf.Variable(
+                    0.0, trainable=False,
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                    aggregation=tf.VariableAggregation.SUM)
+                for name in objective.metric_names}
         super().__init__(dataset)
 
     def reset_metrics(self) -> None:
@@ -60,10 +66,13 @@ class Trainer(orbit.StandardTrainer):
     def _train_on(self, batch):
         # A plain function: for each tf.function that a MirroredStrategy runs,
         # TensorFlow keeps its graph and its variables as long as the strategy.
-        shares = self._strategy.run(self._objective.train_step, args=(batch,))
-        for name, share in shares.items():
-            self._totals[name].assign_add(
-                self._strategy.reduce('SUM', share, axis=None))
+        self._strategy.run(self._on_replica, args=(batch,))
+
+    def _on_replica(self, batch):
+        # What a step reports stays on its device: fetching it would make the
+        # devices wait for each other and for the host.
+        for name, share in self._objective.train_step(batch).items():
+            self._totals[name].assign_add(share)
         self._step.assign_add(1)
 
     def train_loop_end(self) -> dict[str, float]:

@@ -89,3 +89,29 @@ def test_a_request_ends_it_at_the_next_look(train):
     step = sum(_Trainer.chunks)
     assert [(row['step'], row['loss']) for row in rows] == [
         (step, (step + 1) / 2)]
+
+
+class _Adding:
+    """Stands for an objective whose loss is the sum of its numbers."""
+    metric_names = ('loss',)
+    first_bad_step = tf.constant(-1)
+
+    def train_step(self, batch):
+        return {'loss': tf.reduce_sum(batch)}
+
+
+def test_replicas_keep_their_shares_until_they_are_read(two):
+    with two.scope():
+        step = tf.Variable(
+            0, dtype=tf.int64, trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)
+    dataset = two.experimental_distribute_dataset(
+        tf.data.Dataset.range(1, 13, output_type=tf.float32).batch(4))
+    trainer = loop.Trainer(_Adding(), dataset, two, step)
+    assert trainer.train(tf.constant(2)) == {'loss': 36.0}
+    assert int(step.numpy()) == 2
+    shares = two.experimental_local_results(trainer._totals['loss'])
+    assert [float(share) for share in shares] == [14.0, 22.0]
+    trainer.reset_metrics()
+    assert trainer.train(tf.constant(1)) == {'loss': 42.0}
+    assert int(step.numpy()) == 3

@@ -27,12 +27,6 @@ from ddep_tf.training import optimizer, train
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
 
 
-@pytest.fixture(scope='module')
-def two():
-    """Two replicas; one strategy a process, as in use."""
-    return tf.distribute.MirroredStrategy(['/cpu:0', '/cpu:1'])
-
-
 def _train(run, where, strategy=ONE, **kwargs):
     return train.train(run, '', str(where), '', strategy, **kwargs)
 
