@@ -85,6 +85,7 @@ setuptools.setup(
             'kubernetes-validate>=1.33',  # Shape of a Kubernetes Job.
             'mlflow>=3.0',
             'nbclient>=0.10',
+            'playwright>=1.49',           # Reports in Chromium, where it is.
             'pycocotools>=2.0.8',         # Reference of COCO's masks.
             'pytest>=8.0',
             'pytest-xdist>=3.5',          # Tests on all cores.

@@ -6,7 +6,7 @@ import numpy as np
 
 from ddep_tf.experiments import records
 from ddep_tf.reports import read, run_files, tables
-from ddep_tf.reports.html_elements import Html, element, scrolling, table
+from ddep_tf.reports.html_elements import Html, element, name, scrolling, table
 
 # Of more classes, the largest confusions are listed instead of all.
 MANY_CLASSES = 20
@@ -68,8 +68,8 @@ def largest(matrix: np.ndarray, names: Sequence[str]) -> tables.Table:
 
 def _matrix(matrix, names, label) -> Html:
     head = element('thead', element('tr', *(
-        element('th', element('span', text), scope='col')
-        for text in ('True class', '% of pixels', *names))))
+        element('th', text, scope='col')
+        for text in ('True class', '% of pixels', *map(name, names)))))
     body = element('tbody', *_lines(matrix, names))
     return scrolling(label, element(
         'table', element('caption', f'{label}: % of the pixels of a true '
@@ -80,9 +80,9 @@ def _matrix(matrix, names, label) -> Html:
 def _lines(matrix, names) -> Iterator[Html]:
     part, pixels = shares(matrix), matrix.sum(1)
     every = max(pixels.sum(), 1)
-    for row, name in enumerate(names):
+    for row, label in enumerate(names):
         yield element(
-            'tr', element('th', name, scope='row'),
+            'tr', element('th', name(label), scope='row'),
             element('td', tables.points(100 * pixels[row] / every)),
             *(_cell(share, row == column)
               for column, share in enumerate(part[row])))

@@ -83,9 +83,11 @@ def _over_arms(experiment):
     axes.set_ylim(-0.6, len(found) - 0.3)
     axes.margins(x=0.1)
     axes.set_xlabel('test mIoU (points, 0 to 100)')
-    axes.set_title(f'{_count(found[0].labels, "labelled image")}: mean over '
-                   'seeds; bars: one standard deviation;\nfaint dots: single '
-                   'runs', fontsize=9)
+    shown = ('one run each' if all(score.count == 1 for score in found) else
+             'mean over seeds;\nbars: one standard deviation; faint dots: '
+             'single runs')
+    axes.set_title(f'{_count(found[0].labels, "labelled image")}: {shown}',
+                   fontsize=9)
     _finish(axes)
     return drawn
 

@@ -47,10 +47,16 @@ def table(rows: Sequence[Sequence[object]], label: str,
     parts = [element('caption', label), element('thead', element('tr', *(
         element('th', cell, scope='col') for cell in head)))]
     parts.append(element('tbody', *(element(
-        'tr', element('th', row[0], scope='row'),
-        *(element('td', cell) for cell in row[1:])) for row in body)))
+        'tr', element('th', name(row[0]), scope='row'),
+        *(element('td', name(cell) if names and column == 0 else cell)
+          for column, cell in enumerate(row[1:]))) for row in body)))
     return scrolling(label, element('table', *parts,
                                     class_='names' if names else None))
+
+
+def name(text: object) -> Html:
+    """Returns a text for a cell, that breaks where it is very long."""
+    return element('span', text, class_='name')
 
 
 def scrolling(label: str, *children: object, class_: str = 'scroll') -> Html:

@@ -108,14 +108,15 @@ def _extreme_groups(experiment, found) -> Iterator[tuple[str, list[Html]]]:
         _, seed, runs = next(group)
         for arm in (arm for arm in experiment.arms if arm in runs):
             title = f'{arm}, {name}, seed {seed}'
-            rows = list(_extreme_rows(experiment, title, runs[arm].run))
+            rows = list(_extreme_rows(experiment, title, runs[arm]))
             if rows:
                 yield title, rows
 
 
-def _extreme_rows(experiment, title: str, run: str) -> Iterator[Html]:
-    scores = run_files.image_scores(experiment.exp_dir, run)
-    pictures = run_files.pictures(experiment.exp_dir, run, _SEGMENTED,
+def _extreme_rows(experiment, title: str,
+                  run: records.RunRow) -> Iterator[Html]:
+    scores = run_files.image_scores(experiment.exp_dir, run.run)
+    pictures = run_files.pictures(experiment.exp_dir, run.run, _SEGMENTED,
                                   run_folder.EXTREMES)
     for word, ranked in ('worst', scores), ('best', scores[::-1]):
         for rank, (example, score) in enumerate(ranked, 1):
@@ -123,7 +124,7 @@ def _extreme_rows(experiment, title: str, run: str) -> Iterator[Html]:
             if not paths:
                 break
             yield _row(experiment.palette, title, f'{example}, {word}',
-                       {f'predicted, mIoU {score:.1f}': paths})
+                       {f'{run.arm}, mIoU {score:.1f}': paths})
 
 
 def denoised(experiment: read.Experiment) -> Iterator[Html]:

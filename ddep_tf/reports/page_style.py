@@ -36,6 +36,8 @@ thead th { border-bottom: 2px solid var(--line); font-size: .875rem;
 @media (max-width: 640px) { th, td { padding: .3rem .35rem;
   font-size: .875rem; } thead th { white-space: normal; } }
 tbody th { font-weight: 500; }
+.name { display: inline-block; width: max-content; max-width: 18rem;
+  white-space: normal; overflow-wrap: break-word; text-align: left; }
 code, pre { font: .85em/1.45 ui-monospace, monospace; }
 code { overflow-wrap: anywhere; }
 pre { background: var(--box); padding: .75rem; overflow-x: auto;
@@ -47,7 +49,8 @@ figure { margin: 0; }
 .chart img { display: block; background: #fff; border-radius: .4rem;
   width: 44rem; max-width: 100%; height: auto; }
 .chart .wide { width: auto; max-width: min(100%, var(--natural)); }
-@media (max-width: 640px) { .chart .wide { max-width: none; width: 44rem; } }
+@media (max-width: 640px) { .chart .wide { max-width: none;
+  width: min(44rem, calc(var(--natural) * .65)); } }
 .row { display: grid; gap: .5rem; margin: .5rem 0 1.25rem;
   grid-template-columns: repeat(var(--tiles), minmax(0, 17rem)); }
 @media (max-width: 640px) { .row {
@@ -60,15 +63,18 @@ figure { margin: 0; }
   border: 1px dashed var(--line); overflow-wrap: anywhere; }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1rem; padding: 0;
   list-style: none; max-width: none; }
+.legend li { overflow-wrap: anywhere; }
 .legend span { display: inline-block; width: 1rem; height: 1rem;
   margin-right: .35rem; border: 1px solid var(--line);
   vertical-align: -.15rem; border-radius: .2rem; }
 .tables { display: grid; gap: 0 2.5rem; justify-content: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), auto)); }
-.matrix thead span { display: inline-block; }
-.upright thead th:nth-child(n + 3) span { writing-mode: vertical-rl;
-  transform: rotate(180deg); }
-.matrix td.right, .matrix td.wrong { min-width: 3.5rem; }
+.tables:has(.upright) { grid-template-columns: minmax(0, 1fr); }
+.upright thead .name { writing-mode: vertical-rl; width: auto;
+  max-height: 12rem; transform: rotate(180deg); overflow-wrap: anywhere; }
+.matrix .right, .matrix .wrong { min-width: 3.5rem; }
+.upright .right, .upright .wrong { min-width: 0; padding: .3rem .4rem;
+  font-size: .875rem; }
 .right { background: rgb(46 139 87 / calc(var(--share) * .45)); }
 .wrong { background: rgb(214 69 65 / calc(var(--share) * .7)); }
 .compare { max-width: 46rem; margin: 1rem 0 1.5rem; padding: .75rem;

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ddep_tf import files, specs
 from ddep_tf.data import image_files
-from ddep_tf.reports.html_elements import Html, element
+from ddep_tf.reports.html_elements import Html, details, element
 
 Palette = Sequence[Sequence[int]]  # RGB of the classes, 0 to 255.
 
@@ -19,6 +19,7 @@ Palette = Sequence[Sequence[int]]  # RGB of the classes, 0 to 255.
 WIDEST = 544
 # Up to this side, enlarged pixels stay sharp: a blurred 64-pixel mask misleads.
 SMALL = 160
+_MANY = 40  # Classes of a legend that is not folded.
 _SQUARE = 8  # Pixels of a checker over ignored ones.
 
 
@@ -85,14 +86,16 @@ def row(tiles: Sequence[Html], group: str | None = None) -> Html:
 
 
 def legend(class_names: Sequence[str], palette: Palette) -> Html:
-    """Returns the list of classes with their colors."""
+    """Returns the list of classes with their colors, a long one folded."""
     colors = full_palette(palette)
     items = [element('li', element('span', style='background: rgb({}, {}, {})'
                                    .format(*colors[index])), name)
              for index, name in enumerate(class_names)]
     items.append(element('li', element('span', class_='ignored'),
                          'ignored: not counted'))
-    return element('ul', *items, class_='legend')
+    shown = element('ul', *items, class_='legend')
+    return shown if len(class_names) <= _MANY else details(
+        f'Colors of the {len(class_names)} classes', shown)
 
 
 def file_uri(path: str | os.PathLike) -> str:

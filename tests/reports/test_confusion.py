@@ -31,7 +31,7 @@ def test_a_matrix_of_few_classes_is_shown_whole():
 
 
 def test_classes_without_a_name_have_a_number():
-    assert '>2</th>' in confusion.build(MATRIX, NAMES[:2], 'ddep')
+    assert '>2</span></th>' in confusion.build(MATRIX, NAMES[:2], 'ddep')
 
 
 def test_the_largest_confusions_are_those_with_the_most_pixels():
