@@ -159,12 +159,19 @@ def _numbered(index, offset):
 def _shuffled(records, buffer, seed, first_epoch):
     """Endless epochs, each in its own order."""
     def epoch_records(epoch):
-        # tf.data mixes the graph's seed into `seed`. Unless it is set, the
-        # order depends on the program's tf.random.set_seed. This changes the
-        # seed of this function's graph only.
-        tf.compat.v1.set_random_seed(1 + int(seed) % (2 ** 31 - 2))
-        return records.shuffle(buffer, seed=epoch,
-                               reshuffle_each_iteration=False)
+        # Dataset.shuffle holds its seed in a resource. Inside of a function,
+        # determinism then allows no parallel calls and no prefetching after
+        # it. This operation is the same shuffle without one.
+        variant = tf.raw_ops.ShuffleDataset(
+            input_dataset=tf.data.experimental.to_variant(records),
+            buffer_size=buffer, seed=1 + int(seed) % (2 ** 31 - 2),
+            seed2=epoch, reshuffle_each_iteration=False,
+            output_types=tf.nest.flatten(
+                tf.compat.v1.data.get_output_types(records)),
+            output_shapes=tf.nest.flatten(
+                tf.compat.v1.data.get_output_shapes(records)))
+        return tf.data.experimental.from_variant(variant,
+                                                 records.element_spec)
 
     epochs = tf.data.Dataset.range(first_epoch, 2 ** 31 - 2)
     return epochs.flat_map(epoch_records)
@@ -209,12 +216,19 @@ def _augment(source, record, crop_size, seeds, flip, augment, example_fn):
 
 
 def _choose_source(sources, record, prepare):
-    """Calls `prepare` with the source of the record."""
-    if len(sources) == 1:
-        return prepare(sources[0])
-    return tf.switch_case(
-        tf.cast(record['source'], tf.int32),
-        [lambda source=source: prepare(source) for source in sources])
+    """Calls `prepare` with the source of the record.
+
+    Not by tf.switch_case: to have determinism, tf.data would then prepare one
+    record at a time.
+    """
+    def choose(first, end):
+        if end - first == 1:
+            return prepare(sources[first])
+        middle = (first + end) // 2
+        return tf.cond(record['source'] < middle,
+                       lambda: choose(first, middle),
+                       lambda: choose(middle, end))
+    return choose(0, len(sources))
 
 
 def _cores():

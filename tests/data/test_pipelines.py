@@ -1,6 +1,7 @@
 """Pipelines: order and randomness are pure functions; nothing is lost."""
 
 import itertools
+import threading
 
 import numpy as np
 from PIL import Image
@@ -75,6 +76,15 @@ def test_the_order_depends_on_nothing_but_the_seed():
     assert positions(first) == positions(batches(3, global_batch_size=8))
 
 
+def test_the_order_is_that_of_earlier_versions():
+    """Or a run of theirs would not resume."""
+    opened = [shapes(), shapes(split='val')]
+    assert positions(batches(5, opened, seed=5)) == [
+        7, 6, 10, 16, 14, 13, 12, 2, 18, 9, 17, 19, 0, 1, 5, 3, 15, 4, 8, 11]
+    assert positions(batches(2, opened, seed=2 ** 40, shuffle_buffer=3)) == [
+        2, 0, 4, 1, 6, 5, 3, 7]
+
+
 @pytest.mark.parametrize('start', [1, 2, 5, 7])
 def test_a_later_start_gives_the_same(start):
     assert_equal(batches(9)[start:], batches(9 - start, start_step=start))
@@ -137,6 +147,30 @@ def test_several_sources(tmp_path):
             if position >= 10:
                 np.testing.assert_allclose(
                     image, 50 * (position - 10) / 127.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize('splits', [['train'], ['train', 'val', 'test']])
+def test_examples_are_prepared_side_by_side(monkeypatch, splits):
+    """Also with determinism, which launchers switch on."""
+    tf.config.experimental.enable_op_determinism()
+    monkeypatch.setattr(pipelines, '_cores', lambda: 2)
+    meeting = threading.Barrier(2)
+
+    def meet(position):
+        meeting.wait(timeout=20)  # Raises where one comes after the other.
+        return position
+
+    def example_fn(example, seed):
+        met = tf.numpy_function(meet, [example['position']], tf.int64,
+                                stateful=False)
+        return {**example, 'position': tf.ensure_shape(met, ())}
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 4
+    dataset = pipelines.train_dataset(
+        [shapes(split=split) for split in splits], crop_size=(16, 16),
+        global_batch_size=2, seed=1, example_fn=example_fn)
+    assert len(list(dataset.with_options(options).take(1))) == 1
 
 
 def test_example_fn_adds_tensors_of_its_own_seed():
