@@ -48,6 +48,11 @@ class Held:
         raise AssertionError(process.communicate())
 
 
+# TensorFlow waits for minutes else; it reads them when it is imported.
+RETRIES = {'GCS_RETRY_CONFIG_INIT_DELAY_TIME_US': '1000',
+           'GCS_RETRY_CONFIG_MAX_DELAY_TIME_US': '20000'}
+
+
 class Server:
     """The store, what it was asked, and the faults it is told.
 
@@ -78,8 +83,7 @@ class Server:
             'no_proxy': '', 'CURL_CA_BUNDLE': str(certificate),
             'SSL_CERT_FILE': str(certificate),  # Python's own downloads.
             'GOOGLE_AUTH_TOKEN_FOR_TESTING': 'token', 'NO_GCE_CHECK': 'true',
-            'GCS_RETRY_CONFIG_INIT_DELAY_TIME_US': '1000',
-            'GCS_RETRY_CONFIG_MAX_DELAY_TIME_US': '20000'}
+            **RETRIES}
 
     def reset(self):
         """Forgets the log, the faults and the settings; keeps the objects."""

@@ -15,6 +15,10 @@ import subprocess
 import sys
 import tempfile
 
+import gcs_server
+
+# The process that imports TensorFlow for all has the environment of this one.
+os.environ.update(gcs_server.RETRIES)
 _context = multiprocessing.get_context('forkserver')
 _context.set_forkserver_preload(
     ['tensorflow', 'keras', 'orbit', 'tensorflow_datasets', 'scipy.stats'])

@@ -165,7 +165,8 @@ ANY_LOSS = [f'--gin_param={param}' for param in (
         ('pretrain_encoder', 'classify', ['-c', TWO_DEVICES], [])))])
 def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage,
                                               start_python, flags):
-    short = [text.replace('segment', stage) for text in TINY] + flags
+    short = [text.replace('segment', stage).replace(
+        '=RunSpec.', f'={stage}/RunSpec.') for text in TINY] + flags
     short.append(f'--gin_param={stage}/RunSpec.steps=3')
     code, _, err = run(launcher, *short, f'--run_dir={tmp_path / "plain"}')
     assert code == 0, err
