@@ -1,6 +1,7 @@
 """Sample pictures of a run: as PNG files, and in TensorBoard."""
 
 from collections.abc import Iterator, Mapping
+import hashlib
 import itertools
 import os
 import re
@@ -15,6 +16,8 @@ from ddep_tf.evaluation import evaluator as evaluator_lib
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.runtime import inputs, run_folder
 
+_LONGEST = 200  # Bytes of a file name made of an id.
+
 
 def label_set(run: specs.RunSpec) -> labels.LabelSet:
     """Returns the LabelSet of the masks of a run's first data set."""
@@ -22,8 +25,18 @@ def label_set(run: specs.RunSpec) -> labels.LabelSet:
 
 
 def file_name(example_id: str) -> str:
-    """Returns an example's id as a valid file name, without an ending."""
-    return re.sub(r'[^\w.-]', '_', example_id)
+    """Returns an example's id as a valid file name, without an ending.
+
+    A name that leaves no room for what is appended, of the 255 bytes that disks
+    allow, ends in a hash.
+    """
+    name = re.sub(r'[^\w.-]', '_', example_id)
+    encoded = name.encode()
+    if len(encoded) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(example_id.encode(errors='surrogatepass'))
+    return (encoded[:_LONGEST - 17].decode(errors='ignore') + '_'
+            + digest.hexdigest()[:16])
 
 
 def to_bytes(image: tf.Tensor) -> np.ndarray:

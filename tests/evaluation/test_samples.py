@@ -58,3 +58,23 @@ def test_an_image_is_denoised_at_several_levels(folder):
         np.testing.assert_array_equal(
             _read(folder / f'levels/{level:g}_denoised.png'), noisy)
     assert len(list(folder.glob('levels/*'))) == 6
+
+
+@pytest.mark.parametrize('example_id', [
+    '../x', '/etc/passwd', 'a\0b', '..', '.', 'CON', 'a/b\\c', '<b>"&',
+    'e\u0301', '\udcff', 'x' * 300, '\u00e9' * 150, 'line\nbreak'])
+def test_no_id_leads_out_of_the_folder(tmp_path, example_id):
+    folder = tmp_path / 'run' / 'samples'
+    pixels = np.full((2, 3), 7, np.uint8)
+    samples.write_pictures(folder, samples.file_name(example_id),
+                           {'prediction': pixels})
+    written, = (path for path in tmp_path.rglob('*') if path.is_file())
+    assert written.parent == folder and written.suffix == '.png'
+    with Image.open(written) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+def test_long_ids_keep_different_names():
+    one, other = (samples.file_name('x' * 250 + end) for end in 'ab')
+    assert one != other and len(one) == len(other) == 200
+    assert samples.file_name('x' * 200) == 'x' * 200
