@@ -17,6 +17,8 @@ CLASSIFY, DENOISE, SEGMENT = STAGES = ('classify', 'denoise', 'segment')
 SOURCES = ('tfds', 'tfrecord', 'folder', 'shapes', 'packaged')
 DECODER_CONTROLS = ('', 'shuffled', 'norms')
 BALANCED = 'balanced'
+PRECISIONS = (FLOAT32, BFLOAT16, FLOAT16) = (
+    'float32', 'mixed_bfloat16', 'mixed_float16')
 STRATEGIES = ('auto', 'tpu', 'mirrored', 'multi_worker', 'one_device')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
@@ -404,6 +406,12 @@ class RunSpec(spec_base.Spec):
       flip: random left-right flips [S].
       eval_every, checkpoint_every, log_every: steps; 0 is at the end only.
       keep: how many of the last checkpoints stay, beside the best.
+      precision: one of PRECISIONS, in which the network computes: 'float32';
+        'mixed_bfloat16', for TPUs and GPUs from Ampere on; 'mixed_float16',
+        for GPUs from Volta on, with loss scaling. Norms, kernels that are
+        standardized, softmax, variables and loss stay float32 [O].
+      deterministic: on a GPU, let no result vary from run to run. CPUs and
+        TPUs compute alike each time anyway.
       jit_compile: compile the train step with XLA.
       eager: run operation by operation. No graph is traced, so that a short
         run starts at once and a long one is slow.
@@ -435,6 +443,8 @@ class RunSpec(spec_base.Spec):
     checkpoint_every: int = 500
     log_every: int = 10
     keep: int = 2
+    precision: str = FLOAT32
+    deterministic: bool = True
     jit_compile: bool = False
     eager: bool = False
 
@@ -442,6 +452,7 @@ class RunSpec(spec_base.Spec):
         super().__post_init__()
         self.require('stage', *STAGES)
         self.require('decoder_control', *DECODER_CONTROLS)
+        self.require('precision', *PRECISIONS)
         if not self.data:
             raise errors.UserError('RunSpec.data names no data set: add a '
                                    'file of gin/data with --gin_file')

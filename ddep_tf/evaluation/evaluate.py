@@ -45,7 +45,8 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
                                    f'{run.stage} run, which predicts no masks')
         see = _saved_by(label_id_writer(samples.label_set(run),
                                         save_label_ids))
-    process.set_up(run.seed)
+    process.set_up(
+        run.seed, deterministic=process.is_deterministic(run, strategy))
     result = evaluator.measure_run(run, run_dir, data_dir, split, strategy,
                                    see)
     print('\n'.join(_table(run, result)))

@@ -44,7 +44,8 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
         output_dir, write, labels.for_spec(run.data[0]))
     found = photos.find(inputs, output_dir)
     written.check(found)
-    process.set_up(run.seed)
+    process.set_up(
+        run.seed, deterministic=process.is_deterministic(run, strategy))
     network = build.load_network(run, run_dir, strategy)
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
     skipped: list[str] = []  # Errors themselves would hold the pixels.

@@ -21,7 +21,8 @@ def build_decoder(spec: specs.DecoderSpec, encoder: keras.Model) -> keras.Model:
       [B, H / s, W / s, C], with `image_skip` also stride1, the image ->
       features [B, H, W, last channels] float32.
     """
-    maps = {key: keras.Input(encoder.output[key].shape[1:], name=key)
+    maps = {key: keras.Input(encoder.output[key].shape[1:], name=key,
+                             dtype=encoder.output[key].dtype)
             for key in registry.MAPS}
     if spec.image_skip:
         maps[IMAGE] = keras.Input(encoder.input.shape[1:], name=IMAGE)

@@ -146,7 +146,7 @@ class Classifier(keras.Model):
 
     def __init__(self, encoder: keras.Model, top: keras.Model, source: str,
                  **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(dtype='float32', **kwargs)  # As a Network.
         self.encoder = encoder
         self.top = top
         self.source = source
@@ -202,7 +202,8 @@ def build_classifier(name: str, num_classes: int,
                             entry.head_input == 'class_token', None,
                             position_grid, dropout)
     features = keras.Input(encoder.output[entry.head_input].shape[1:],
-                           name='features')
+                           name='features',
+                           dtype=encoder.output[entry.head_input].dtype)
     options = {'representation_size': representation_size} if (
         representation_size) else {}
     logits = entry.head(features, num_classes, **options)

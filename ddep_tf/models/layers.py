@@ -90,9 +90,9 @@ class GroupNorm(keras.layers.Layer):
     def build(self, input_shape):
         shape = (input_shape[-1],)
         self.gamma = self.add_weight(
-            name='gamma', shape=shape,
+            name='gamma', shape=shape, autocast=False,
             initializer='zeros' if self.zero_scale else 'ones')
-        self.beta = self.add_weight(name='beta', shape=shape,
+        self.beta = self.add_weight(name='beta', shape=shape, autocast=False,
                                     initializer='zeros')
 
     def _group_mean(self, x):
@@ -142,26 +142,26 @@ class StoredBatchNorm(keras.layers.Layer):
         shape = (input_shape[-1],)
         if self.scale:
             self.gamma = self.add_weight(name='gamma', shape=shape,
-                                         initializer='ones')
+                                         initializer='ones', autocast=False)
         self.beta = self.add_weight(name='beta', shape=shape,
-                                    initializer='zeros')
+                                    initializer='zeros', autocast=False)
         self.moving_mean = self.add_weight(
             name='moving_mean', shape=shape, initializer='zeros',
-            trainable=False)
+            trainable=False, autocast=False)
         self.moving_variance = self.add_weight(
             name='moving_variance', shape=shape, initializer='ones',
-            trainable=False)
+            trainable=False, autocast=False)
 
     def call(self, inputs):
-        """Normalizes `inputs`, [..., C] float."""
+        """Normalizes `inputs`, [..., C] float, in float32."""
         variance = tf.cast(self.moving_variance, tf.float32)
         scale = tf.math.rsqrt(variance + self.epsilon)
         if self.scale:
             scale *= tf.cast(self.gamma, tf.float32)
         offset = (tf.cast(self.beta, tf.float32)
                   - tf.cast(self.moving_mean, tf.float32) * scale)
-        return (inputs * tf.cast(scale, inputs.dtype)
-                + tf.cast(offset, inputs.dtype))
+        return tf.cast(tf.cast(inputs, tf.float32) * scale + offset,
+                       inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -16,6 +16,11 @@ from ddep_tf.models import layers
 class StdConv(keras.layers.Conv2D):
     """A convolution with a kernel standardized per output channel."""
 
+    def add_weight(self, *args, **kwargs) -> keras.Variable:
+        # Standardizing divides by the deviation: where it is small, a kernel
+        # that was rounded to 16 bits before is nothing but its rounding.
+        return super().add_weight(*args, **{**kwargs, 'autocast': False})
+
     def standardized(self) -> tf.Tensor:
         """Returns the kernel that it convolves with, float32."""
         kernel = tf.cast(self.kernel, tf.float32)

@@ -25,7 +25,8 @@ class Network(keras.Model):
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model,
                  num_outputs: int, **kwargs):
-        super().__init__(**kwargs)
+        # Of its layers, not of itself: the image is not to be rounded.
+        super().__init__(dtype='float32', **kwargs)
         self.encoder = encoder
         self.decoder = decoder
         self.num_outputs = num_outputs

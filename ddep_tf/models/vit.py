@@ -89,7 +89,7 @@ class PositionEmbedding(keras.layers.Layer):
         rows, columns = self.grid
         self.pos_embedding = self.add_weight(
             name='pos_embedding',
-            shape=(1, 1 + rows * columns, inputs_shape[-1]),
+            shape=(1, 1 + rows * columns, inputs_shape[-1]), autocast=False,
             initializer=keras.initializers.RandomNormal(stddev=0.02))
 
     def resized(self, height: int | tf.Tensor, width: int | tf.Tensor,
@@ -115,15 +115,19 @@ class PositionEmbedding(keras.layers.Layer):
         """
         batch, height, width, channels = layers.dims(inputs)
         tokens = tf.reshape(inputs, (batch, height * width, channels))
-        positions = self.resized(height, width, channels)
-        tokens += tf.cast(positions, tokens.dtype)
+        tokens = _sum(tokens, self.resized(height, width, channels))
         if token is None:
             return tokens
         slot = tf.convert_to_tensor(self.pos_embedding)[:, :1]
-        return tf.concat([token + tf.cast(slot, token.dtype), tokens], 1)
+        return tf.concat([_sum(token, slot), tokens], 1)
 
     def get_config(self):
         return {**super().get_config(), 'grid': self.grid}
+
+
+def _sum(tokens, positions):
+    """Adds float32 positions; of the dtype of `tokens`."""
+    return tf.cast(tf.cast(tokens, positions.dtype) + positions, tokens.dtype)
 
 
 @layers.register

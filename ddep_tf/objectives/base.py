@@ -182,9 +182,10 @@ class Objective(keras.Model):
         """
         # Replicas speak to each other before and after, not in, what XLA
         # may compile.
+        scale = self.optimizer.scale_loss(tf.ones(()))
         loss, metrics, gradients = self._gradients_fn(
-            batch, self.divisor(batch))
-        self._mark_bad_step(loss, gradients)
+            batch, self.divisor(batch), scale)
+        self._mark_bad_step(loss, gradients, scale)
         self.optimizer.apply(gradients, self.trained_variables)
         return {'loss': loss, **metrics}
 
@@ -194,12 +195,15 @@ class Objective(keras.Model):
         # In a partial, since checkpoints would have a tf.function as a part.
         self._gradients_fn = functools.partial(compiled)
 
-    def _gradients(self, batch, divisor):
+    def _gradients(self, batch, divisor, scale):
+        """Returns the shares of loss and metrics, and the gradients of `scale`
+        times the loss."""
         variables = [v.value for v in self.trained_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss, metrics = self.batch_loss(batch, True, divisor)
-        return loss, metrics, tape.gradient(loss, variables)
+            scaled = scale * loss
+        return loss, metrics, tape.gradient(scaled, variables)
 
     def eval_step(self, batch: Mapping[str, tf.Tensor]
                   ) -> dict[str, tf.Tensor]:
@@ -207,9 +211,11 @@ class Objective(keras.Model):
         loss, metrics = self.batch_loss(batch, training=False)
         return {'loss': loss, **metrics}
 
-    def _mark_bad_step(self, loss, gradients):
+    def _mark_bad_step(self, loss, gradients, scale):
         norm = tf.linalg.global_norm([g for g in gradients if g is not None])
-        finite = tf.math.is_finite(loss) & tf.math.is_finite(norm)
+        # Those of a scaled loss may overflow: its scale is then halved.
+        finite = tf.math.is_finite(loss) & (
+            tf.math.is_finite(norm) | (scale > 1))
         bad = replica_sum(tf.cast(~finite, tf.float32)) > 0
         known = self.first_bad_step.value
         step = tf.cast(self.optimizer.iterations.value, tf.int64)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ddep_tf import errors, files, specs
-from ddep_tf.models import controls, weights
+from ddep_tf.models import controls, precision, weights
 from ddep_tf.objectives import base, registry
 from ddep_tf.runtime import run_folder
 
@@ -15,7 +15,8 @@ Row = tuple[str, tuple[int, ...], str]
 
 def build_network(run: specs.RunSpec,
                   weights_path: str | os.PathLike = '') -> keras.Model:
-    """Builds the network of a run's stage, randomly initialized.
+    """Builds the network of a run's stage, randomly initialized, to compute
+    in the run's precision.
 
     Args:
       run: RunSpec.
@@ -26,8 +27,9 @@ def build_network(run: specs.RunSpec,
     Returns:
       Classifier or Network.
     """
-    return registry.objective_of(run.stage).build_network(
-        run, _position_grid(run, weights_path))
+    with precision.policy(run.precision):
+        return registry.objective_of(run.stage).build_network(
+            run, _position_grid(run, weights_path))
 
 
 def build_objective(run: specs.RunSpec,

@@ -8,6 +8,9 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from ddep_tf import specs
+from ddep_tf.runtime import strategy as strategies
+
 
 def set_up(seed: int = 0, eager: bool = False,
            deterministic: bool = True) -> None:
@@ -29,6 +32,17 @@ def set_up(seed: int = 0, eager: bool = False,
     # seconds, which is long beside a short eager run.
     keras.backend.clear_session(free_memory=not eager)
     keras.utils.set_random_seed(seed)
+
+
+def is_deterministic(run: specs.RunSpec,
+                     strategy: tf.distribute.Strategy) -> bool:
+    """Whether TensorFlow has to watch over the determinism of a run.
+
+    It costs nothing on a CPU. A TPU has no operation that varies, and XLA
+    refuses to compile some for it that might on a GPU.
+    """
+    device = strategies.device_type(strategy)
+    return device == 'CPU' or (device == 'GPU' and run.deterministic)
 
 
 @contextlib.contextmanager

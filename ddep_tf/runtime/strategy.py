@@ -58,6 +58,14 @@ def takes_graphs_alone(strategy: tf.distribute.Strategy) -> bool:
                                              tf.distribute.TPUStrategy)
 
 
+def device_type(strategy: tf.distribute.Strategy) -> str:
+    """Returns 'CPU', 'GPU' or 'TPU': on what the replicas compute."""
+    device = _device(strategy)
+    if device is None:
+        return 'GPU' if tf.config.list_logical_devices('GPU') else 'CPU'
+    return device.device_type
+
+
 def on_host(strategy: tf.distribute.Strategy) -> ContextManager:
     """Returns the scope in which to call a function that runs on devices.
 
@@ -79,12 +87,17 @@ def save_options(strategy: tf.distribute.Strategy
     return tf.train.CheckpointOptions(experimental_io_device=device)
 
 
-def _job(strategy):
+def _device(strategy):
     try:
         device = strategy.extended.worker_devices[0]
     except RuntimeError:  # TensorFlow's default strategy names none.
         return None
-    return tf.DeviceSpec.from_string(device).job
+    return tf.DeviceSpec.from_string(device)
+
+
+def _job(strategy):
+    device = _device(strategy)
+    return device and device.job
 
 
 def _tpu_strategy(tpu, zone, project):

@@ -55,7 +55,10 @@ def export(run_dir: str | os.PathLike, output: str | os.PathLike,
     run = run_folder.read_run(run_dir)
     predict.require_segments(run, run_dir)
     images = _images(compare_images, output, image_size)
-    network = build.load_network(run, run_dir, tf.distribute.get_strategy())
+    # Other programs compute in float32, and not every format has bfloat16.
+    network = build.load_network(
+        dataclasses.replace(run, precision=specs.FLOAT32), run_dir,
+        tf.distribute.get_strategy())
     original = loading.of_network(run, network, specs.EvalSpec())
     model = _serving_model(run, network, form, image_size)
     with files.new_folder(output) as folder:

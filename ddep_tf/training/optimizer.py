@@ -9,6 +9,9 @@ import tensorflow as tf
 from ddep_tf import specs
 from ddep_tf.objectives import base
 
+_INITIAL_SCALE = 2.0 ** 15  # Of the loss, and
+_GROW_EVERY = 2000          # as in Keras and PyTorch.
+
 
 @keras.saving.register_keras_serializable('ddep_tf')
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -92,9 +95,64 @@ class Adam(keras.optimizers.Adam):
         super().update_step(gradient, variable, learning_rate)
 
 
+class ScaledAdam(Adam):
+    """Adam of a loss that is multiplied by a scale, which adapts itself:
+    gradients in float16 would be rounded to 0 else.
+
+    Keras' LossScaleOptimizer branches around the update, in which replicas
+    speak to each other: under a MirroredStrategy that fails.
+
+    The scale is halved, to 1 at least, by a step whose gradients are not
+    finite on some replica. Such a step moves no variable; it counts as one of
+    the run's steps, whose gradients were 0. After _GROW_EVERY others in a row
+    the scale is doubled.
+
+    Attributes:
+      scale: float32 variable.
+      good_steps: int32 variable, the finite steps since the last that was not.
+    """
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        super().build(variables)
+        self.scale = self.add_variable(
+            (), keras.initializers.Constant(_INITIAL_SCALE), 'float32',
+            aggregation='none', name='scale')
+        self.good_steps = self.add_variable(
+            (), 'zeros', 'int32', aggregation='none', name='good_steps')
+
+    def scale_loss(self, loss: tf.Tensor) -> tf.Tensor:
+        """Returns the loss that gradients are taken of."""
+        return loss * self.scale.value
+
+    def apply(self, grads, trainable_variables=None):
+        """Takes a step by this replica's gradients of the scaled loss."""
+        norm = tf.linalg.global_norm([g for g in grads if g is not None])
+        overflows = tf.cast(~tf.math.is_finite(norm), tf.float32)
+        finite = base.replica_sum(overflows) <= 0
+        scale = self.scale.value
+        unscaled = [g if g is None else
+                    tf.where(finite, g / scale, tf.zeros_like(g))
+                    for g in grads]
+        self._adapt(finite)
+        super().apply(unscaled, trainable_variables)
+
+    def _adapt(self, finite):
+        scale = tf.convert_to_tensor(self.scale.value)
+        steps = tf.where(finite, self.good_steps.value + 1, 0)
+        grown = tf.where(steps % _GROW_EVERY == 0, 2 * scale, scale)
+        self.scale.assign(
+            tf.where(finite, grown, tf.maximum(scale / 2, 1.0)))
+        self.good_steps.assign(steps)
+
+    def update_step(self, gradient, variable, learning_rate):
+        moves = tf.cast(self.good_steps.value > 0, tf.float32)
+        super().update_step(gradient, variable, learning_rate * moves)
+
+
 def add_optimizer(run: specs.RunSpec, objective: base.Objective) -> None:
     """Gives an objective its optimizer, built, to train with."""
-    objective.optimizer = Adam(run.optimizer, run.steps,
+    kind = ScaledAdam if run.precision == specs.FLOAT16 else Adam
+    objective.optimizer = kind(run.optimizer, run.steps,
                                objective.network.encoder.trainable_variables)
     objective.optimizer.build(objective.trained_variables)
 

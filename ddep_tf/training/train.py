@@ -81,8 +81,9 @@ def _train_in(folder, run, data_dir, strategy, test, stop, checks, track):
     eager = run.eager and not strategies.takes_graphs_alone(strategy)
     if eager != run.eager:
         print('RunSpec.eager is left out: a TPU runs whole functions')
-    process.set_up(run.seed, eager, deterministic=not run.jit_compile)
-    if run.jit_compile:
+    deterministic = process.is_deterministic(run, strategy)
+    process.set_up(run.seed, eager, deterministic and not run.jit_compile)
+    if run.jit_compile and deterministic:
         # XLA has no deterministic gradient of max pooling, and refuses it.
         print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
               'deterministic operations')

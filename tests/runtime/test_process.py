@@ -3,6 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
+from ddep_tf.runtime import process
+from ddep_tf.runtime import strategy as strategies
+
 _CODE = '''
 import sys
 from tensorflow.python.framework import config
@@ -25,3 +30,18 @@ def test_training_from_python_is_deterministic(tmp_path):
     subprocess.run([sys.executable, '-c', _CODE, str(tmp_path / 'run')],
                    check=True, capture_output=True)
     assert (tmp_path / 'run' / 'weights.npz').exists()
+
+
+@pytest.mark.parametrize('device, asked, watched', [
+    ('CPU', True, True), ('CPU', False, True), ('GPU', True, True),
+    ('GPU', False, False), ('TPU', True, False)])
+def test_determinism_is_watched_over_where_it_is_needed(
+        make_run, monkeypatch, device, asked, watched):
+    monkeypatch.setattr(strategies, 'device_type', lambda strategy: device)
+    run = make_run('segment', deterministic=asked)
+    assert process.is_deterministic(run, None) == watched
+
+
+def test_the_device_of_a_strategy(two):
+    assert strategies.device_type(two) == 'CPU'
+    assert strategies.device_type(strategies.get_strategy()) == 'CPU'

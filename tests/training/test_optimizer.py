@@ -3,6 +3,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ddep_tf import specs
 from ddep_tf.training import optimizer
@@ -50,3 +51,44 @@ def test_warm_up_then_cosine_to_zero():
     schedule = optimizer.Schedule(1.0, 110, 10)
     rates = [float(schedule(step)) for step in (0, 4, 9, 10, 60, 110)]
     np.testing.assert_allclose(rates, [0.1, 0.5, 1, 1, 0.5, 0], atol=1e-6)
+
+
+def test_a_scaled_loss_trains_alike_and_overflow_on_a_replica_moves_none(two):
+    spec = specs.OptimizerSpec(learning_rate=0.1, schedule='constant',
+                               weight_decay=0.3, weight_decay_form='decoupled')
+    start = np.array([1.0, -2.0, 3.0], np.float32)
+    with two.scope():
+        variable = keras.Variable(start, name='kernel')
+        adam = optimizer.ScaledAdam(spec, 6)
+        adam.build([variable])
+
+    @tf.function
+    def step(gradient, overflows):
+        def on_replica():
+            # Each has its half; one of them alone overflows.
+            replica = tf.distribute.get_replica_context()
+            half = tf.cast(gradient, tf.float32) / 2
+            bad = overflows & (replica.replica_id_in_sync_group == 1)
+            half = tf.where(bad, float('inf'), half)
+            adam.apply([adam.scale_loss(half)], [variable])
+        two.run(on_replica)
+
+    step(GRADIENTS[0], True)
+    step(GRADIENTS[0], True)
+    np.testing.assert_array_equal(variable.numpy(), start)
+    assert adam.scale.numpy() == 2 ** 13 and adam.good_steps.numpy() == 0
+    assert int(adam.iterations.numpy()) == 2  # As many as the run's.
+    plain = keras.Variable(start, name='kernel')
+    other = optimizer.Adam(spec, 6)
+    other.build([plain])
+    other.iterations.assign(2)
+    for gradient in GRADIENTS[:2]:
+        step(gradient, False)
+        other.apply([tf.constant(gradient, tf.float32)], [plain])
+    np.testing.assert_allclose(variable.numpy(), plain.numpy(), rtol=1e-6)
+    adam.good_steps.assign(optimizer._GROW_EVERY - 1)
+    step(GRADIENTS[0], False)
+    assert adam.scale.numpy() == 2 ** 14
+    adam.scale.assign(1.0)
+    step(GRADIENTS[0], True)
+    assert adam.scale.numpy() == 1.0

@@ -279,7 +279,9 @@ def test_two_replicas_have_the_loss_of_the_global_batch(two, loss):
         objective = segment.Segment(keras.Sequential(
             [keras.Input((32, 32, 3)), keras.layers.Conv2D(6, 1)]), loss)
     batch = {'image': tf.constant(image), 'label': tf.constant(label)}
-    value, _, gradients = objective._gradients(batch, objective.divisor(batch))
+    scale = tf.ones(())
+    value, _, gradients = objective._gradients(
+        batch, objective.divisor(batch), scale)
     expected = [value, *gradients]
     parts = next(iter(two.experimental_distribute_dataset(
         tf.data.Dataset.from_tensors(batch).unbatch().batch(4))))
@@ -288,7 +290,7 @@ def test_two_replicas_have_the_loss_of_the_global_batch(two, loss):
         @tf.function
         def step(batch):
             shares = two.run(lambda part: function(
-                part, objective.divisor(part)), args=(batch,))
+                part, objective.divisor(part), scale), args=(batch,))
             return [two.reduce('SUM', share, None)
                     for share in (shares[0], *shares[2])]
         return step(parts)
@@ -320,6 +322,24 @@ def test_any_loss_and_augmentation_resumes_and_says_its_weights(
     _train(run, cut)
     _assert_equal(_arrays(whole), _arrays(cut))
     assert _losses(whole) == _losses(cut)
+
+
+def test_a_run_in_16_bits_resumes_and_leaves_float32(
+        make_run, tmp_path, monkeypatch):
+    run = make_run('denoise', precision=specs.FLOAT16, eager=True)
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    _train(run, whole)
+    _cut_off_at(3, run, cut, monkeypatch)
+    _train(run, cut)
+    _assert_equal(_arrays(whole), _arrays(cut))
+    assert _losses(whole) == _losses(cut)
+    assert {a.dtype for a in _arrays(whole).values()} == {np.dtype('f4')}
+    state = tf.train.load_checkpoint(
+        tf.train.latest_checkpoint(str(whole / 'state')))
+    saved = state.get_variable_to_dtype_map()
+    assert any('scale' in name for name in saved)
+    assert not {tf.float16, tf.bfloat16} & set(saved.values())
+    assert keras.config.dtype_policy().name == specs.FLOAT32
 
 
 def test_a_non_finite_loss_stops_and_keeps_the_last_good_state(
