@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.serving import formats
 
 # Of probabilities: float32 in another order of the operations differs by
@@ -87,7 +87,7 @@ def _by(segment, batches):
 def _by_keras_alone(path, batches):
     """Runs a .keras file in a process that does not see this package."""
     with tempfile.TemporaryDirectory() as folder:
-        given, results = (pathlib.Path(folder, name)
+        given, results = (files.path(folder, name)
                           for name in ('images.npz', 'results.npz'))
         np.savez(given, **{f'image_{i}': batch
                            for i, batch in enumerate(batches)})
