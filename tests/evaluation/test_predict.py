@@ -68,5 +68,5 @@ def test_an_image_beyond_the_memory_is_named_with_a_way_out(
         name='own', num_classes=2),))
     with pytest.raises(errors.UserError, match='large, 6 x 4 .*EvalSpec.tile'):
         predict.predict_files('run', run, [tmp_path / 'large.png'],
-                              tmp_path / 'out', None)
+                              tmp_path / 'out', tf.distribute.get_strategy())
     assert not (tmp_path / 'out').exists()
