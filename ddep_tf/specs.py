@@ -99,6 +99,9 @@ class DatasetSpec(spec_base.Spec):
       short_side: pixels to which its short side is resized first; 0 is off.
       random_scale: range of the random resizing before the crop, a factor;
         (1, 1) is off.
+      round_images: round resized images to whole brightness values, 0 to 255.
+        They are then sent to the device as uint8, a quarter of the bytes, as
+        images are that are only cropped and moved [O].
       limit: use only the first so many examples of each split; 0 is all.
       label_key, image_key, id_key: features of a TFDS or TFRecord set.
     """
@@ -119,6 +122,7 @@ class DatasetSpec(spec_base.Spec):
     scale: float = 1.0
     short_side: int = 0
     random_scale: tuple[float, float] = (1.0, 1.0)
+    round_images: bool = False
     limit: int = 0
     image_key: str = 'image'
     label_key: str = 'label'
@@ -133,6 +137,12 @@ class DatasetSpec(spec_base.Spec):
         if not 0 < low <= high:
             raise errors.UserError('DatasetSpec.random_scale must be '
                                    f'0 < low <= high, got {self.random_scale}')
+
+    @property
+    def resizes(self) -> bool:
+        """Whether images are resized."""
+        return (self.scale != 1.0 or self.short_side > 0
+                or self.random_scale != (1.0, 1.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -477,6 +487,17 @@ class RunSpec(spec_base.Spec):
         if not 0 <= self.holdout < 1:
             raise errors.UserError('RunSpec.holdout must lie in [0, 1), got '
                                    f'{self.holdout}')
+
+    @property
+    def image_dtype(self) -> str:
+        """Of the images in a batch: 'uint8', or 'float32' in [-1, 1] where
+        they were resized, or their light was varied, and not rounded."""
+        light = self.augment
+        varied = (light.brightness or light.contrast or light.saturation
+                  or light.hue)
+        exact = all(data.round_images or not data.resizes
+                    for data in self.data)
+        return 'uint8' if exact and not varied else 'float32'
 
     def _check_loss(self):
         if self.stage != SEGMENT and self.loss != LossSpec():

@@ -29,7 +29,8 @@ def train_dataset(sources: Sequence[base.Source], *,
                   seed: int, start_step: int = 0, flip: bool = True,
                   augment: specs.AugmentSpec = _PLAIN,
                   example_fn: ExampleFn | None = None,
-                  shuffle_buffer: int | None = None) -> tf.data.Dataset:
+                  shuffle_buffer: int | None = None,
+                  image_dtype: str = 'float32') -> tf.data.Dataset:
     """Makes endless batches; a batch may hold the end and start of epochs.
 
     Args:
@@ -42,11 +43,12 @@ def train_dataset(sources: Sequence[base.Source], *,
       augment: AugmentSpec.
       example_fn: mapped last; the shapes it returns must be static.
       shuffle_buffer: in records; None takes all, or as many as fit into 1 GiB.
+      image_dtype: 'float32' for images in [-1, 1], 'uint8' for [0, 255].
 
     Returns:
-      An infinite tf.data.Dataset of {'image': [B, h, w, 3] float32 in
-      [-1, 1], 'label': [B, h, w] int32 train ids with 255 ignored, or [B]
-      int32 classes, or absent, 'position': [B] int64, index into
+      An infinite tf.data.Dataset of {'image': [B, h, w, 3] of that dtype,
+      'label': [B, h, w] int32 train ids with 255 ignored, or [B] int32
+      classes, or absent, 'position': [B] int64, index into
       `global_ids(sources)`}, and what `example_fn` adds.
 
     Raises:
@@ -64,7 +66,8 @@ def train_dataset(sources: Sequence[base.Source], *,
     def prepare(index, record):
         seeds = _example_seed(seed, index)
         return _choose_source(sources, record, lambda source: _augment(
-            source, record, crop_size, seeds, flip, augment, example_fn))
+            source, record, crop_size, seeds, flip, augment, example_fn,
+            image_dtype))
 
     dataset = dataset.map(prepare, num_parallel_calls=_cores(),
                           deterministic=True)
@@ -74,7 +77,8 @@ def train_dataset(sources: Sequence[base.Source], *,
 
 def eval_dataset(source: base.Source, batch_size: int,
                  crop_size: tuple[int, int] | None = None,
-                 example_fn: ExampleFn | None = None) -> tf.data.Dataset:
+                 example_fn: ExampleFn | None = None,
+                 image_dtype: str = 'float32') -> tf.data.Dataset:
     """Gives every example once, in order.
 
     Args:
@@ -83,6 +87,7 @@ def eval_dataset(source: base.Source, batch_size: int,
       crop_size: (height, width) of a central crop, after the resizing of the
         spec; None gives whole images, unbatched.
       example_fn: mapped last; its seed depends on the position alone.
+      image_dtype: of crops, as for `train_dataset`; whole images are float32.
 
     Returns:
       A tf.data.Dataset of dicts: with a crop size those of `train_dataset`;
@@ -99,7 +104,8 @@ def eval_dataset(source: base.Source, batch_size: int,
         else:
             example = transforms.center_crop(
                 _resized(source, decoded), crop_size)
-        example = transforms.to_float(example)
+        example = _finished(
+            example, 'float32' if crop_size is None else image_dtype)
         example['position'] = record['position']
         if example_fn is None:
             return example
@@ -194,7 +200,14 @@ def _resized(source, example):
                              source.spec.short_side)
 
 
-def _augment(source, record, crop_size, seeds, flip, augment, example_fn):
+def _finished(example, image_dtype):
+    if image_dtype == 'uint8':
+        return transforms.to_uint8(example)
+    return transforms.to_float(example)
+
+
+def _augment(source, record, crop_size, seeds, flip, augment, example_fn,
+             image_dtype):
     example = _resized(source, source.decode(record))
     low, high = source.spec.random_scale
     example = transforms.random_scale(example, low, high,
@@ -208,7 +221,7 @@ def _augment(source, record, crop_size, seeds, flip, augment, example_fn):
     if augment.rotate:
         example = transforms.random_turn(example, _fold(seeds, _TURN))
     example = transforms.random_light(example, augment, _fold(seeds, _LIGHT))
-    example = transforms.to_float(example)
+    example = _finished(example, image_dtype)
     example['position'] = record['global_position']
     if example_fn is None:
         return example

@@ -149,6 +149,17 @@ def random_light(example: Example, spec: specs.AugmentSpec,
     return {**example, 'image': 255.0 * tf.clip_by_value(image, 0.0, 1.0)}
 
 
+def to_uint8(example: Example) -> Example:
+    """Rounds the image to uint8, unless it is; casts the label to int32."""
+    result = dict(example)
+    if example['image'].dtype != tf.uint8:
+        result['image'] = tf.saturate_cast(tf.round(example['image']),
+                                           tf.uint8)
+    if 'label' in example:
+        result['label'] = tf.cast(example['label'], tf.int32)
+    return result
+
+
 def to_float(example: Example) -> Example:
     """Casts the image to float32, x / 127.5 - 1 in [-1, 1]; label to int32."""
     result = dict(example)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ddep_tf import errors, files, specs
 from ddep_tf.models import registry, weights
+from ddep_tf.objectives import base as objectives
 from ddep_tf.runtime import build, inputs, run_folder
 
 PARTS = ('encoder', *(f'decoder/{block}' for block in (
@@ -103,7 +104,7 @@ def _batch(run, data_dir, images):
         raise errors.UserError(f'{run.data[0].name} names no val split: set '
                                'DatasetSpec.val_split of the run')
     dataset = inputs.crop_dataset(run, source, images)
-    return next(iter(dataset))['image']
+    return objectives.as_float(next(iter(dataset))['image'])
 
 
 def _features(network, images) -> dict[str, np.ndarray]:

@@ -62,8 +62,8 @@ def flops(tensors: Iterable[tf.Tensor]) -> int:
     """Returns the FLOPs of the operations that graph tensors depend on.
 
     Raises:
-      NotImplementedError: there is a branch or a loop, so that the number
-        depends on the data.
+      NotImplementedError: there are some in a branch or a loop, so that the
+        number depends on the data.
     """
     return sum(by_type(tensors).values())
 
@@ -79,10 +79,18 @@ def by_type(tensors: Iterable[tf.Tensor]) -> dict[str, int]:
             # TensorFlow has no public way to a function's graph by its name.
             inner = op.graph._get_function(name).graph
             totals.update(by_type(inner.outputs))
-        elif op.type in _BRANCHES:
+        elif op.type in _BRANCHES and _counts_inside(op):
             raise NotImplementedError(f'{op.name} is a {op.type}: how often '
                                       'it runs is not known')
     return dict(totals)
+
+
+def _counts_inside(op: tf.Operation) -> bool:
+    """Whether a branch or loop holds operations that count."""
+    names = [function.name for value in op.node_def.attr.values()
+             for function in (value.func, *value.list.func) if function.name]
+    return any(by_type(op.graph._get_function(name).graph.outputs)
+               for name in names)
 
 
 def _trace(objective: base.Objective, batch: dict[str, tf.TensorSpec]) -> Any:

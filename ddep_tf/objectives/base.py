@@ -110,7 +110,8 @@ class Objective(keras.Model):
     @classmethod
     def batch_signature(cls, run: specs.RunSpec,
                         batch_size: int) -> dict[str, tf.TensorSpec]:
-        """Returns the specs of the tensors that `train_step` takes."""
+        """Returns the specs of the tensors that `train_step` takes, as they
+        travel to a device."""
         raise NotImplementedError
 
     @classmethod
@@ -124,6 +125,12 @@ class Objective(keras.Model):
         """The variables that the optimizer changes."""
         return self.network.trainable_variables
 
+    def prepared(self, batch: Mapping[str, tf.Tensor]
+                 ) -> dict[str, tf.Tensor]:
+        """Returns a batch as `batch_loss` takes it, made on the device from
+        what has travelled there: images are float32 in [-1, 1]."""
+        return {**batch, 'image': as_float(batch['image'])}
+
     def batch_loss(self, batch: Mapping[str, tf.Tensor], training: bool,
                    divisor: Divisor | None = None) -> Shares:
         """Returns (this replica's share of the loss, dict of metric shares).
@@ -131,7 +138,7 @@ class Objective(keras.Model):
         Shares add up over the replicas. All are float32 scalars.
 
         Args:
-          batch: this replica's part of the global batch.
+          batch: this replica's part of the global batch, `prepared`.
           training: whether dropout and the like are on.
           divisor: what `divisor` returns of the batch; None computes it here,
             which XLA cannot where there are several replicas.
@@ -180,6 +187,7 @@ class Objective(keras.Model):
         Returns:
           dict of float32 scalars, each this replica's share: sum them.
         """
+        batch = self.prepared(batch)
         # Replicas speak to each other before and after, not in, what XLA
         # may compile.
         scale = self.optimizer.scale_loss(tf.ones(()))
@@ -208,7 +216,7 @@ class Objective(keras.Model):
     def eval_step(self, batch: Mapping[str, tf.Tensor]
                   ) -> dict[str, tf.Tensor]:
         """Returns the metric shares of `train_step`, and changes nothing."""
-        loss, metrics = self.batch_loss(batch, training=False)
+        loss, metrics = self.batch_loss(self.prepared(batch), training=False)
         return {'loss': loss, **metrics}
 
     def _mark_bad_step(self, loss, gradients, scale):
@@ -234,8 +242,18 @@ def num_classes(run: specs.RunSpec) -> int:
 
 
 def image_signature(run: specs.RunSpec, batch_size: int) -> tf.TensorSpec:
-    """Returns the spec of a batch of crops, [B, h, w, 3] float32."""
-    return tf.TensorSpec((batch_size, *run.crop_size, 3), tf.float32)
+    """Returns the spec of a batch of crops, [B, h, w, 3]."""
+    return tf.TensorSpec((batch_size, *run.crop_size, 3), run.image_dtype)
+
+
+def as_float(image: tf.Tensor) -> tf.Tensor:
+    """Returns images that may be uint8 as float32 in [-1, 1]."""
+    if image.dtype != tf.uint8:
+        return image
+    # The bits that tf.data gives. A plain division by a constant becomes a
+    # product in a function, and differs in the last digit.
+    image = tf.math.divide_no_nan(tf.cast(image, tf.float32), 127.5) - 1.0
+    return tf.clip_by_value(image, -1.0, 1.0)  # XLA rounds to above 1.
 
 
 def replica_sum(value: tf.Tensor) -> tf.Tensor:

@@ -44,20 +44,20 @@ class Denoise(base.Objective):
 
     @classmethod
     def example_fn(cls, run):
-        """Adds noise [h, w, 3] and noise_stddev, a scalar, to an example.
+        """Adds noise_seed, [2] int32, and noise_stddev, a scalar.
 
-        Both are drawn in tf.data from the example's own stateless seed, so
-        that they do not depend on the replicas.
+        Both depend on the example and step alone, and not on the replicas.
+        The noise itself is drawn from the seed on the device.
         """
-        def add_noise(example, seed):
-            drawn, stddev = noise.draw((*run.crop_size, 3), seed, run.noise)
-            return {**example, 'noise': drawn, 'noise_stddev': stddev}
-        return add_noise
+        def add_seed(example, seed):
+            return {**example, 'noise_seed': seed,
+                    'noise_stddev': noise.draw_stddev(seed, run.noise)}
+        return add_seed
 
     @classmethod
     def batch_signature(cls, run, batch_size):
-        image = base.image_signature(run, batch_size)
-        return {'image': image, 'noise': image,
+        return {'image': base.image_signature(run, batch_size),
+                'noise_seed': tf.TensorSpec((batch_size, 2), tf.int32),
                 'noise_stddev': tf.TensorSpec((batch_size,), tf.float32)}
 
     @classmethod
@@ -70,6 +70,11 @@ class Denoise(base.Objective):
             return self.network.trainable_variables
         return (self.network.decoder.trainable_variables +
                 self.network.head.trainable_variables)
+
+    def prepared(self, batch):
+        """See base. Adds the noise, [B, H, W, 3] float32."""
+        drawn = noise.draw(batch['image'].shape[1:], batch['noise_seed'])
+        return {**super().prepared(batch), 'noise': drawn}
 
     def predict_target(self, x_noisy: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the network's prediction, [B, H, W, 3] float32."""
@@ -95,6 +100,7 @@ class Denoise(base.Objective):
             self.spec.target)
 
     def sample_images(self, batch):
+        batch = self.prepared(batch)
         x_noisy, estimate = self.reconstruct(batch)
         return {'clean': batch['image'], 'noisy': x_noisy,
                 'denoised': estimate}

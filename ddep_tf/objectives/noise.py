@@ -54,28 +54,39 @@ def clean_from(x_noisy, prediction, stddev, kind, target):
     return x_noisy - s * prediction
 
 
-def draw(shape, seed, spec):
-    """Draws one example's noise and its magnitude.
+def draw(shape, seeds):
+    """Draws the noise of each example of a batch.
+
+    The numbers of an example depend on its own seed alone, whatever the batch
+    and its device. XLA draws others than TensorFlow's own operations.
 
     Args:
-      shape: of the image, (H, W, 3).
-      seed: [2] integer tensor, of that example and step alone.
-      spec: NoiseSpec.
+      shape: of an image, (H, W, 3).
+      seeds: [B, 2] integer tensor; each of an example and step alone.
 
     Returns:
-      (noise, stddev): float32 [H, W, 3] from N(0, 1), and a float32 scalar.
+      [B, H, W, 3] float32 from N(0, 1).
     """
-    noise = tf.random.stateless_normal(shape, seed)
+    return tf.map_fn(lambda seed: tf.random.stateless_normal(shape, seed),
+                     seeds, fn_output_signature=tf.float32)
+
+
+def draw_stddev(seed, spec):
+    """Draws the noise magnitude of one example, a float32 scalar.
+
+    Args:
+      seed: [2] integer tensor, that of `draw`.
+      spec: NoiseSpec.
+    """
     if spec.level == 'fixed':
-        return noise, tf.constant(spec.stddev, tf.float32)
+        return tf.constant(spec.stddev, tf.float32)
     if spec.level == 'range':
-        return noise, tf.random.stateless_uniform(
-            [], seed + 1, *spec.stddev_range)
+        return tf.random.stateless_uniform([], seed + 1, *spec.stddev_range)
     # From (0, 1], since g = 0 has no finite s.
     u = 1.0 - tf.random.stateless_uniform([], seed + 1)
     g = u if spec.level == 'uniform' else tf.cos(0.5 * math.pi * (1 - u)) ** 2
     g = tf.maximum(g, 1e-6)
-    return noise, tf.sqrt(1.0 / g - 1.0)
+    return tf.sqrt(1.0 / g - 1.0)
 
 
 def levels(spec: specs.NoiseSpec) -> tuple[float, ...]:

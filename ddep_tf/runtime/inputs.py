@@ -108,7 +108,7 @@ def train_dataset(run: specs.RunSpec, sources: Sources,
         sources, crop_size=run.crop_size,
         global_batch_size=run.global_batch_size, seed=run.seed,
         start_step=start_step, flip=run.flip, augment=run.augment,
-        example_fn=_example_fn(run))
+        example_fn=_example_fn(run), image_dtype=run.image_dtype)
 
 
 def are_portable(sources: Sources) -> bool:
@@ -121,7 +121,8 @@ def crop_dataset(run: specs.RunSpec, source: factory.Source,
     """Returns the center crops of a source once, as the run's stage takes
     them."""
     return pipelines.eval_dataset(source, batch_size, run.crop_size,
-                                  example_fn=_example_fn(run))
+                                  example_fn=_example_fn(run),
+                                  image_dtype=run.image_dtype)
 
 
 def _example_fn(run):

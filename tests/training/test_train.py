@@ -234,6 +234,7 @@ def test_a_frozen_encoder_keeps_its_dropout_off(make_run):
         run, encoder=dataclasses.replace(run.encoder, dropout=0.9))
     objective = build.build_objective(run, build.build_network(run))
     batch = next(iter(inputs.train_dataset(run, inputs.open_labelled(run, ''))))
+    batch = objective.prepared(batch)
     first, _ = objective.batch_loss(batch, training=True)
     second, _ = objective.batch_loss(batch, training=True)
     assert float(first) == float(second)
