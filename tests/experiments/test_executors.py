@@ -17,7 +17,8 @@ STEPS = ['denoise/RunSpec.steps=2', 'segment/RunSpec.steps=2',
 
 
 @pytest.mark.parametrize('eager', [
-    pytest.param(True, marks=pytest.mark.quick), False])
+    pytest.param(True, marks=pytest.mark.quick),
+    pytest.param(False, marks=pytest.mark.full)])
 def test_all_stages_in_short_from_data_to_report(tmp_path, eager):
     spec, stages, operative = configure.load_experiment(
         ['experiments/demo_shapes.gin'],

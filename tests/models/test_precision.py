@@ -28,6 +28,7 @@ def _objective(run, arrays=None):
 
 def _gradients(objective, batch):
     """Returns the loss, and {path of a variable: its gradient}."""
+    batch = objective.prepared(batch)
     scale = objective.optimizer.scale_loss(tf.ones(()))
     loss, _, found = tf.function(objective._gradients)(
         batch, objective.divisor(batch), scale)

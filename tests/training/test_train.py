@@ -356,6 +356,7 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_state(
     assert all(np.isfinite(float(row['loss'])) for row in rows)
 
 
+@pytest.mark.full
 def test_two_replicas_compile_with_xla(make_run, finished, tmp_path, two):
     """The other stages need a process of their own: see the launchers."""
     plain, _ = finished('denoise')
