@@ -32,6 +32,7 @@ def saved(tmp_path):
     path.unlink()
 
 
+@pytest.mark.full  # Three GB of memory, nearly.
 def test_imagenet21k(saved):
     arrays = published.arrays(21843, (14, 14), 768)
     path = saved(arrays)

@@ -130,7 +130,8 @@ def test_refuses(make_run, tmp_path):
 
 
 @pytest.mark.parametrize('classes, grid, size', [
-    (21843, (14, 14), 768), (1000, (24, 24), 0)])
+    pytest.param(21843, (14, 14), 768, marks=pytest.mark.full),
+    (1000, (24, 24), 0)])
 def test_published_files_start_runs_at_full_size(make_run, tmp_path, classes,
                                                  grid, size):
     """Of both kinds, at another crop: the file's position grid is kept."""
