@@ -102,6 +102,10 @@ class DatasetSpec(spec_base.Spec):
       round_images: round resized images to whole brightness values, 0 to 255.
         They are then sent to the device as uint8, a quarter of the bytes, as
         images are that are only cropped and moved [O].
+      readers: files that are read side by side, at most, where the set is
+        TFRecord files of known lengths; a batch takes as much from each. 1
+        reads all files one after the other. Of several sets the least
+        counts [O].
       limit: use only the first so many examples of each split; 0 is all.
       label_key, image_key, id_key: features of a TFDS or TFRecord set.
     """
@@ -123,6 +127,7 @@ class DatasetSpec(spec_base.Spec):
     short_side: int = 0
     random_scale: tuple[float, float] = (1.0, 1.0)
     round_images: bool = False
+    readers: int = 1
     limit: int = 0
     image_key: str = 'image'
     label_key: str = 'label'
@@ -131,7 +136,7 @@ class DatasetSpec(spec_base.Spec):
     def __post_init__(self):
         super().__post_init__()
         self.require('source', *SOURCES)
-        self.require_positive('scale')
+        self.require_positive('scale', 'readers')
         self.require_non_negative('short_side', 'limit')
         low, high = self.random_scale
         if not 0 < low <= high:

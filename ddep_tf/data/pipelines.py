@@ -1,6 +1,7 @@
 """tf.data pipelines whose order and randomness are pure functions.
 
-The order of an epoch depends on (seed, epoch), and what is drawn for an
+The order of an epoch depends on (seed, epoch), and on the number of virtual
+readers, but not on that of the hosts; and what is drawn for an
 example on (seed, step * batch + place in the batch). So a pipeline that starts
 at a later step continues exactly as one from the first step would.
 """
@@ -11,7 +12,7 @@ import os
 import tensorflow as tf
 
 from ddep_tf import errors, specs
-from ddep_tf.data import transforms
+from ddep_tf.data import readers, transforms
 from ddep_tf.data.sources import base
 
 # A function (example, seed) of [2] int32, different for each example.
@@ -30,7 +31,9 @@ def train_dataset(sources: Sequence[base.Source], *,
                   augment: specs.AugmentSpec = _PLAIN,
                   example_fn: ExampleFn | None = None,
                   shuffle_buffer: int | None = None,
-                  image_dtype: str = 'float32') -> tf.data.Dataset:
+                  image_dtype: str = 'float32', max_readers: int = 1,
+                  host: int = 0, hosts: int = 1,
+                  batch_size: int = 0) -> tf.data.Dataset:
     """Makes endless batches; a batch may hold the end and start of epochs.
 
     Args:
@@ -44,6 +47,11 @@ def train_dataset(sources: Sequence[base.Source], *,
       example_fn: mapped last; the shapes it returns must be static.
       shuffle_buffer: in records; None takes all, or as many as fit into 1 GiB.
       image_dtype: 'float32' for images in [-1, 1], 'uint8' for [0, 255].
+      max_readers: virtual readers at most, see `readers.count`; the order is
+        that of one stream where they are 1.
+      host: index of the host whose part is made.
+      hosts: their number, which divides B.
+      batch_size: of the batches that are returned; 0 is B / hosts.
 
     Returns:
       An infinite tf.data.Dataset of {'image': [B, h, w, 3] of that dtype,
@@ -56,22 +64,27 @@ def train_dataset(sources: Sequence[base.Source], *,
     """
     sources = list(sources)
     _check_sources(sources)
-    records = _all_records(sources)
-    count = sum(source.num_examples for source in sources)
-    buffer = min(count, shuffle_buffer or _default_buffer(sources, count))
     start = start_step * global_batch_size
-    dataset = _shuffled(records, buffer, seed, start // count)
-    dataset = dataset.skip(start % count).enumerate(start)
+    count = readers.count(sources, max_readers, global_batch_size)
+    if count == 1:
+        dataset = _one_stream(sources, shuffle_buffer, seed, start)
+    else:
+        divided = count % hosts == 0
+        dataset = readers.records(sources, count, seed, start,
+                                  *((host, hosts) if divided else ()))
+    if count == 1 or count % hosts:  # Undecoded records are skipped.
+        dataset = dataset.shard(hosts, host)
 
     def prepare(index, record):
         seeds = _example_seed(seed, index)
         return _choose_source(sources, record, lambda source: _augment(
-            source, record, crop_size, seeds, flip, augment, example_fn,
-            image_dtype))
+            source, _parsed(source, record), crop_size, seeds, flip, augment,
+            example_fn, image_dtype))
 
     dataset = dataset.map(prepare, num_parallel_calls=_cores(),
                           deterministic=True)
-    dataset = dataset.batch(global_batch_size, drop_remainder=True)
+    dataset = dataset.batch(batch_size or global_batch_size // hosts,
+                            drop_remainder=True)
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
 
 
@@ -144,6 +157,21 @@ def _check_sources(sources):
 def _default_buffer(sources, count):
     record_bytes = max(source.record_bytes for source in sources)
     return max(1, min(count, SHUFFLE_BYTES // record_bytes))
+
+
+def _one_stream(sources, shuffle_buffer, seed, start):
+    """Numbered records of all sources, shuffled as one stream."""
+    count = sum(source.num_examples for source in sources)
+    buffer = min(count, shuffle_buffer or _default_buffer(sources, count))
+    dataset = _shuffled(_all_records(sources), buffer, seed, start // count)
+    return dataset.skip(start % count).enumerate(start)
+
+
+def _parsed(source, record):
+    if 'serialized' not in record:
+        return record
+    return source.parse(record['serialized'], record['position']) | {
+        'global_position': record['global_position']}
 
 
 def _all_records(sources):

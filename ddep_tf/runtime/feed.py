@@ -56,18 +56,24 @@ def loop(step: Callable[[Any], None]) -> Callable[[Iterator, tf.Tensor], None]:
 Distributed: TypeAlias = tf.distribute.DistributedDataset | Feed
 
 
-def distribute(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset,
-               anywhere: bool) -> Distributed:
+def distribute(strategy: tf.distribute.Strategy,
+               make: Callable[[int, int, int], tf.data.Dataset],
+               global_batch_size: int, anywhere: bool) -> Distributed:
     """Returns what gives the replicas their parts of the batches.
 
     Args:
       strategy: tf.distribute.Strategy.
-      dataset: as for `Feed`.
+      make: returns the part of a host, infinite, from the index of the host,
+        their number, and the size of the batches.
+      global_batch_size: over all replicas.
       anywhere: whether the data set can be made on any host.
 
     Returns:
       A Feed, or a tf.distribute.DistributedDataset.
     """
     if anywhere or not strategies.is_remote(strategy):
-        return strategy.experimental_distribute_dataset(dataset)
-    return Feed(strategy, dataset)
+        return strategy.distribute_datasets_from_function(
+            lambda context: make(
+                context.input_pipeline_id, context.num_input_pipelines,
+                context.get_per_replica_batch_size(global_batch_size)))
+    return Feed(strategy, make(0, 1, global_batch_size))

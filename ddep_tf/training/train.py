@@ -1,5 +1,6 @@
 """Trains one RunSpec in its run folder, from data to weights and result."""
 
+import functools
 import json
 import os
 import time
@@ -194,8 +195,9 @@ class TrainingRun:
         run = self.run
         sources = self.inputs['train']
         dataset = feed.distribute(
-            self.strategy, inputs.train_dataset(run, sources, self.step),
-            inputs.are_portable(sources))
+            self.strategy,
+            functools.partial(inputs.train_dataset, run, sources, self.step),
+            run.global_batch_size, inputs.are_portable(sources))
         drive = loop.Loop(self.objective, dataset, self.strategy,
                           self.state.step, run, self.stop,
                           self.folder.workers, self._log)

@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 import copy
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,19 @@ NOTHING, CLASS, MASK = DECODES = ('nothing', 'class', 'mask')
 
 Tensors = dict[str, tf.Tensor]  # A record or an example.
 Progress = Callable[[Iterable[int]], Iterable[int]]
+
+
+class Shard(NamedTuple):
+    """A part of a TFRecord file that belongs to a split.
+
+    Attributes:
+      path: of the file.
+      skip: examples before it in the file.
+      take: its examples.
+    """
+    path: str
+    skip: int
+    take: int
 
 
 class Source(abc.ABC):
@@ -63,6 +76,21 @@ class Source(abc.ABC):
         """Whether any host could make the records and decode them: they are
         read from a bucket, by operations of TensorFlow."""
         return False
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        """Files that `parse` reads alone, all examples of the split in order;
+        () where records are best read as a whole."""
+        return ()
+
+    @property
+    def kept(self) -> np.ndarray | None:
+        """[n] indices of the records among the examples; None keeps all."""
+        return self._kept
+
+    def parse(self, serialized: tf.Tensor, position: tf.Tensor) -> Tensors:
+        """Returns the record of an example of `shards`."""
+        raise NotImplementedError
 
     @property
     def ids(self) -> list[str]:

@@ -40,6 +40,14 @@ class StreamSource(base.Source):
         return self._kept is not None and (
             len(self._kept) * self.record_bytes <= _HOLD_BYTES)
 
+    @property
+    def shards(self) -> list[base.Shard]:
+        return [] if self._is_held else self._list_shards()
+
+    def parse(self, serialized: tf.Tensor,
+              position: tf.Tensor) -> base.Tensors:
+        return self._record(position, self._parse(serialized))
+
     def records(self) -> tf.data.Dataset:
         if not self._is_held:
             return self._stream()
@@ -72,6 +80,14 @@ class StreamSource(base.Source):
     @abc.abstractmethod
     def _examples(self) -> tf.data.Dataset:
         """Returns the split's undecoded examples, after `spec.limit`."""
+
+    @abc.abstractmethod
+    def _list_shards(self) -> list[base.Shard]:
+        """See `shards`."""
+
+    @abc.abstractmethod
+    def _parse(self, serialized: tf.Tensor) -> Any:
+        """Returns what `_examples` gives of an example of `shards`."""
 
     @abc.abstractmethod
     def _image_and_label(self, example: Any

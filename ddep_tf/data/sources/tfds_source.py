@@ -43,6 +43,21 @@ class TfdsSource(stream_source.StreamSource):
     def _examples(self):
         return self._read(self._keys)
 
+    def _list_shards(self):
+        if self._builder.info.file_format.value != 'tfrecord':
+            return []
+        split = self._builder.info.splits[self._instruction]
+        return [base.Shard(
+            str(part.filename), part.skip,
+            part.take if part.take > 0 else part.examples_in_shard - part.skip)
+            for part in split.file_instructions]
+
+    def _parse(self, serialized):
+        wanted = self._tfds.decode.PartialDecoding(
+            dict.fromkeys(self._keys, True)).extract_features(self._features)
+        return wanted.deserialize_example(
+            serialized, decoders=self._decoders(self._keys))
+
     def _image_and_label(self, example):
         return (example[self.spec.image_key],
                 example.get(self.spec.label_key))
@@ -93,16 +108,18 @@ class TfdsSource(stream_source.StreamSource):
 
     def _read(self, keys):
         """Returns these features of all examples, in the files' order."""
-        decoders = {
-            key: self._tfds.decode.SkipDecoding() for key in keys
-            if isinstance(self._features[key], self._tfds.features.Image)}
         return base.untuned(self._builder.as_dataset(
             split=self._instruction, shuffle_files=False,
             read_config=self._tfds.ReadConfig(
                 interleave_cycle_length=1, try_autocache=False,
                 add_tfds_id=False),
             decoders=self._tfds.decode.PartialDecoding(
-                dict.fromkeys(keys, True), decoders=decoders)))
+                dict.fromkeys(keys, True), decoders=self._decoders(keys))))
+
+    def _decoders(self, keys):
+        return {
+            key: self._tfds.decode.SkipDecoding() for key in keys
+            if isinstance(self._features[key], self._tfds.features.Image)}
 
 
 def _open_builder(tfds, folder):

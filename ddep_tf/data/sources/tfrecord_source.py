@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import os
 import re
 
+import numpy as np
 import tensorflow as tf
 
 from ddep_tf import errors, files, specs
@@ -45,6 +46,7 @@ class TfrecordSource(stream_source.StreamSource):
         if counts is None:
             self._ids = list(self._iterate_ids())
             counts = [len(self._ids)]
+        self._counts = counts
         whole = sum(counts)
         self._length = min(spec.limit or whole, whole)
         self.record_bytes = max(1, sum(sizes) // whole)
@@ -52,6 +54,17 @@ class TfrecordSource(stream_source.StreamSource):
     def _examples(self):
         examples = base.untuned(tf.data.TFRecordDataset(self._files))
         return examples.take(self.spec.limit) if self.spec.limit else examples
+
+    def _list_shards(self):
+        if len(self._counts) != len(self._files):
+            return []  # Without an index.
+        left = np.maximum(self._length - np.cumsum([0, *self._counts]), 0)
+        return [base.Shard(path, 0, min(count, int(rest)))
+                for path, count, rest in zip(self._files, self._counts, left)
+                if min(count, rest)]
+
+    def _parse(self, serialized):
+        return serialized
 
     def _image_and_label(self, example):
         label_type = tf.int64 if self.decodes == base.CLASS else tf.string

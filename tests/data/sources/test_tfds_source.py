@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ddep_tf import errors
 
@@ -27,6 +28,19 @@ def test_imagenet(real_data):
         assert again['label'] == found[index]['label']
     assert [int(r['position']) for r in part.records()] == [0, 1]
     part.check()
+
+
+@pytest.mark.parametrize('split', ['train[3:12]', 'train[2:5]+train[8:9]'])
+def test_records_of_shards_are_those_in_order(real_data, split):
+    source = open_source(IMAGENET, split, real_data)
+    found = [source.parse(serialized, tf.constant(0, tf.int64))
+             for path, skip, take in source.shards
+             for serialized in tf.data.TFRecordDataset(path).skip(skip).take(
+                 take)]
+    for one, other in zip(found, source.records(), strict=True):
+        assert one.keys() == other.keys()
+        assert one['image'] == other['image']
+        assert one['class_or_index'] == other['class_or_index']
 
 
 def test_cifar10(real_data):

@@ -1,0 +1,171 @@
+"""Virtual readers: many files read side by side, in an order of their own.
+
+Reader v of V owns the files v, v + V, ... of each source and reads them
+endlessly: its order is a function of (seed, epoch, v). A batch takes as much
+from each. So the order is the same for any number of hosts that divides V, and
+a host reads its own files alone.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from ddep_tf.data.sources import base
+
+# A reader shuffles this many bytes of undecoded records as a block, and reads
+# the next block ahead.
+BLOCK_BYTES = 2 ** 26
+_FILES = -1  # Stands for the number of a block where files are ordered.
+
+
+def count(sources: Sequence[base.Source], most: int, batch_size: int) -> int:
+    """Returns V: the greatest divisor of the batch that is at most `most` and
+    leaves each reader a file of each source."""
+    most = min(most, *(len(source.shards) for source in sources))
+    return next((v for v in range(most, 1, -1) if not batch_size % v), 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Files:
+    """The files of all sources: arrays with an entry per file.
+
+    Attributes:
+      paths: names.
+      skips, takes: examples in a file that are left out first, then read.
+      kept: those of them that are records.
+      first: index of the first one, over all sources.
+      sources: index of the source.
+    """
+    paths: np.ndarray
+    skips: np.ndarray
+    takes: np.ndarray
+    kept: np.ndarray
+    first: np.ndarray
+    sources: np.ndarray
+
+
+def records(sources: Sequence[base.Source], readers: int, seed: int,
+            start: int, host: int = 0, hosts: int = 1) -> tf.data.Dataset:
+    """Returns the endless records of a host, taking turns among its readers.
+
+    Args:
+      sources: with shards, at least `readers` each.
+      readers: V, a multiple of `hosts`.
+      seed: of the order.
+      start: records over all readers that come before, a multiple of V.
+      host: index of this host, which has the readers v = host mod hosts.
+      hosts: their number.
+
+    Returns:
+      Endless pairs of the record's number in the order, int64, and the
+      record: 'serialized', 'source', 'position' in it, 'global_position'.
+    """
+    files, positions = _files(sources)
+    own = np.arange(host, readers, hosts, dtype=np.int64)
+    offsets = np.cumsum([0, *(s.num_examples for s in sources)])
+    block = max(1, BLOCK_BYTES // max(s.record_bytes for s in sources))
+
+    def read(file):
+        examples = tf.data.TFRecordDataset(tf.gather(files.paths, file)).skip(
+            tf.gather(files.skips, file)).take(tf.gather(files.takes, file))
+        source = tf.gather(files.sources, file)
+        numbered = examples.enumerate(tf.gather(files.first, file)).map(
+            lambda index, serialized: {
+                'serialized': serialized, 'source': source,
+                'global_position': tf.gather(positions, index)
+                if positions is not None else index})
+        if positions is not None:
+            numbered = numbered.filter(lambda r: r['global_position'] >= 0)
+        return numbered.map(lambda r: r | {
+            'position': r['global_position'] - tf.gather(offsets, source)})
+
+    def reader(index):
+        stream = _reader(files, tf.gather(own, index), readers, seed,
+                         start // readers, block, read)
+        return stream.enumerate(start // readers).map(
+            lambda turn, record: (turn * readers + tf.gather(own, index),
+                                  record))
+
+    return tf.data.Dataset.range(len(own)).interleave(
+        reader, cycle_length=len(own), block_length=1,
+        num_parallel_calls=len(own), deterministic=True)
+
+
+def _reader(files, reader, readers, seed, start, block, read):
+    """The endless records of one reader, from its record `start` on."""
+    # As if the files of each source were dealt out.
+    turns = np.concatenate([np.arange(n) for n in np.bincount(files.sources)])
+    own = tf.where(tf.equal(turns % readers, reader))[:, 0]
+    first_epoch, done = _divided(
+        start, tf.reduce_sum(tf.gather(files.kept, own)))
+
+    def blocks(epoch):
+        key = _fold(seed, epoch)
+        order = tf.gather(own, _permutation(tf.size(own), key, reader, _FILES))
+        sizes = tf.gather(files.kept, order)
+        ends = tf.cumsum(sizes)
+        passed = tf.where(epoch == first_epoch, done, 0)
+        first_block, inside = _divided(passed, block)
+        # Files that end before the block are not opened.
+        before = passed - inside
+        file = tf.searchsorted(ends, [before], side='right')[0]
+        within = before - ends[file] + sizes[file]
+
+        def shuffled(number, examples):
+            place = _permutation(tf.size(examples['source']), key, reader,
+                                 number)
+            place = place[tf.where(number == first_block, inside, 0):]
+            return {name: tf.gather(value, place)
+                    for name, value in examples.items()}
+
+        return tf.data.Dataset.from_tensor_slices(order[file:]).flat_map(
+            read).skip(within).batch(block).enumerate(first_block).map(
+                shuffled)
+
+    epochs = tf.data.Dataset.range(2 ** 31 - 2).skip(first_epoch)
+    return epochs.flat_map(blocks).prefetch(1).unbatch()
+
+
+def _files(sources):
+    """Returns _Files, and where an example stands among the records, [n]
+    int64 with -1 for none; None if each is one."""
+    rows, positions, first, offset = [], [], 0, 0
+    whole = all(source.kept is None for source in sources)
+    for index, source in enumerate(sources):
+        total = sum(shard.take for shard in source.shards)
+        place = np.arange(total) if source.kept is None else np.full(total, -1)
+        if source.kept is not None:
+            place[source.kept] = np.arange(len(source.kept))
+        start = 0
+        for shard in source.shards:
+            end = start + shard.take
+            rows.append((shard.path, shard.skip, shard.take,
+                         np.count_nonzero(place[start:end] >= 0),
+                         first + start, index))
+            start = end
+        positions.append(np.where(place < 0, -1, place + offset))
+        first, offset = first + total, offset + source.num_examples
+    paths, *numbers = zip(*rows)
+    files = _Files(np.array(paths), *(np.array(n, np.int64) for n in numbers))
+    return files, None if whole else np.concatenate(positions)
+
+
+def _divided(value, by):
+    value = tf.cast(value, tf.int64)
+    return value // by, value % by
+
+
+def _fold(seed, epoch):
+    return tf.random.stateless_uniform(
+        (2,), tf.stack([tf.constant(int(seed) % 2 ** 63, tf.int64), epoch]),
+        minval=None, maxval=None, dtype=tf.int64)
+
+
+def _permutation(length, key, reader, number):
+    """A random order of `length` things, [length] int32."""
+    seed = key + tf.stack([reader, tf.cast(number, tf.int64)])
+    return tf.argsort(tf.random.stateless_uniform(
+        [length], seed, minval=None, maxval=None, dtype=tf.int64),
+        stable=True)
