@@ -425,6 +425,11 @@ class RunSpec(spec_base.Spec):
         'mixed_bfloat16', for TPUs and GPUs from Ampere on; 'mixed_float16',
         for GPUs from Volta on, with loss scaling. Norms, kernels that are
         standardized, softmax, variables and loss stay float32 [O].
+      remat: keep of each residual unit, transformer block and decoder block
+        only what goes into it, and compute the rest again in the backward
+        pass: less memory, for about a third more operations.
+      accumulate: in how many parts, one after the other, each replica takes
+        the gradients of its images: less memory, for the same step.
       deterministic: on a GPU, let no result vary from run to run. CPUs and
         TPUs compute alike each time anyway.
       jit_compile: compile the train step with XLA.
@@ -459,6 +464,8 @@ class RunSpec(spec_base.Spec):
     log_every: int = 10
     keep: int = 2
     precision: str = FLOAT32
+    remat: bool = False
+    accumulate: int = 1
     deterministic: bool = True
     jit_compile: bool = False
     eager: bool = False
@@ -472,7 +479,7 @@ class RunSpec(spec_base.Spec):
             raise errors.UserError('RunSpec.data names no data set: add a '
                                    'file of gin/data with --gin_file')
         self.require_positive('steps', 'length', 'global_batch_size',
-                              'log_every', 'keep')
+                              'log_every', 'keep', 'accumulate')
         self.require_non_negative('label_count', 'eval_every',
                                   'checkpoint_every', 'seed')
         object.__setattr__(self, 'steps',
@@ -483,6 +490,7 @@ class RunSpec(spec_base.Spec):
             raise errors.UserError('AugmentSpec.rotate needs square crops, '
                                    f'got RunSpec.crop_size {self.crop_size}')
         self._check_loss()
+        self._check_parts()
         if self.label_fraction and self.label_count:
             raise errors.UserError('RunSpec.label_fraction and label_count '
                                    'exclude each other: set one of them to 0')
@@ -503,6 +511,18 @@ class RunSpec(spec_base.Spec):
         exact = all(data.round_images or not data.resizes
                     for data in self.data)
         return 'uint8' if exact and not varied else 'float32'
+
+    def _check_parts(self):
+        if self.accumulate > 1 and self.decoder.norm == 'batch':
+            raise errors.UserError(
+                "RunSpec.accumulate needs DecoderSpec.norm = 'group': batch "
+                'normalization would see parts of the batch')
+        if self.remat and (self.decoder.norm == 'batch'
+                           or self.encoder.dropout):
+            raise errors.UserError(
+                "RunSpec.remat needs DecoderSpec.norm = 'group' and "
+                'EncoderSpec.dropout = 0: what is computed twice must not '
+                'draw or count twice')
 
     def _check_loss(self):
         if self.stage != SEGMENT and self.loss != LossSpec():

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from ddep_tf import errors, spec_base, specs
-from ddep_tf.models import positions, registry
+from ddep_tf.models import positions, registry, remat
 from ddep_tf.models import weights as weights_lib
 
 _OPEN_GRID = (14, 14)  # That of a 224 x 224 image, if the size is left open.
@@ -151,10 +151,16 @@ class Classifier(keras.Model):
         self.top = top
         self.source = source
         self.built = True
+        self._recomputed_encoder: remat.Recomputed | None = None
+
+    def recompute_blocks(self) -> None:
+        """Has training keep less in memory, see `remat`."""
+        self._recomputed_encoder = remat.Recomputed(self.encoder)
 
     def call(self, inputs, training=None):
         """image [B, H, W, 3] float32 in [-1, 1] -> logits float32."""
-        outputs = self.encoder(inputs, training=training)
+        encode = (training and self._recomputed_encoder) or self.encoder
+        outputs = encode(inputs, training=training)
         return self.top(outputs[self.source], training=training)
 
     def get_config(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ddep_tf import errors, spec_base, specs
 from ddep_tf.models import decoder as decoder_lib
 from ddep_tf.models import encoder as encoder_lib
-from ddep_tf.models import registry
+from ddep_tf.models import registry, remat
 
 
 @keras.saving.register_keras_serializable('ddep_tf')
@@ -35,6 +35,13 @@ class Network(keras.Model):
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))
         self.head.build(decoder.output.shape)
         self.built = True
+        self._recomputed_encoder: remat.Recomputed | None = None
+        self._recomputed_decoder: remat.Recomputed | None = None
+
+    def recompute_blocks(self) -> None:
+        """Has training keep less in memory, see `remat`."""
+        self._recomputed_encoder = remat.Recomputed(self.encoder)
+        self._recomputed_decoder = remat.Recomputed(self.decoder)
 
     def call(self, inputs, training=None):
         """image [B, H, W, 3] in [-1, 1] -> [B, H, W, num_outputs] float32."""
@@ -44,7 +51,8 @@ class Network(keras.Model):
     def encode(self, inputs: tf.Tensor, training: bool | None = None
                ) -> dict[str, tf.Tensor]:
         """Returns what `decode` takes: the encoder's maps, and the image."""
-        maps = self.encoder(inputs, training=training)
+        encode = (training and self._recomputed_encoder) or self.encoder
+        maps = encode(inputs, training=training)
         return {**maps, decoder_lib.IMAGE: keras.ops.convert_to_tensor(inputs)}
 
     def decode(self, features: Mapping[str, tf.Tensor],
@@ -60,7 +68,8 @@ class Network(keras.Model):
           [B, H, W, num_outputs] float32.
         """
         maps = {key: features[key] for key in self.decoder.input}
-        return self.head(self.decoder(maps, training=training))
+        decode = (training and self._recomputed_decoder) or self.decoder
+        return self.head(decode(maps, training=training))
 
     def _check(self, inputs):
         size = tuple(inputs.shape)[1:3]

@@ -36,6 +36,8 @@ class Objective(keras.Model):
       higher_is_better: the direction of `headline`.
       metric_names: what `train_step` reports.
       sample_kinds: the pictures that `sample_images` makes.
+      accumulate: in how many parts, one after the other, a step takes the
+        gradients of its batch, which it must divide.
 
     Args:
       network: keras.Model with an attribute `encoder`.
@@ -53,6 +55,7 @@ class Objective(keras.Model):
     def __init__(self, network: keras.Model, **kwargs):
         super().__init__(**kwargs)
         self.network = network
+        self.accumulate = 1
         self._gradients_fn = self._gradients
         # First step with a non-finite loss or gradient, -1 if there is none.
         self.first_bad_step = self.add_weight(
@@ -146,10 +149,11 @@ class Objective(keras.Model):
         raise NotImplementedError
 
     def divisor(self, batch: Mapping[str, tf.Tensor]) -> Divisor:
-        """Returns what each replica divides its parts of the loss by: numbers
-        on which all agree before any computes its loss."""
+        """Returns what each part of the global batch divides its share of the
+        loss by: numbers on which all replicas agree before any computes its
+        loss. `batch` is this replica's, with all its parts."""
         del batch
-        return num_replicas()
+        return num_replicas() * self.accumulate
 
     def sample_images(self, batch: Mapping[str, tf.Tensor]
                       ) -> dict[str, tf.Tensor]:
@@ -206,12 +210,35 @@ class Objective(keras.Model):
     def _gradients(self, batch, divisor, scale):
         """Returns the shares of loss and metrics, and the gradients of `scale`
         times the loss."""
+        if self.accumulate == 1:
+            return self._part_gradients(batch, divisor, scale)
+        parts = {name: tf.reshape(
+            tensor, [self.accumulate, -1, *tensor.shape[1:]])
+            for name, tensor in batch.items()}
+
+        def add_part(i, totals):
+            found = self._part_gradients(
+                {name: part[i] for name, part in parts.items()}, divisor,
+                scale, tf.UnconnectedGradients.ZERO)
+            return i + 1, tf.nest.map_structure(tf.add, totals, found)
+
+        zeros = (tf.zeros(()),
+                 {name: tf.zeros(()) for name in self.metric_names[1:]},
+                 [tf.zeros(v.shape, v.dtype) for v in self.trained_variables])
+        # A loop of one at a time, which frees what a part needed.
+        return tf.while_loop(
+            lambda i, _: i < self.accumulate, add_part, (0, zeros),
+            parallel_iterations=1, maximum_iterations=self.accumulate)[1]
+
+    def _part_gradients(self, batch, divisor, scale,
+                        unconnected=tf.UnconnectedGradients.NONE):
         variables = [v.value for v in self.trained_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             loss, metrics = self.batch_loss(batch, True, divisor)
             scaled = scale * loss
-        return loss, metrics, tape.gradient(scaled, variables)
+        return loss, metrics, tape.gradient(
+            scaled, variables, unconnected_gradients=unconnected)
 
     def eval_step(self, batch: Mapping[str, tf.Tensor]
                   ) -> dict[str, tf.Tensor]:

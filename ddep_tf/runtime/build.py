@@ -28,14 +28,19 @@ def build_network(run: specs.RunSpec,
       Classifier or Network.
     """
     with precision.policy(run.precision):
-        return registry.objective_of(run.stage).build_network(
+        network = registry.objective_of(run.stage).build_network(
             run, _position_grid(run, weights_path))
+        if run.remat:
+            network.recompute_blocks()
+    return network
 
 
 def build_objective(run: specs.RunSpec,
                     network: keras.Model) -> base.Objective:
     """Wraps the network in its stage's objective, without an optimizer."""
-    return registry.objective_of(run.stage).from_run(run, network)
+    objective = registry.objective_of(run.stage).from_run(run, network)
+    objective.accumulate = run.accumulate
+    return objective
 
 
 def load_network(run: specs.RunSpec, run_dir: str | os.PathLike,

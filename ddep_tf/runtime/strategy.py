@@ -179,10 +179,16 @@ def _reason(error):
             else lines[0].strip())
 
 
-def check_batch(global_batch_size: int,
-                strategy: tf.distribute.Strategy) -> None:
-    """Raises UserError unless the batch divides evenly over the replicas."""
+def check_batch(global_batch_size: int, strategy: tf.distribute.Strategy,
+                accumulate: int = 1) -> None:
+    """Raises UserError unless the batch divides evenly over the replicas, and
+    what each has of it into so many parts."""
     replicas = strategy.num_replicas_in_sync
+    if accumulate > 1 and global_batch_size % (replicas * accumulate):
+        raise errors.UserError(
+            f'RunSpec.global_batch_size {global_batch_size} does not divide '
+            f'into {accumulate} parts (RunSpec.accumulate) on each of '
+            f'{replicas} replicas: take a multiple of {replicas * accumulate}')
     if global_batch_size % replicas:
         raise errors.UserError(
             f'RunSpec.global_batch_size {global_batch_size} does not divide '

@@ -64,7 +64,7 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
       Preempted: `stop` was asked; the state was saved.
       WorkerLost: another worker, or the TPU, is gone.
     """
-    strategies.check_batch(run.global_batch_size, strategy)
+    strategies.check_batch(run.global_batch_size, strategy, run.accumulate)
     workers = workers_lib.Workers(strategy)
     with workers_lib.losses_named(), place.opened(
             run, operative, run_dir, workers) as folder:
@@ -108,7 +108,7 @@ def _train_in(folder, run, data_dir, strategy, test, stop, checks, track):
 def describe(run: specs.RunSpec, data_dir: str | os.PathLike,
              strategy: tf.distribute.Strategy) -> str:
     """Returns the plan of a run and its table of variables, as text."""
-    strategies.check_batch(run.global_batch_size, strategy)
+    strategies.check_batch(run.global_batch_size, strategy, run.accumulate)
     sources = inputs.open_inputs(run, data_dir, ('train',))['train']
     with strategy.scope():
         network = build.build_network(run)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import sys
 import numpy as np
 from PIL import Image
 import pytest
+
+from ddep_tf import files
 
 from commands import ROOT, TINY, losses, run, start, wait_for
 import layouts
@@ -179,6 +182,46 @@ def test_a_compiled_run_trains_as_a_plain_one(tmp_path, launcher, stage,
     assert done.returncode == 0 and 'XLA' in done.stdout, done.stderr
     np.testing.assert_allclose(losses(tmp_path / 'xla'),
                                losses(tmp_path / 'plain'), rtol=1e-3)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize('launcher, stage, precision', [
+    ('finetune', 'segment', 'mixed_bfloat16'),
+    ('pretrain_encoder', 'classify', 'mixed_float16')])
+def test_what_saves_memory_and_time_works_together(
+        tmp_path, launcher, stage, precision):
+    """On two replicas, compiled, in parts, recomputed; stopped and resumed,
+    and evaluated in its precision."""
+    short = [text.replace('segment', stage) for text in TINY]
+    short += [f'--gin_param={stage}/RunSpec.{text}' for text in (
+        'steps=6', 'global_batch_size=4')]
+    short.append('--gin_param=RunSpec.checkpoint_every=3')
+    code, _, err = run(launcher, *short, f'--run_dir={tmp_path / "plain"}')
+    assert code == 0, err
+    short += [f'--gin_param=RunSpec.{text}' for text in (
+        'jit_compile=True', 'remat=True', 'accumulate=2',
+        f"precision='{precision}'")]
+    command = [sys.executable, '-c', TWO_DEVICES, f'launch/{launcher}.py',
+               *short, '--strategy=mirrored', f'--run_dir={tmp_path / "all"}']
+    for again in range(2):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True,
+                              text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        if not again:  # As if it had been cut off after its first state.
+            for path in (*tmp_path.glob('all/result.json'),
+                         *tmp_path.glob('all/weights.*'),
+                         *tmp_path.glob('all/state/ckpt-6.*')):
+                path.unlink()
+            shutil.rmtree(tmp_path / 'all/state/best')
+    assert 'step 3 of 6' in done.stdout
+    np.testing.assert_allclose(losses(tmp_path / 'all'),
+                               losses(tmp_path / 'plain'), rtol=0.05)
+    code, _, err = run('evaluate', f'--run_dir={tmp_path / "all"}',
+                       '--split=test',
+                       f'--output={tmp_path / "found.json"}')
+    assert code == 0, err
+    assert files.read_json(tmp_path / 'found.json')['value'] == pytest.approx(
+        files.read_json(tmp_path / 'all/result.json')['test'], rel=1e-3)
 
 
 def test_a_start_holds_its_folder_until_sigterm_which_saves(tmp_path):

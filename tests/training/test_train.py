@@ -270,7 +270,8 @@ def test_two_replicas_equal_one(make_run, finished, tmp_path, two, stage):
     specs.LossSpec(focal_gamma=2.0, label_smoothing=0.1),
     specs.LossSpec(dice_weight=1.0)])
 def test_two_replicas_have_the_loss_of_the_global_batch(two, loss):
-    """One has an image without labels and one of a single labelled pixel."""
+    """One has an image without labels and one of a single labelled pixel; in
+    parts too, one image each, and compiled by XLA."""
     rng = np.random.default_rng(0)
     image = rng.uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
     label = rng.integers(0, 6, (4, 32, 32)).astype(np.int32)
@@ -297,8 +298,10 @@ def test_two_replicas_have_the_loss_of_the_global_batch(two, loss):
         return step(parts)
 
     plain = sums(objective._gradients)
+    objective.accumulate = 2
+    parts_of_one = sums(objective._gradients)
     objective.compile_gradients()
-    for found in (plain, sums(objective._gradients_fn)):
+    for found in (plain, parts_of_one, sums(objective._gradients_fn)):
         for one, other in zip(found, expected):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
