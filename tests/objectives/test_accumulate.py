@@ -16,7 +16,7 @@ ONE = tf.distribute.get_strategy()
 
 @pytest.mark.parametrize('stage', specs.STAGES)
 def test_parts_add_up_to_the_whole(make_run, stage):
-    run = make_run(stage, global_preparedsize=4, train_encoder=True)
+    run = make_run(stage, global_batch_size=4, train_encoder=True)
     network = build.build_network(run)
     arrays = weights.export_arrays(network)
     batch = next(iter(inputs.train_dataset(
@@ -41,7 +41,7 @@ def test_parts_add_up_to_the_whole(make_run, stage):
             np.testing.assert_allclose(sums, whole, rtol=0, atol=1e-5 * most)
 
 
-def test_what_does_not_divide_and_preparednorm_are_refused(make_run):
+def test_what_does_not_divide_and_batch_norm_are_refused(make_run):
     strategies.check_batch(8, ONE, 4)
     with pytest.raises(errors.UserError, match='into 4 parts'):
         strategies.check_batch(6, ONE, 4)
