@@ -46,6 +46,15 @@ def define_device_flags() -> None:
     flags.DEFINE_string(
         'data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
         'Root folder of the data sets; else $DDEP_DATA_DIR.')
+    define_strategy_flags()
+    flags.DEFINE_float(
+        'grace', 30.0, 'Seconds between SIGTERM and the kill: half of them to '
+        'notice it, half to save the state.', lower_bound=1.0)
+    define_image_flags()
+
+
+def define_strategy_flags() -> None:
+    """Flags that say on what devices to compute."""
     flags.DEFINE_enum('strategy', 'auto', list(specs.STRATEGIES),
                       'How to distribute.')
     flags.DEFINE_string('tpu', '', 'Name or address of a Cloud TPU.')
@@ -53,10 +62,6 @@ def define_device_flags() -> None:
                         "machine's.")
     flags.DEFINE_string('project', '', 'Of a Cloud TPU given by name; else '
                         "this machine's.")
-    flags.DEFINE_float(
-        'grace', 30.0, 'Seconds between SIGTERM and the kill: half of them to '
-        'notice it, half to save the state.', lower_bound=1.0)
-    define_image_flags()
 
 
 def define_image_flags() -> None:

@@ -1,4 +1,11 @@
-r"""Runs the whole chain on the real network, a few steps each, and measures it.
+r"""Measures speed and memory here, or the whole chain on the real network.
+
+  python launch/benchmark.py --what=denoise --encoder=r50_vit_b16 --width=1 \
+      --batch=4 --size=224 --precision=float32 --json
+
+Random weights, generated images: seconds of a training step, of its input, of
+an evaluation or of a prediction, the peak memory, and what is reached of a
+product of matrices. One JSON line, or a table.
 
   python launch/benchmark.py --data_dir=DATA --gin_file=data/camvid.gin \
       --output_dir=results/r50_chain
@@ -9,34 +16,106 @@ by a command of its own: seconds and peak memory of every one. Without
 of the real one.
 """
 
+import contextlib
+import json
 import os
+import sys
 import tempfile
 
 from absl import flags
 
-from ddep_tf import cli
+from ddep_tf import cli, errors, files, specs
 
-flags.DEFINE_multi_string('gin_file', [], 'The data set.')
+# The stage whose network and input are measured.
+STAGES = {'denoise': specs.DENOISE, 'segment': specs.SEGMENT,
+          'input': specs.DENOISE, 'evaluate': specs.SEGMENT,
+          'predict': specs.SEGMENT}
+
+flags.DEFINE_enum('what', 'chain', ['chain', *STAGES], 'What is measured.')
+flags.DEFINE_multi_string('gin_file', [], 'Of the chain, the data set; else '
+                          'read before --gin_param.')
 flags.DEFINE_multi_string('gin_param', [], 'Bound in every command.')
+flags.DEFINE_integer('steps', None, 'Of each stage of the chain, 4; else '
+                     'measured after the warm-up, 5.', lower_bound=1)
 flags.DEFINE_string('data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
-                    'Root folder of the data sets; else $DDEP_DATA_DIR.')
-flags.DEFINE_string('weights', '', 'R50+ViT-B_16.npz; else random numbers.')
-flags.DEFINE_string('output_dir', '', 'Where README.md and commands.csv go.')
-flags.DEFINE_string('work_dir', '', 'Folder of the runs; else a temporary one.')
-flags.DEFINE_integer('steps', 4, 'Of each stage.')
-flags.DEFINE_integer('batch_size', 2, 'Images per step.')
+                    'Chain: root folder of the data sets; else '
+                    '$DDEP_DATA_DIR.')
+flags.DEFINE_string('weights', '', 'Chain: R50+ViT-B_16.npz; else random '
+                    'numbers.')
+flags.DEFINE_string('output_dir', '', 'Chain: where README.md and '
+                    'commands.csv go.')
+flags.DEFINE_string('work_dir', '', 'Chain: folder of the runs; else a '
+                    'temporary one.')
+flags.DEFINE_integer('batch_size', 2, 'Chain: images per step.')
+flags.DEFINE_string('encoder', 'r50_vit_b16', 'A file of gin/model.')
+flags.DEFINE_integer('width', 1, 'Multiplier of the decoder.')
+flags.DEFINE_integer('batch', 4, 'Images per step, over all replicas.')
+flags.DEFINE_integer('size', 224, 'Side of the crops, pixels; of the images '
+                     'that are evaluated or predicted.')
+flags.DEFINE_integer('classes', 21, 'Of the masks.', lower_bound=1,
+                     upper_bound=specs.IGNORE_LABEL)
+flags.DEFINE_enum('precision', specs.FLOAT32, list(specs.PRECISIONS),
+                  'In which the network computes.')
+flags.DEFINE_integer('replicas', 0, 'Virtual CPUs to train on, mirrored; 0 '
+                     'takes --strategy.', lower_bound=0)
+flags.DEFINE_bool('json', False, 'Print one line of JSON.')
+cli.define_strategy_flags()
+cli.define_image_flags()
 FLAGS = flags.FLAGS
 
 
 def main():
-    from ddep_tf import errors, files
+    if FLAGS.what == 'chain':
+        _measure_chain()
+        return
+    # TensorFlow's start and the bars are not what a program reads.
+    with contextlib.redirect_stdout(sys.stderr):
+        measured, table = _measure()
+    print(json.dumps(measured) if FLAGS.json else table)
+
+
+def _measure():
+    """Returns what was measured, and as a table."""
+    from ddep_tf import configure
+    from ddep_tf.experiments import generated
+    warm_up = 2  # Steps: the first one traces.
+    stage, steps = STAGES[FLAGS.what], FLAGS.steps or 5
+    run, _ = configure.load_run(
+        stage, [f'model/{FLAGS.encoder}.gin', f'stage/{stage}.gin',
+                *FLAGS.gin_file],
+        [*generated.bindings(FLAGS.classes),
+         f'DecoderSpec.width_multiplier={FLAGS.width}',
+         f'{stage}/RunSpec.global_batch_size={FLAGS.batch}',
+         f'{stage}/EvalSpec.batch_size={FLAGS.batch}',
+         f'{stage}/RunSpec.crop_size=({FLAGS.size}, {FLAGS.size})',
+         f'{stage}/RunSpec.steps={warm_up + steps}',
+         f'{stage}/RunSpec.log_every=1', *FLAGS.gin_param],
+        precision=FLAGS.precision)
+    strategy = _strategy()
+    from ddep_tf.experiments import speed
+    from ddep_tf.runtime import strategy as strategies
+    strategies.check_batch(run.global_batch_size, strategy, run.accumulate)
+    with tempfile.TemporaryDirectory() as folder:
+        measured = speed.measure(FLAGS.what, run, warm_up, strategy, folder)
+    return measured, speed.table(measured)
+
+
+def _strategy():
+    if not FLAGS.replicas:
+        return cli.start_tensorflow()
+    cli.start_worker(FLAGS.max_image_pixels)
+    from ddep_tf.runtime import strategy
+    return strategy.virtual_cpus(FLAGS.replicas)
+
+
+def _measure_chain():
     from ddep_tf.experiments import benchmark
     if not FLAGS.output_dir or not FLAGS.gin_file:
         raise errors.UserError('--output_dir and --gin_file are needed: where '
                                'the numbers go, and a file of gin/data')
     settings = benchmark.Settings(
         tuple(FLAGS.gin_file), tuple(FLAGS.gin_param), FLAGS.data_dir,
-        FLAGS.weights, FLAGS.steps, FLAGS.batch_size)
+        FLAGS.weights, FLAGS.steps or 4, FLAGS.batch_size)
     with tempfile.TemporaryDirectory() as temporary:
         work_dir = files.path(FLAGS.work_dir or temporary)
         work_dir.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,20 @@ def set_up(seed: int = 0, eager: bool = False,
     keras.utils.set_random_seed(seed)
 
 
+def set_up_training(run: specs.RunSpec,
+                    strategy: tf.distribute.Strategy) -> None:
+    """Sets up what is global before a run trains, as its spec asks for."""
+    eager = run.eager and not strategies.takes_graphs_alone(strategy)
+    if eager != run.eager:
+        print('RunSpec.eager is left out: a TPU runs whole functions')
+    deterministic = is_deterministic(run, strategy)
+    set_up(run.seed, eager, deterministic and not run.jit_compile)
+    if run.jit_compile and deterministic:
+        # XLA has no deterministic gradient of max pooling, and refuses it.
+        print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
+              'deterministic operations')
+
+
 def is_deterministic(run: specs.RunSpec,
                      strategy: tf.distribute.Strategy) -> bool:
     """Whether TensorFlow has to watch over the determinism of a run.

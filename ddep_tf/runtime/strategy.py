@@ -44,6 +44,16 @@ def get_strategy(name: str = 'auto', tpu: str = '', zone: str = '',
     return tf.distribute.OneDeviceStrategy('/gpu:0' if gpus else '/cpu:0')
 
 
+def virtual_cpus(count: int) -> tf.distribute.Strategy:
+    """Returns a strategy of so many replicas that share the cores of this
+    machine. To be called before anything asks for the devices."""
+    cpu = tf.config.list_physical_devices('CPU')[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    return tf.distribute.MirroredStrategy(
+        [f'/cpu:{i}' for i in range(count)])
+
+
 def is_remote(strategy: tf.distribute.Strategy) -> bool:
     """Whether the devices are those of other processes, which this one drives:
     the hosts of a TPU slice."""

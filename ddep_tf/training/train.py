@@ -79,15 +79,7 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
 
 def _train_in(folder, run, data_dir, strategy, test, stop, checks, track):
     """Trains a run in its open folder, or tests it if it is trained."""
-    eager = run.eager and not strategies.takes_graphs_alone(strategy)
-    if eager != run.eager:
-        print('RunSpec.eager is left out: a TPU runs whole functions')
-    deterministic = process.is_deterministic(run, strategy)
-    process.set_up(run.seed, eager, deterministic and not run.jit_compile)
-    if run.jit_compile and deterministic:
-        # XLA has no deterministic gradient of max pooling, and refuses it.
-        print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
-              'deterministic operations')
+    process.set_up_training(run, strategy)
     with process.releasing_graphs():
         result = folder.as_chief_finds(run_folder.read_result(folder.run_dir))
         if result:

@@ -1,0 +1,203 @@
+"""The work whose speed is measured: training, input, evaluation, prediction.
+
+It is what a user gets, with random weights, on generated images.
+"""
+
+from collections.abc import Callable, Sequence
+import contextlib
+import dataclasses
+import math
+import os
+import time
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+
+from ddep_tf import files, specs
+from ddep_tf.data import image_files
+from ddep_tf.evaluation import evaluator as evaluator_lib
+from ddep_tf.evaluation import predict
+from ddep_tf.evaluation import predictor as predictor_lib
+from ddep_tf.experiments import cost, generated, shares
+from ddep_tf.runtime import build, feed, inputs, stop_signal, workers
+from ddep_tf.training import checkpoint, loop, optimizer
+
+_IMAGES = 64  # Generated to train on.
+Strategy: TypeAlias = tf.distribute.Strategy
+Folder: TypeAlias = str | os.PathLike
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """What was measured of some work.
+
+    Attributes:
+      seconds: of each step.
+      parameters: of the network; 0 where there is none.
+      bare: of each step of what an input is compared with.
+    """
+    seconds: Sequence[float]
+    parameters: int = 0
+    bare: Sequence[float] = ()
+
+
+def _train(run, strategy, folder):
+    """Times the steps of the training loop, as `train` builds it."""
+    sources = _training_sources(run, folder)
+    objective = _objective(run, strategy)
+    with strategy.scope():
+        optimizer.add_optimizer(run, objective)
+        state = checkpoint.State(folder, objective, run.keep, folder)
+    dataset = feed.distribute(
+        strategy, lambda *host: inputs.train_dataset(run, sources, 0, *host),
+        run.global_batch_size, inputs.are_portable(sources))
+    rows: list[dict[str, Any]] = []
+    drive = loop.Loop(
+        objective, dataset, strategy, state.step, run,
+        stop_signal.StopSignal(), workers.Workers(strategy), rows.append)
+    with contextlib.closing(drive):
+        drive.train_to(run.steps)
+    return Timed([row['step_seconds'] for row in rows],
+                 objective.network.count_params())
+
+
+def _train_flops(run):
+    return cost.count(run).step_flops
+
+
+def _evaluate(run, strategy, folder):
+    """Times evaluations of a split of one batch."""
+    source = _split(run, folder)
+    objective = _objective(run, strategy)
+    evaluator = evaluator_lib.Evaluator(run, objective, strategy)
+    return Timed(_seconds(run, lambda: evaluator.measure(source)),
+                 objective.network.count_params())
+
+
+def _predict(run, strategy, folder):
+    """Times predictions of one batch of images, one by one."""
+    _split(run, folder)
+    paths = sorted(files.path(folder, 'images', 'val').iterdir())
+    with strategy.scope():
+        network = build.build_network(run)
+    predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
+
+    def step():
+        for path in paths:
+            predict.predict_image(predictor, image_files.read_image(path),
+                                  run.data[0])
+    return Timed(_seconds(run, step), network.count_params())
+
+
+def _forward_flops(run):
+    """The FLOPs of all views of a batch of images of the crop's size."""
+    spec, total = run.evaluation, 0
+    for scale in spec.scales:
+        view = [max(round(side * scale), 1) for side in run.crop_size]
+        size = spec.tile or [-(-side // specs.STRIDE) * specs.STRIDE
+                             for side in view]
+        tiles = math.prod(
+            len(predictor_lib.tile_starts(side, tile, spec.overlap))
+            for side, tile in zip(view, size, strict=True))
+        forward = cost.count(dataclasses.replace(
+            run, crop_size=tuple(size))).forward_flops
+        total += forward * tiles * (2 if spec.flip else 1)
+    return total * run.global_batch_size
+
+
+def _input(run, strategy, folder):
+    """Times the input of a training run beside bare decoding and cropping.
+
+    They take turns: what else runs here slows both alike.
+    """
+    del strategy
+    sources = _training_sources(run, folder)
+    datasets = inputs.train_dataset(run, sources), _bare(run, folder)
+    own, bare = zip(*zip(*(_turns(run, each) for each in datasets),
+                         strict=True), strict=True)
+    return Timed(own, bare=bare)
+
+
+def _turns(run, dataset):
+    """Yields the seconds of a batch, a mean over an epoch or two."""
+    count = -(-2 * _IMAGES // run.global_batch_size)
+    for _ in range(run.steps):
+        batches = iter(dataset)
+        next(batches)
+        begin = time.perf_counter()
+        for _ in range(count):
+            next(batches)
+        seconds = (time.perf_counter() - begin) / count
+        del batches  # Or it would read ahead in the other's turn.
+        yield seconds
+
+
+def _bare(run, folder):
+    """Returns batches of random crops of decoded files, and nothing else."""
+    def load(index, path):
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3,
+                                  dct_method='INTEGER_ACCURATE')
+        return tf.image.stateless_random_crop(
+            image, (*run.crop_size, 3), (index, index))
+
+    paths = sorted(map(str, files.path(folder, 'images', 'train').iterdir()))
+    return tf.data.Dataset.from_tensor_slices(paths).repeat().enumerate().map(
+        load, num_parallel_calls=shares.core_count()).batch(
+            run.global_batch_size).prefetch(2)
+
+
+def _no_flops(run):
+    del run
+    return 0
+
+
+def _objective(run, strategy):
+    with strategy.scope():
+        return build.build_objective(run, build.build_network(run))
+
+
+def _training_sources(run, folder):
+    """Returns sources of images as large beside the crop as ImageNet's."""
+    height, width = run.crop_size
+    generated.write(folder, 'train', _IMAGES, (height * 3 // 2, width * 2),
+                    run.data[0].num_classes)
+    return inputs.open_labelled(run, folder)
+
+
+def _split(run, folder):
+    """Returns a source of one batch of images of the crop's size."""
+    generated.write(folder, 'val', run.global_batch_size, run.crop_size,
+                    run.data[0].num_classes)
+    source, = inputs.open_inputs(run, folder, ('val',))['val']
+    return source
+
+
+def _seconds(run, step):
+    """Returns the seconds of so many calls of `step` as the run has steps."""
+    seconds = []
+    for _ in range(run.steps):
+        begin = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - begin)
+    return seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What can be measured.
+
+    Attributes:
+      time: returns Timed, from (RunSpec, strategy, empty folder).
+      flops: returns the FLOPs of a step of a RunSpec.
+    """
+    time: Callable[[specs.RunSpec, Strategy, Folder], Timed]
+    flops: Callable[[specs.RunSpec], int]
+
+
+WORK = {
+    'denoise': Work(_train, _train_flops),
+    'segment': Work(_train, _train_flops),
+    'input': Work(_input, _no_flops),
+    'evaluate': Work(_evaluate, _forward_flops),
+    'predict': Work(_predict, _forward_flops),
+}
