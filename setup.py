@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).parent
 # that of gin-config's package, and write our files into it.
 PACKAGES = [
     'ddep_tf',
+    'ddep_tf.compiling',
     'ddep_tf.data',
     'ddep_tf.data.checking',
     'ddep_tf.data.importing',

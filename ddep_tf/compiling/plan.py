@@ -1,0 +1,91 @@
+"""What results/tpu_compile holds: which programs of the paper's network, for
+which chips, and the search for the largest batch that fits. No TensorFlow."""
+
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+
+from ddep_tf import specs
+from ddep_tf.compiling import program as program_lib
+
+TOPOLOGIES = ('v4:2x2x1', 'v5e:2x2')
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)  # Images a chip that are tried.
+# The sets that the paper denoises and fine-tunes on, by the crop [S].
+DATA = {224: 'imagenet2012', 512: 'ade20k', 1024: 'cityscapes'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A program at one batch, or at the largest that fits.
+
+    Attributes:
+      stage: one of specs.STAGES.
+      size: of the square crop, pixels; one of DATA.
+      width: of the decoder.
+      precision, remat, accumulate: of RunSpec.
+      batch: images a chip; 0 is the largest that fits.
+      what: one of program.WHAT.
+    """
+    stage: str
+    size: int
+    width: int
+    precision: str = specs.BFLOAT16
+    remat: bool = False
+    accumulate: int = 1
+    batch: int = 0
+    what: str = program_lib.TRAIN
+
+    def gin(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Returns the gin files and parameters of the run."""
+        return (('model/r50_vit_b16.gin', f'width/{self.width}x.gin',
+                 f'data/{DATA[self.size]}.gin', f'stage/{self.stage}.gin'),
+                (f'{self.stage}/RunSpec.crop_size=({self.size}, {self.size})',
+                 f'RunSpec.precision={self.precision!r}',
+                 f'RunSpec.remat={self.remat}',
+                 f'RunSpec.accumulate={self.accumulate}'))
+
+
+def entries() -> Iterator[Entry]:
+    """Yields what is wanted, that of most use first."""
+    widths = (1, 2, 3)
+    for precision in (specs.FLOAT32, specs.BFLOAT16):
+        for width in widths:
+            yield Entry(specs.DENOISE, 224, width, precision, batch=16)
+    # The paper's batch on one chip, in parts.
+    yield Entry(specs.DENOISE, 224, 1, accumulate=32, batch=512)
+    for size in (512, 1024):
+        for remat in (False, True):
+            yield Entry(specs.SEGMENT, size, 1, remat=remat)
+    for width in (2, 3):
+        for size in (512, 1024):
+            for remat in (True, False):
+                yield Entry(specs.SEGMENT, size, width, remat=remat)
+    for size in (512, 1024):
+        yield Entry(specs.SEGMENT, size, 1, specs.FLOAT32)
+
+
+def next_batch(verdicts: Mapping[int, bool], totals: Mapping[int, float],
+               fixed: float, usable: float, first: int) -> int | None:
+    """Returns the batch to try next for the largest that fits, or None.
+
+    Args:
+      verdicts: {batch: whether it fits} of the chip, as tried so far.
+      totals: {batch: GiB} of this or another chip.
+      fixed: GiB of them that do not grow with the batch.
+      usable: GiB of the chip.
+      first: where to begin.
+    """
+    low = max((b for b, fits in verdicts.items() if fits), default=0)
+    high = min((b for b, fits in verdicts.items() if not fits),
+               default=BATCHES[-1] + 1)
+    left = [batch for batch in BATCHES if low < batch < high]
+    if not left:
+        return None
+    if not totals:
+        return min(left, key=lambda batch: abs(batch - first))
+
+    def estimate(batch):
+        known = min(totals, key=lambda other: abs(other - batch))
+        return fixed + (totals[known] - fixed) * batch / known
+
+    return max((batch for batch in left if estimate(batch) <= usable),
+               default=left[0])
