@@ -97,9 +97,10 @@ def _run(command: Sequence[str | os.PathLike], failure: str) -> dict:
       TimeoutError: it was killed after SECONDS.
     """
     paths = (str(_PACKAGE.parent), os.environ.get('PYTHONPATH', ''))
+    words = [os.fspath(word) for word in command]
     environ = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths)),
                'CUDA_VISIBLE_DEVICES': ''}
-    done = subprocess.run([*_LIMITED, *map(os.fspath, command)],
+    done = subprocess.run([*_LIMITED, *words],
                           capture_output=True, text=True, check=False,
                           env=environ)
     if done.returncode == -signal.SIGXCPU:
