@@ -7,6 +7,11 @@ Random weights, generated images: seconds of a training step, of its input, of
 an evaluation or of a prediction, the peak memory, and what is reached of a
 product of matrices. One JSON line, or a table.
 
+  python launch/benchmark.py --what=growth --output_dir=results/growth
+
+Time and memory of a step of denoising at three sizes and three batches, each
+in a process of its own, with lines fitted to them.
+
   python launch/benchmark.py --data_dir=DATA --gin_file=data/camvid.gin \
       --output_dir=results/r50_chain
 
@@ -31,7 +36,8 @@ STAGES = {'denoise': specs.DENOISE, 'segment': specs.SEGMENT,
           'input': specs.DENOISE, 'evaluate': specs.SEGMENT,
           'predict': specs.SEGMENT}
 
-flags.DEFINE_enum('what', 'chain', ['chain', *STAGES], 'What is measured.')
+flags.DEFINE_enum('what', 'chain', ['chain', 'growth', *STAGES],
+                  'What is measured.')
 flags.DEFINE_multi_string('gin_file', [], 'Of the chain, the data set; else '
                           'read before --gin_param.')
 flags.DEFINE_multi_string('gin_param', [], 'Bound in every command.')
@@ -42,8 +48,8 @@ flags.DEFINE_string('data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
                     '$DDEP_DATA_DIR.')
 flags.DEFINE_string('weights', '', 'Chain: R50+ViT-B_16.npz; else random '
                     'numbers.')
-flags.DEFINE_string('output_dir', '', 'Chain: where README.md and '
-                    'commands.csv go.')
+flags.DEFINE_string('output_dir', '', 'Chain, growth: where README.md and '
+                    'the table go.')
 flags.DEFINE_string('work_dir', '', 'Chain: folder of the runs; else a '
                     'temporary one.')
 flags.DEFINE_integer('batch_size', 2, 'Chain: images per step.')
@@ -67,6 +73,9 @@ FLAGS = flags.FLAGS
 def main():
     if FLAGS.what == 'chain':
         _measure_chain()
+        return
+    if FLAGS.what == 'growth':
+        _measure_growth()
         return
     # TensorFlow's start and the bars are not what a program reads.
     with contextlib.redirect_stdout(sys.stderr):
@@ -106,6 +115,18 @@ def _strategy():
     cli.start_worker(FLAGS.max_image_pixels)
     from ddep_tf.runtime import strategy
     return strategy.virtual_cpus(FLAGS.replicas)
+
+
+def _measure_growth():
+    from ddep_tf.experiments import growth
+    from ddep_tf.reports import growth_page
+    if not FLAGS.output_dir:
+        raise errors.UserError('--output_dir is needed: where the table goes')
+    rows = growth.measure(FLAGS.output_dir, {
+        'what': specs.DENOISE, 'encoder': FLAGS.encoder,
+        'width': str(FLAGS.width), 'precision': FLAGS.precision},
+        FLAGS.steps or 5)
+    growth_page.write(FLAGS.output_dir, rows)
 
 
 def _measure_chain():

@@ -16,6 +16,7 @@ import ddep_tf
 from ddep_tf import errors, files, spec_base
 from ddep_tf.compiling import chips, environment
 from ddep_tf.compiling import program as program_lib
+from ddep_tf.runtime import child_process
 
 SECONDS = 20 * 60  # Of a core, for a lowering and for a compilation.
 # Beside other processes they last longer.
@@ -96,13 +97,10 @@ def _run(command: Sequence[str | os.PathLike], failure: str) -> dict:
       UserError: it failed; what it said last.
       TimeoutError: it was killed after SECONDS.
     """
-    paths = (str(_PACKAGE.parent), os.environ.get('PYTHONPATH', ''))
     words = [os.fspath(word) for word in command]
-    environ = {**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths)),
-               'CUDA_VISIBLE_DEVICES': ''}
-    done = subprocess.run([*_LIMITED, *words],
-                          capture_output=True, text=True, check=False,
-                          env=environ)
+    done = subprocess.run(
+        [*_LIMITED, *words], capture_output=True, text=True, check=False,
+        env={**child_process.environment(), 'CUDA_VISIBLE_DEVICES': ''})
     if done.returncode == -signal.SIGXCPU:
         raise TimeoutError
     if done.returncode < 0:

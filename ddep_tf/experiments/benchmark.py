@@ -14,12 +14,10 @@ import subprocess
 import sys
 import time
 
-import ddep_tf
 from ddep_tf import files, specs
-from ddep_tf.runtime import run_folder
+from ddep_tf.runtime import child_process, run_folder
 
 COLUMNS = ('what', 'seconds', 'peak_gib', 'exit_code')
-_ROOT = pathlib.Path(ddep_tf.__file__).resolve().parents[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,10 +194,7 @@ def _launch(name: str, *flags: str) -> list[str]:
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen:
-    """Starts a command that imports the same package as this process."""
-    path = os.pathsep.join(filter(None, [
-        str(_ROOT), os.environ.get('PYTHONPATH', '')]))
-    return subprocess.Popen(command, env={**os.environ, 'PYTHONPATH': path})
+    return subprocess.Popen(command, env=child_process.environment())
 
 
 def _sha256(run_dir: pathlib.Path) -> str:
