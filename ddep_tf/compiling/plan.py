@@ -44,19 +44,32 @@ class Entry:
                  f'RunSpec.accumulate={self.accumulate}'))
 
 
+    def guess(self, usable: float) -> float:
+        """Returns about how many images fit into so many GiB: where the
+        search begins, as it was seen of a few."""
+        megapixels = self.size ** 2 / 1e6
+        wider = (1 + self.width) / 2
+        kept = 0.5 if self.remat else 1.0
+        half = 1.0 if self.precision == specs.BFLOAT16 else 2.0
+        return (usable - 2) / (6.0 * megapixels * wider * kept * half)
+
+
 def entries() -> Iterator[Entry]:
     """Yields what is wanted, that of most use first."""
     widths = (1, 2, 3)
-    for precision in (specs.FLOAT32, specs.BFLOAT16):
-        for width in widths:
-            yield Entry(specs.DENOISE, 224, width, precision, batch=16)
-    # The paper's batch on one chip, in parts.
+    yield Entry(specs.DENOISE, 224, 1, specs.FLOAT32, batch=16)
+    # A crop of Cityscapes in 16 GB, and the paper's batch on one chip.
+    yield Entry(specs.SEGMENT, 1024, 1, remat=True)
     yield Entry(specs.DENOISE, 224, 1, accumulate=32, batch=512)
-    for size in (512, 1024):
-        for remat in (False, True):
-            yield Entry(specs.SEGMENT, size, 1, remat=remat)
     for width in (2, 3):
-        for size in (512, 1024):
+        yield Entry(specs.DENOISE, 224, width, specs.FLOAT32, batch=16)
+    yield Entry(specs.SEGMENT, 1024, 1)
+    for remat in (False, True):
+        yield Entry(specs.SEGMENT, 512, 1, remat=remat)
+    for width in widths:
+        yield Entry(specs.DENOISE, 224, width, batch=16)
+    for width in (3, 2):
+        for size in (1024, 512):
             for remat in (True, False):
                 yield Entry(specs.SEGMENT, size, width, remat=remat)
     for size in (512, 1024):
@@ -64,7 +77,7 @@ def entries() -> Iterator[Entry]:
 
 
 def next_batch(verdicts: Mapping[int, bool], totals: Mapping[int, float],
-               fixed: float, usable: float, first: int) -> int | None:
+               fixed: float, usable: float, first: float) -> int | None:
     """Returns the batch to try next for the largest that fits, or None.
 
     Args:

@@ -58,6 +58,7 @@ class Table:
         if entry.batch:
             tried = any(int(row['batch']) == entry.batch for row in mine)
             return None if tried else entry.batch
+        usable = chips.CHIPS[chips.parse(topology)[0]].usable_gib
         # Those of another chip tell how the memory grows.
         keys = _keys(entry, topology)
         del keys['chip']
@@ -68,8 +69,7 @@ class Table:
             {int(row['batch']): float(row['total']) for row in known},
             min((float(row['arguments']) for row in known
                  if row['arguments']), default=0.0),
-            chips.CHIPS[chips.parse(topology)[0]].usable_gib,
-            max(1, (1024 // entry.size) ** 2))
+            usable, entry.guess(usable))
 
     def _rows_of(self, keys):
         return [row for row in self.rows
