@@ -211,11 +211,18 @@ def read_json(source: str | os.PathLike) -> dict[str, Any]:
 
 def sizes(sources: Sequence[str | os.PathLike]) -> list[int]:
     """Returns the sizes of files in bytes. OSError if one is missing."""
-    def size(source):
-        return path(source).stat().st_size
+    return [size for size, _ in stamps(sources)]
+
+
+def stamps(sources: Sequence[str | os.PathLike]) -> list[tuple[int, float]]:
+    """Returns (bytes, seconds of the last change) of files. OSError if one is
+    missing."""
+    def stamp(source):
+        found = path(source).stat()
+        return found.st_size, found.st_mtime
     # A bucket answers in tens of milliseconds, and there may be thousands.
     with futures.ThreadPoolExecutor(_QUESTIONS) as threads:
-        return list(threads.map(size, sources))
+        return list(threads.map(stamp, sources))
 
 
 def require_local(value: str | os.PathLike, flag: str, instead: str) -> None:

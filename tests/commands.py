@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 import time
 
 from ddep_tf import files
@@ -9,6 +10,12 @@ from ddep_tf import files
 import launched
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# What launchers note of the data that they checked is for this process alone;
+# the fonts that matplotlib found stay where they were.
+_CACHE = tempfile.TemporaryDirectory(prefix='cache-')
+_NO_TRACE = {'XDG_CACHE_HOME': _CACHE.name,
+             'MPLCONFIGDIR': os.environ.get('MPLCONFIGDIR', str(
+                 pathlib.Path.home() / '.cache/matplotlib'))}
 # A fine-tuning run of seconds.
 TINY = ['--gin_file=model/tiny.gin', '--gin_file=data/shapes.gin',
         '--gin_file=stage/segment.gin',
@@ -32,7 +39,7 @@ SHORT_EXPERIMENT = [
 def start(launcher, *args, cwd=ROOT, **environment):
     """Starts a launcher; returns it as launched.Launched."""
     return launched.Launched(ROOT / 'launch' / f'{launcher}.py', args, cwd,
-                             {**os.environ, **environment})
+                             {**os.environ, **_NO_TRACE, **environment})
 
 
 def run(launcher, *args, **environment):

@@ -164,6 +164,16 @@ def make_disk(tmp_path):
         subprocess.run(['umount', '-l', str(disk)], check=True)
 
 
+@pytest.fixture(autouse=True, scope='session')
+def _marks_of_this_session(tmp_path_factory):
+    """Which data was checked is noted elsewhere than in the user's cache."""
+    from ddep_tf.runtime import check_marks
+    folder = tmp_path_factory.mktemp('marks')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check_marks, '_folder', lambda: folder)
+        yield
+
+
 @pytest.fixture(scope='session')
 def two():
     """Two replicas; one strategy a process, as in use."""

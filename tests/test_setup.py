@@ -124,29 +124,50 @@ EXTRAS = {  # What each brings.
 
 
 @pytest.fixture(scope='module')
-def resolving(source):
-    """Processes that resolve, {(python, extra or 'tpu'): process}.
-
-    All of them side by side, since most of it is waiting. Skips where no
-    package index answers.
-    """
+def index():
+    """A package index; skips where none answers."""
     try:
         urllib.request.urlopen('https://pypi.org/simple/pip/', timeout=10)
     except OSError as error:
         pytest.skip(f'needs the network: pypi.org does not answer ({error})')
-    wanted = source / 'wanted.in'
-    wanted.write_text(f'{source}\ntensorflow-tpu==2.20.*\n')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def resolving(request, source):
+    """Processes that resolve all extras together, 'all', and what a TPU VM
+    installs, 'tpu'. They mostly wait, while other tests of this file run."""
+    started = {}
+    if any(item.get_closest_marker('network')
+           for item in request.session.items):
+        started = {'all': _resolving(source, PYTHONS[-1], 'setup.py',
+                                     '--all-extras'),
+                   'tpu': _resolving_tpu(source, '3.12')}
+    yield started
+    for process in started.values():
+        process.kill()
+
+
+@pytest.fixture(scope='module')
+def resolving_each(source, index):
+    """Processes that resolve one extra, {(python, extra): process}, or what a
+    TPU VM installs, {(python, 'tpu'): process}."""
     started = {}
     for python in PYTHONS:
         for extra in EXTRAS:
             started[python, extra] = _resolving(
                 source, python, 'setup.py',
                 *(['--extra', extra] if extra else []))
-        started[python, 'tpu'] = _resolving(
-            source, python, str(wanted), '--overrides', 'tpu-overrides.txt')
+        started[python, 'tpu'] = _resolving_tpu(source, python)
     yield started
     for process in started.values():
         process.kill()
+
+
+def _resolving_tpu(source, python):
+    wanted = source / 'wanted.in'
+    wanted.write_text(f'{source}\ntensorflow-tpu==2.20.*\n')
+    return _resolving(source, python, str(wanted), '--overrides',
+                      'tpu-overrides.txt')
 
 
 def _resolving(source, python, *arguments):
@@ -165,21 +186,35 @@ def _resolved(process):
     return dict(line.split('==') for line in out.splitlines() if '==' in line)
 
 
-@pytest.mark.network
-@pytest.mark.parametrize('python', PYTHONS)
-def test_requirements_resolve(resolving, python):
-    for extra, brought in EXTRAS.items():
-        versions = _resolved(resolving[python, extra])
-        assert brought in versions, extra
-        for name in ('tensorflow', 'tf-keras', 'tf-models-official'):
-            assert versions[name].startswith('2.20.'), (extra, name)
-
-
-@pytest.mark.network
-@pytest.mark.parametrize('python', PYTHONS)
-def test_a_tpu_vm_gets_one_tensorflow(resolving, python):
-    versions = _resolved(resolving[python, 'tpu'])
-    assert 'libtpu' in versions and 'tensorflow' not in versions
-    for name in ('tensorflow-tpu', 'tf-keras', 'tensorflow-text',
-                 'tf-models-official'):
+def _assert_of_2_20(versions, *names):
+    for name in ('tf-keras', 'tf-models-official', *names):
         assert versions[name].startswith('2.20.'), name
+
+
+def _assert_one_tensorflow(versions):
+    """Of a TPU VM."""
+    assert 'libtpu' in versions and 'tensorflow' not in versions
+    _assert_of_2_20(versions, 'tensorflow-tpu', 'tensorflow-text')
+
+
+@pytest.mark.network
+def test_all_extras_resolve_together(index, resolving):
+    versions = _resolved(resolving['all'])
+    assert set(EXTRAS.values()) <= set(versions)
+    _assert_of_2_20(versions, 'tensorflow')
+
+
+@pytest.mark.network
+def test_a_tpu_vm_gets_one_tensorflow(index, resolving):
+    _assert_one_tensorflow(_resolved(resolving['tpu']))
+
+
+@pytest.mark.full
+@pytest.mark.network
+@pytest.mark.parametrize('python', PYTHONS)
+def test_each_extra_resolves(resolving_each, python):
+    for extra, brought in EXTRAS.items():
+        versions = _resolved(resolving_each[python, extra])
+        assert brought in versions, extra
+        _assert_of_2_20(versions, 'tensorflow')
+    _assert_one_tensorflow(_resolved(resolving_each[python, 'tpu']))

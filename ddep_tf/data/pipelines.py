@@ -1,18 +1,17 @@
 """tf.data pipelines whose order and randomness are pure functions.
 
 The order of an epoch depends on (seed, epoch), and on the number of virtual
-readers, but not on that of the hosts; and what is drawn for an
-example on (seed, step * batch + place in the batch). So a pipeline that starts
-at a later step continues exactly as one from the first step would.
+readers, but not on that of the hosts; and what is drawn for an example on
+(seed, step * batch + place in the batch). So a pipeline that starts at a later
+step continues exactly as one from the first step would.
 """
 
 from collections.abc import Callable, Sequence
-import os
 
 import tensorflow as tf
 
 from ddep_tf import errors, specs
-from ddep_tf.data import readers, transforms
+from ddep_tf.data import parallel, readers, transforms
 from ddep_tf.data.sources import base
 
 # A function (example, seed) of [2] int32, different for each example.
@@ -81,7 +80,7 @@ def train_dataset(sources: Sequence[base.Source], *,
             source, _parsed(source, record), crop_size, seeds, flip, augment,
             example_fn, image_dtype))
 
-    dataset = dataset.map(prepare, num_parallel_calls=_cores(),
+    dataset = dataset.map(prepare, num_parallel_calls=parallel.cores(),
                           deterministic=True)
     dataset = dataset.batch(batch_size or global_batch_size // hosts,
                             drop_remainder=True)
@@ -126,7 +125,7 @@ def eval_dataset(source: base.Source, batch_size: int,
             example, _fold(_example_seed(0, record['position']), _EXAMPLE_FN))
 
     dataset = source.records().map(
-        prepare, num_parallel_calls=_cores(), deterministic=True)
+        prepare, num_parallel_calls=parallel.cores(), deterministic=True)
     if crop_size is not None:
         dataset = dataset.batch(batch_size)
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
@@ -137,7 +136,7 @@ def mask_dataset(source: base.Source) -> tf.data.Dataset:
     ignored, of the file's size, in order."""
     return _with_options(source.records().map(
         lambda record: source.decode(record)['label'],
-        num_parallel_calls=_cores(), deterministic=True))
+        num_parallel_calls=parallel.cores(), deterministic=True))
 
 
 def global_ids(sources: Sequence[base.Source]) -> list[str]:
@@ -270,13 +269,6 @@ def _choose_source(sources, record, prepare):
                        lambda: choose(first, middle),
                        lambda: choose(middle, end))
     return choose(0, len(sources))
-
-
-def _cores():
-    """Returns the number of cores that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _with_options(dataset):

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from ddep_tf.data.sources import base
+from ddep_tf.data.sources import base, record_runs
 
 # A reader shuffles this many bytes of undecoded records as a block, and reads
 # the next block ahead.
@@ -32,17 +32,14 @@ class _Files:
     """The files of all sources: arrays with an entry per file.
 
     Attributes:
-      paths: names.
-      skips, takes: examples in a file that are left out first, then read.
-      kept: those of them that are records.
-      first: index of the first one, over all sources.
+      runs: what is read of them, the runs of a file together.
+      before: number of runs before each file, then of all.
+      kept: its records.
       sources: index of the source.
     """
-    paths: np.ndarray
-    skips: np.ndarray
-    takes: np.ndarray
+    runs: record_runs.Runs
+    before: np.ndarray
     kept: np.ndarray
-    first: np.ndarray
     sources: np.ndarray
 
 
@@ -68,10 +65,11 @@ def records(sources: Sequence[base.Source], readers: int, seed: int,
     block = max(1, BLOCK_BYTES // max(s.record_bytes for s in sources))
 
     def read(file):
-        examples = tf.data.TFRecordDataset(tf.gather(files.paths, file)).skip(
-            tf.gather(files.skips, file)).take(tf.gather(files.takes, file))
+        examples = tf.data.Dataset.range(
+            tf.gather(files.before, file),
+            tf.gather(files.before, file + 1)).flat_map(files.runs.read)
         source = tf.gather(files.sources, file)
-        numbered = examples.enumerate(tf.gather(files.first, file)).map(
+        numbered = examples.map(
             lambda index, serialized: {
                 'serialized': serialized, 'source': source,
                 'global_position': tf.gather(positions, index)
@@ -131,7 +129,8 @@ def _reader(files, reader, readers, seed, start, block, read):
 def _files(sources):
     """Returns _Files, and where an example stands among the records, [n]
     int64 with -1 for none; None if each is one."""
-    rows, positions, first, offset = [], [], 0, 0
+    paths, runs, before, rows = [], [], [0], []
+    positions, first, offset = [], 0, 0
     whole = all(source.kept is None for source in sources)
     for index, source in enumerate(sources):
         total = sum(shard.take for shard in source.shards)
@@ -139,16 +138,18 @@ def _files(sources):
         if source.kept is not None:
             place[source.kept] = np.arange(len(source.kept))
         start = 0
-        for shard in source.shards:
+        for shard, own in zip(source.shards, record_runs.of_shards(
+                source.shards, source.kept, first, len(paths))):
             end = start + shard.take
-            rows.append((shard.path, shard.skip, shard.take,
-                         np.count_nonzero(place[start:end] >= 0),
-                         first + start, index))
+            runs += own
+            before.append(len(runs))
+            rows.append((np.count_nonzero(place[start:end] >= 0), index))
             start = end
+        paths += [shard.path for shard in source.shards]
         positions.append(np.where(place < 0, -1, place + offset))
         first, offset = first + total, offset + source.num_examples
-    paths, *numbers = zip(*rows)
-    files = _Files(np.array(paths), *(np.array(n, np.int64) for n in numbers))
+    files = _Files(record_runs.Runs(paths, runs), np.array(before),
+                   *np.array(rows, np.int64).T)
     return files, None if whole else np.concatenate(positions)
 
 

@@ -14,6 +14,7 @@ from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import base
 from ddep_tf.runtime import build, input_checks, inputs, progress
 from ddep_tf.runtime import strategy as strategies
+from ddep_tf.runtime import workers as workers_lib
 
 # Of each image's id.
 See = Callable[[str, predictor_lib.Segmented], None]
@@ -47,7 +48,8 @@ def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
     if not opened[split]:
         raise errors.UserError(f'{run.data[0].name} names no {split} split: '
                                f'set DatasetSpec.{split}_split of the run')
-    input_checks.InputChecks().check(opened, data_dir)
+    input_checks.InputChecks().check(opened, data_dir,
+                                     workers_lib.Workers(strategy))
     network = build.load_network(run, run_dir, strategy)
     with strategy.scope():
         objective = build.build_objective(run, network)

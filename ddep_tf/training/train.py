@@ -312,7 +312,9 @@ def _open(run, folder, data_dir, strategy, stop, checks):
     started = time.time()
     with folder.workers.together():
         opened = inputs.open_inputs(run, data_dir)
-        (checks or input_checks.InputChecks()).check(opened, data_dir)
+    (checks or input_checks.InputChecks()).check(opened, data_dir,
+                                                 folder.workers)
+    with folder.workers.together():
         run = class_weights.resolved(run, opened['train'])
     with strategy.scope():
         network = build.build_network(run)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from ddep_tf import errors, specs
-from ddep_tf.data import pipelines
+from ddep_tf.data import parallel, pipelines
 from ddep_tf.data.sources import factory
 
 pytestmark = pytest.mark.quick
@@ -153,7 +153,7 @@ def test_several_sources(tmp_path):
 def test_examples_are_prepared_side_by_side(monkeypatch, splits):
     """Also with determinism, which launchers switch on."""
     tf.config.experimental.enable_op_determinism()
-    monkeypatch.setattr(pipelines, '_cores', lambda: 2)
+    monkeypatch.setattr(parallel, 'cores', lambda: 2)
     meeting = threading.Barrier(2)
 
     def meet(position):

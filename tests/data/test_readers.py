@@ -140,4 +140,4 @@ def test_readers_divide_the_batch_and_leave_each_a_file(folder):
         (1, 8), (64, 8), (64, 12), (64, 7), (64, 11), (3, 8))] == [
             1, 8, 6, 7, 1, 2]
     (folder / 'train.index.json').unlink()
-    assert readers.count([_source(folder)], 64, 8) == 1
+    assert readers.count([_source(folder)], 64, 8) == 8

@@ -11,7 +11,7 @@ import numpy as np
 import tqdm
 
 from ddep_tf import errors, files, specs
-from ddep_tf.data import image_files, labels
+from ddep_tf.data import image_files, labels, parallel
 from ddep_tf.data.checking import copies, looks
 from ddep_tf.data.checking.findings import UNLABELLED, Checked, Findings
 from ddep_tf.data.sources import folder_layout
@@ -67,12 +67,16 @@ def _check_split(spec, split, data_dir, found):
     except errors.UserError as error:
         found.problems.append(str(error))
         return
-    for image, name in zip(tqdm.tqdm(images, desc=split, unit='image'), ids):
+
+    def read(image, name):
         try:
             mask = layout.mask(image) if has_masks else None
-            found.images.append(_read(split, name, image, mask))
+            return _read(split, name, image, mask)
         except errors.UserError as error:
-            found.problems.append(str(error))
+            return str(error)
+    for one in parallel.in_order(lambda pair: read(*pair), zip(
+            tqdm.tqdm(images, desc=split, unit='image'), ids)):
+        (found.problems if isinstance(one, str) else found.images).append(one)
     found.warnings += _strays(layout, images, title, has_masks)
 
 

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+import contextlib
 import copy
 from typing import NamedTuple, Self
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ddep_tf import errors, specs
-from ddep_tf.data import decoding, labels
+from ddep_tf.data import decoding, labels, parallel
 
 # What a source decodes beside the image.
 NOTHING, CLASS, MASK = DECODES = ('nothing', 'class', 'mask')
@@ -76,6 +77,11 @@ class Source(abc.ABC):
         """Whether any host could make the records and decode them: they are
         read from a bucket, by operations of TensorFlow."""
         return False
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The files that the examples are read from; () where none are."""
+        return ()
 
     @property
     def shards(self) -> Sequence[Shard]:
@@ -166,32 +172,45 @@ class Source(abc.ABC):
     def problems(self, progress: Progress = iter,
                  inspect: Callable[[Tensors], str] | None = None
                  ) -> Iterator[str]:
-        """Reads and decodes every example once.
+        """Reads and decodes every example once, in parallel.
 
         Args:
           progress: as in `check`.
           inspect: None, or a function of a decoded example that returns what
-            is wrong with it, '' for nothing.
+            is wrong with it, '' for nothing. Threads call it.
 
         Yields:
-          A line for each example that cannot be used.
+          A line for each example that cannot be used, in their order.
         """
-        records = iter(self.records())
-        for position in progress(range(self.num_examples)):
-            try:
-                record = next(records)
-            except (tf.errors.OpError, StopIteration) as error:
-                yield self._unusable(None, position, error)
-                return  # The records that follow cannot be reached.
+        def problem(item):
+            position, record, unread = item
+            if unread:
+                return self._unusable(None, position, unread)
             try:
                 example = self._decode_checked(record, position)
                 found = inspect(example) if inspect else ''
-                if found:
-                    yield f'{self._example_title(record, position)}{found}'
             except tf.errors.OpError as error:
-                yield self._unusable(record, position, error)
+                return self._unusable(record, position, error)
             except errors.UserError as error:
-                yield str(error)
+                return str(error)
+            return found and f'{self._example_title(record, position)}{found}'
+
+        with contextlib.closing(parallel.in_order(
+                problem, self._numbered_records())) as found:
+            for _, line in zip(progress(range(self.num_examples)), found):
+                if line:
+                    yield line
+
+    def _numbered_records(self):
+        """Yields (position, record, None), or the error that ends them."""
+        records = iter(self.records())
+        for position in range(self.num_examples):
+            try:
+                record = next(records)
+            except (tf.errors.OpError, StopIteration) as error:
+                yield position, None, error
+                return  # The records that follow cannot be reached.
+            yield position, record, None
 
     def _decode_checked(self, record: Tensors, position: int) -> Tensors:
         """As `decode`, eagerly; also UserError for what no op can check."""

@@ -53,6 +53,12 @@ class FolderSource(base.Source):
             self._classes.append(label)
             self._masks.append(str(mask))
 
+    @property
+    def files(self) -> list[str]:
+        kept = range(len(self._images)) if self._kept is None else self._kept
+        return [path for i in kept
+                for path in (self._images[i], self._masks[i]) if path]
+
     def records(self) -> tf.data.Dataset:
         kept = range(len(self._images)) if self._kept is None else self._kept
         return base.make_records([self._images[i] for i in kept],

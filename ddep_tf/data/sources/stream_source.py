@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ddep_tf import errors, files
 from ddep_tf.data import decoding, image_files
-from ddep_tf.data.sources import base
+from ddep_tf.data.sources import base, record_runs
 
 # A subset of up to this size is read once and held in memory. Otherwise each
 # epoch over one image in a hundred would read all of them.
@@ -125,14 +125,22 @@ class StreamSource(base.Source):
 
     def _stream(self):
         """Returns the kept records, read from the files."""
-        examples = self._examples().enumerate()
         if self._kept is None:
-            return examples.map(self._record)
+            return self._examples().enumerate().map(self._record)
         positions = np.full(self._length, -1, np.int64)
         positions[self._kept] = np.arange(len(self._kept))
         positions = tf.constant(positions)
-        return examples.filter(lambda index, _: positions[index] >= 0).map(
-            lambda index, example: self._record(positions[index], example))
+        shards = self._list_shards()
+        if shards:
+            examples = record_runs.Runs(
+                [shard.path for shard in shards],
+                [run for runs in record_runs.of_shards(shards, self._kept)
+                 for run in runs]).read_all()
+        else:
+            examples = self._examples().enumerate()
+        kept = examples.filter(lambda index, _: positions[index] >= 0)
+        return kept.map(lambda index, example: self._record(
+            positions[index], self._parse(example) if shards else example))
 
     def _record(self, position, example):
         image, label = self._image_and_label(example)

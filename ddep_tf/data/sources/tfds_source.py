@@ -40,6 +40,11 @@ class TfdsSource(stream_source.StreamSource):
             1, whole.num_bytes // max(whole.num_examples, 1))
         self._check_features()
 
+    @property
+    def files(self) -> list[str]:
+        return [str(part.filename) for part in
+                self._builder.info.splits[self._instruction].file_instructions]
+
     def _examples(self):
         return self._read(self._keys)
 

@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files
-from ddep_tf.data.sources import base, record_index, stream_source
+from ddep_tf.data.sources import (
+    base,
+    record_index,
+    record_runs,
+    stream_source,
+)
 
 
 class TfrecordSource(stream_source.StreamSource):
@@ -24,7 +29,8 @@ class TfrecordSource(stream_source.StreamSource):
 
     TFRecord files do not tell how many examples they hold. If `record_index`
     has written that beside them, and they have not changed since, only the
-    first example is read here; otherwise all of them are, once.
+    first example is read here; otherwise the lengths of all of them are, once,
+    and in a bucket all of them.
     """
 
     def __init__(self, spec: specs.DatasetSpec, split: str, decodes: str,
@@ -43,13 +49,14 @@ class TfrecordSource(stream_source.StreamSource):
         sizes = files.sizes(paths)
         counts = record_index.read(
             folder, split, {p.name: n for p, n in zip(paths, sizes)})
-        if counts is None:
-            self._ids = list(self._iterate_ids())
-            counts = [len(self._ids)]
-        self._counts = counts
+        self._counts = counts = counts or self._count_examples()
         whole = sum(counts)
         self._length = min(spec.limit or whole, whole)
         self.record_bytes = max(1, sum(sizes) // whole)
+
+    @property
+    def files(self) -> list[str]:
+        return self._files
 
     def _examples(self):
         examples = base.untuned(tf.data.TFRecordDataset(self._files))
@@ -57,7 +64,7 @@ class TfrecordSource(stream_source.StreamSource):
 
     def _list_shards(self):
         if len(self._counts) != len(self._files):
-            return []  # Without an index.
+            return []  # Several files in a bucket, without an index.
         left = np.maximum(self._length - np.cumsum([0, *self._counts]), 0)
         return [base.Shard(path, 0, min(count, int(rest)))
                 for path, count, rest in zip(self._files, self._counts, left)
@@ -73,6 +80,17 @@ class TfrecordSource(stream_source.StreamSource):
             key: tf.io.FixedLenFeature((), dtype)
             for key, dtype in types.items()})
         return parsed[self.spec.image_key], parsed.get(self.spec.label_key)
+
+    def _count_examples(self):
+        """Returns how many examples each file holds; in a bucket, where each
+        length would cost a request, only how many all of them do."""
+        if files.is_bucket(self._folder):
+            self._ids = list(self._iterate_ids())
+            return [len(self._ids)]
+        try:
+            return [len(record_runs.offsets(path)) - 1 for path in self._files]
+        except ValueError as error:
+            raise errors.UserError(f'{self.title}: {error}') from None
 
     def _check_first(self):
         """Returns the ids' feature key, '' without one."""
