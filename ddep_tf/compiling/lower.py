@@ -3,7 +3,7 @@
   python -m ddep_tf.compiling.lower PROGRAM.json FILE.hlo
 
 A process of its own: its memory is measured, and free at its end. Prints JSON
-last, the most that it had, in bytes.
+last: seconds of a core, and the most memory that it had, in bytes.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import sys
+import time
 
 from ddep_tf import errors, files, spec_base, specs
 from ddep_tf.compiling import program as program_lib
@@ -71,7 +72,8 @@ def main(source: str, target: str) -> None:
         lines = str(error).strip().splitlines() or ['']
         sys.exit(f'{type(error).__name__}: {lines[0]}')
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({'host': usage.ru_maxrss * 1024}))
+    print(json.dumps({'seconds': time.process_time(),
+                      'host': usage.ru_maxrss * 1024}))
 
 
 if __name__ == '__main__':

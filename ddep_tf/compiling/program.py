@@ -40,7 +40,7 @@ class Compiled:
       code: the program itself.
       gflop: operations, as the compiler counts them.
       host: most that lowering or compiling took of this machine's memory.
-      lower_seconds, compile_seconds: the time of each.
+      lower_seconds, compile_seconds: of a core, that each took.
     """
     outcome: str
     total: float | None = None
@@ -108,6 +108,6 @@ def verdict(compiled: Compiled, topology: str) -> str:
                      f'{compiled.temporaries:.2f}, code {compiled.code:.2f}')
         parts.append(f'{compiled.gflop:,.0f} GFLOP')
     parts.append(f'lowered in {compiled.lower_seconds:.0f} s, compiled in '
-                 f'{compiled.compile_seconds:.0f} s, {compiled.host:.1f} GiB '
-                 'of this machine')
+                 f'{compiled.compile_seconds:.0f} s of a core, in '
+                 f'{compiled.host:.1f} GiB of this machine')
     return '; '.join(parts)

@@ -157,7 +157,7 @@ def test_hlo_is_lowered_once(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     monkeypatch.setattr(processes, '_run', lambda command, failure: (
-        asked.append(command), {'host': 2 ** 30})[1])
+        asked.append(command), {'seconds': 9.0, 'host': 2 ** 30})[1])
     first = processes._lowered(_program())
     assert processes._lowered(_program()) == first and len(asked) == 1
     processes._lowered(_program(batch=4))
