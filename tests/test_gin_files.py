@@ -43,11 +43,15 @@ def test_every_combination_parses(model, width, data, stage):
     assert f'{run.decoder.width_multiplier}x' == width
 
 
-# The width is the decoder's: it shows in any stage but the first.
-@pytest.mark.parametrize('model', _shipped('model'))
-@pytest.mark.parametrize('width, stage', [
-    ('1x', 'classify'), ('1x', 'segment'),
-    *((width, 'denoise') for width in _shipped('width'))])
+# The width is the decoder's: it shows in any stage but the first, and with any
+# encoder.
+@pytest.mark.parametrize('model, width, stage', [
+    *((model, '1x', stage) for model in _shipped('model')
+      for stage in ('classify', 'denoise', 'segment')),
+    *(pytest.param(model, width, 'denoise',
+                   marks=[pytest.mark.full] * (model != 'tiny'))
+      for model in _shipped('model') for width in _shipped('width')
+      if width != '1x')])
 def test_every_network_is_built_and_dry_run(model, width, stage):
     run, _ = configure.load_run(
         stage, _gin(model=model, width=width, data='shapes', stage=stage),

@@ -1,13 +1,91 @@
 """Operations counted from the graph against formulas written by hand."""
 
+import dataclasses
+
 import pytest
 
 from ddep_tf import errors, specs
 from ddep_tf.experiments import cost
 
-NET = specs.EncoderSpec('r50_vit_b16')
 DATA = (specs.DatasetSpec('set', num_classes=21),)
 SIZE = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    """An encoder, and a decoder of one width.
+
+    Attributes:
+      name: of the encoder.
+      root: channels of its first convolution.
+      units: of its stages.
+      layers, hidden, mlp: of its transformer.
+      entry, blocks: channels of the decoder.
+    """
+    name: str
+    root: int
+    units: tuple[int, int, int]
+    layers: int
+    hidden: int
+    mlp: int
+    entry: int
+    blocks: tuple[int, int, int, int]
+
+    def run(self, stage, width=1, **fields):
+        return specs.RunSpec(
+            stage, DATA, specs.EncoderSpec(self.name), specs.DecoderSpec(
+                width, self.entry, self.blocks), **fields)
+
+    def at_root(self):
+        return _conv(SIZE // 2, 7, 3, self.root)
+
+    def resnet(self):
+        total, inputs, side = self.at_root(), self.root, SIZE // 4
+        for stage, units in enumerate(self.units):
+            width = self.root * 2 ** stage
+            for unit in range(units):
+                result = side // 2 if stage and unit == 0 else side
+                total += _conv(side, 1, inputs, width)
+                total += _conv(result, 3, width, width)
+                total += _conv(result, 1, width, 4 * width)
+                if unit == 0:
+                    total += _conv(result, 1, inputs, 4 * width)
+                inputs, side = 4 * width, result
+        return total + _conv(SIZE // 16, 1, inputs, self.hidden)
+
+    def scores(self, tokens):
+        """Attention's, and the values that they weigh."""
+        return self.layers * 2 * 2 * tokens * tokens * self.hidden
+
+    def transformer(self, tokens):
+        projections = 4 * self.hidden  # Query, key, value, output.
+        return self.scores(tokens) + self.layers * 2 * tokens * self.hidden * (
+            projections + 2 * self.mlp)
+
+    def encoder(self):
+        return self.resnet() + self.transformer((SIZE // 16) ** 2)
+
+    def at_entry(self, width):
+        return _conv(SIZE // 16, 3, self.hidden, self.entry * width)
+
+    def decoder(self, width):
+        total, below = self.at_entry(width), self.entry * width
+        for level, skip, base in zip((8, 4, 2, 1), (
+                8 * self.root, 4 * self.root, self.root, 0), self.blocks):
+            side, channels = SIZE // level, base * width
+            total += _conv(side, 3, below + skip, channels)
+            total += _conv(side, 3, channels, channels)
+            below = channels
+        return total
+
+    def head(self, width, outputs):
+        return _conv(SIZE, 3, self.blocks[-1] * width, outputs)
+
+
+TINY = Net('tiny', 32, (1, 2, 1), 2, 48, 96, 64, (48, 32, 32, 16))
+PAPER = Net('r50_vit_b16', 64, (3, 4, 9), 12, 768, 3072, 512,
+            (256, 128, 64, 16))
+NETS = [TINY, pytest.param(PAPER, marks=pytest.mark.full)]
 
 
 def _conv(side, kernel, inputs, outputs):
@@ -15,93 +93,43 @@ def _conv(side, kernel, inputs, outputs):
     return 2 * side * side * kernel * kernel * inputs * outputs
 
 
-def _root():
-    return _conv(SIZE // 2, 7, 3, 64)
-
-
-def _resnet():
-    total, inputs, side = _root(), 64, SIZE // 4
-    for width, units in ((64, 3), (128, 4), (256, 9)):
-        for unit in range(units):
-            result = side // 2 if width > 64 and unit == 0 else side
-            total += _conv(side, 1, inputs, width)
-            total += _conv(result, 3, width, width)
-            total += _conv(result, 1, width, 4 * width)
-            if unit == 0:
-                total += _conv(result, 1, inputs, 4 * width)
-            inputs, side = 4 * width, result
-    return total
-
-
-def _transformer(tokens, layers=12, units=768, hidden=3072):
-    projections = 4 * 2 * tokens * units * units  # Query, key, value, output.
-    attention = 2 * 2 * tokens * tokens * units   # Scores, weighted values.
-    return layers * (projections + attention
-                     + 2 * 2 * tokens * units * hidden)
-
-
-def _encoder():
-    return (_resnet() + _conv(SIZE // 16, 1, 1024, 768)
-            + _transformer((SIZE // 16) ** 2))
-
-
-def _entry(width):
-    return _conv(SIZE // 16, 3, 768, 512 * width)
-
-
-def _decoder(width):
-    total, below = _entry(width), 512 * width
-    for side, skip, base in ((SIZE // 8, 512, 256), (SIZE // 4, 256, 128),
-                             (SIZE // 2, 64, 64), (SIZE, 0, 16)):
-        channels = base * width
-        total += _conv(side, 3, below + skip, channels)
-        total += _conv(side, 3, channels, channels)
-        below = channels
-    return total
-
-
-def _head(width, outputs):
-    return _conv(SIZE, 3, 16 * width, outputs)
-
-
-def _run(stage, width=1, **fields):
-    return specs.RunSpec(stage, DATA, NET, specs.DecoderSpec(width), **fields)
-
-
+@pytest.mark.parametrize('net', NETS)
 @pytest.mark.parametrize('width', [1, 2, 3])
-def test_denoising_with_a_frozen_encoder(width):
-    found = cost.count(_run('denoise', width))
-    decoder = _decoder(width) + _head(width, 3)
-    assert found.forward_flops == _encoder() + decoder
+def test_denoising_with_a_frozen_encoder(net, width):
+    found = cost.count(net.run('denoise', width))
+    decoder = net.decoder(width) + net.head(width, 3)
+    assert found.forward_flops == net.encoder() + decoder
     # Backward twice the forward, but nothing for what the encoder gave.
     assert found.train_flops == (found.forward_flops + 2 * decoder
-                                 - _entry(width))
+                                 - net.at_entry(width))
 
 
-def test_everything_trained_is_three_forward_passes_but_for_the_image():
-    for run, head in ((_run('segment'), 21),
-                      (_run('denoise', train_encoder=True), 3)):
+@pytest.mark.parametrize('net', NETS)
+def test_everything_trained_is_three_forward_passes_but_for_the_image(net):
+    for run, outputs in ((net.run('segment'), 21),
+                         (net.run('denoise', train_encoder=True), 3)):
         found = cost.count(run)
-        assert found.forward_flops == (_encoder() + _decoder(1)
-                                       + _head(1, head))
+        assert found.forward_flops == (net.encoder() + net.decoder(1)
+                                       + net.head(1, outputs))
         # The root's gradient to the image is not asked for.
-        assert found.train_flops == 3 * found.forward_flops - _root()
+        assert found.train_flops == 3 * found.forward_flops - net.at_root()
 
 
-def test_the_classifier_reads_its_class_token():
-    found = cost.count(_run('classify'))
+@pytest.mark.parametrize('net', NETS)
+def test_the_classifier_reads_its_class_token(net):
+    found = cost.count(net.run('classify'))
     tokens = (SIZE // 16) ** 2 + 1
     assert found.forward_flops == (
-        _resnet() + _conv(SIZE // 16, 1, 1024, 768) + _transformer(tokens)
-        + 2 * 768 * 21)
-    assert found.train_flops == 3 * found.forward_flops - _root()
+        net.resnet() + net.transformer(tokens) + 2 * net.hidden * 21)
+    assert found.train_flops == 3 * found.forward_flops - net.at_root()
 
 
-def test_operations_grow_with_the_pixels_of_the_crop():
+@pytest.mark.parametrize('net', NETS)
+def test_operations_grow_with_the_pixels_of_the_crop(net):
     """Convolutions in proportion, attention with their square."""
-    small, large = (cost.count(_run('segment', crop_size=size))
+    small, large = (cost.count(net.run('segment', crop_size=size))
                     for size in ((224, 224), (448, 224)))
-    scores = 12 * 2 * 2 * 768 * 196 ** 2
+    scores = net.scores(196)
     # The position embedding of 14 x 14 is that of the crop in either.
     assert (large.forward_flops - 4 * scores
             == 2 * (small.forward_flops - scores))
@@ -159,19 +187,20 @@ def _nodes(node):
 
 
 def test_a_run_is_its_images_and_device_hours_its_peak():
-    run = _run('denoise', global_batch_size=8, steps=1000)
+    run = TINY.run('denoise', global_batch_size=8, steps=1000)
     found = cost.count(run)
     assert found.step_flops == 8 * found.train_flops
     assert found.run_flops == 8000 * found.train_flops
     # 275 TFLOP/s in an hour at two fifths.
     assert cost.device_hours(275e12 * 3600, 'tpu_v4', 0.4) == pytest.approx(
         2.5)
-    assert cost.count(_run('denoise', seed=3)).parameters == found.parameters
+    other = cost.count(TINY.run('denoise', seed=3))
+    assert other.parameters == found.parameters
 
 
 def test_what_is_trained_and_what_stays_on_disk():
     from ddep_tf.runtime import build
-    run = _run('denoise', steps=1000, checkpoint_every=500, keep=2)
+    run = TINY.run('denoise', steps=1000, checkpoint_every=500, keep=2)
     found, network = cost.count(run), build.build_network(run)
     assert found.parameters == network.count_params()
     trained = (network.decoder.count_params() + network.head.count_params())
@@ -189,9 +218,9 @@ def test_what_no_chip_is_or_does_is_refused(chip, utilisation, match):
 
 
 def test_the_table_names_each_run_and_its_definitions():
-    head, row = cost.table([('wide', _run('denoise', 3))], 'tpu_v4', 0.4)
+    head, row = cost.table([('wide', TINY.run('denoise', 3))], 'tpu_v4', 0.4)
     assert len(head) == len(row) and row[0] == 'wide'
-    assert row[1:4] == ['denoise, encoder frozen', 'r50_vit_b16, 3x',
+    assert row[1:4] == ['denoise, encoder frozen', 'tiny, 3x',
                         '224 x 224']
     text = ' '.join(cost.sentences('tpu_v4', 0.4))
     assert 'multiply-add counts as 2' in text and '117.6 PFLOPs' in text
