@@ -19,9 +19,9 @@ TABLE = 'table.csv'
 SIZES = (128, 192, 256)  # Of the square crops, pixels.
 BATCHES = (1, 2, 4)
 _POINT = ('what', 'encoder', 'width', 'precision', 'size', 'batch')
-COLUMNS = (*_POINT, 'seconds_per_step', 'peak_rss_mib', 'gflop_per_step',
-           'utilisation', 'steps', 'processor', 'cores', 'tensorflow',
-           'commit')
+COLUMNS = (*_POINT, 'core_seconds_per_step', 'seconds_per_step',
+           'peak_rss_mib', 'gflop_per_step', 'steps', 'processor', 'cores',
+           'tensorflow', 'commit')
 Row = dict[str, str]
 Measure = Callable[[Sequence[str]], dict]
 

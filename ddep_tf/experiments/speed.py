@@ -39,8 +39,10 @@ def measure(what: str, run: specs.RunSpec, warm_up: int,
       of the process; `parameters` of the network; `gflop_per_step`, as of
       `cost.count`; `sgemm_gflops`, a second, of a product of float32
       matrices here; `utilisation`, what is reached of those; and what was
-      measured, on what. Of an input also `of_bare_decode`, its speed over
-      that of bare decoding and cropping.
+      measured, on what. Of training also `core_seconds_per_step`, the
+      processor time of the process, which other processes slow less; of an
+      input `of_bare_decode`, its speed over that of bare decoding and
+      cropping.
     """
     process.set_up_training(run, strategy)
     work = workloads.WORK[what]
@@ -62,7 +64,13 @@ def measure(what: str, run: specs.RunSpec, warm_up: int,
                                 else 2 ** 10),
         'parameters': timed.parameters, 'gflop_per_step': gflop,
         'sgemm_gflops': sgemm, 'utilisation': gflop / seconds / sgemm,
-        **_beside_bare(timed, warm_up), **_machine(strategy)}
+        **_of_cores(timed, warm_up), **_beside_bare(timed, warm_up),
+        **_machine(strategy)}
+
+
+def _of_cores(timed, warm_up):
+    kept = timed.core_seconds[warm_up:]
+    return {'core_seconds_per_step': statistics.median(kept)} if kept else {}
 
 
 def _beside_bare(timed, warm_up):

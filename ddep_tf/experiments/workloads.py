@@ -6,6 +6,7 @@ It is what a user gets, with random weights, on generated images.
 from collections.abc import Callable, Sequence
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import time
@@ -35,10 +36,12 @@ class Timed:
       seconds: of each step.
       parameters: of the network; 0 where there is none.
       bare: of each step of what an input is compared with.
+      core_seconds: of each training step, the processor time of the process.
     """
     seconds: Sequence[float]
     parameters: int = 0
     bare: Sequence[float] = ()
+    core_seconds: Sequence[float] = ()
 
 
 def _train(run, strategy, folder):
@@ -52,13 +55,20 @@ def _train(run, strategy, folder):
         strategy, lambda *host: inputs.train_dataset(run, sources, 0, *host),
         run.global_batch_size, inputs.are_portable(sources))
     rows: list[dict[str, Any]] = []
+    cores = [time.process_time()]
+
+    def log(row):
+        rows.append(row)
+        cores.append(time.process_time())
+
     drive = loop.Loop(
         objective, dataset, strategy, state.step, run,
-        stop_signal.StopSignal(), workers.Workers(strategy), rows.append)
+        stop_signal.StopSignal(), workers.Workers(strategy), log)
     with contextlib.closing(drive):
         drive.train_to(run.steps)
     return Timed([row['step_seconds'] for row in rows],
-                 objective.network.count_params())
+                 objective.network.count_params(), core_seconds=[
+                     end - begin for begin, end in itertools.pairwise(cores)])
 
 
 def _train_flops(run):

@@ -13,7 +13,7 @@ from ddep_tf.reports import figures
 
 README, FIGURE = 'README.md', 'growth.png'
 # Column, what a table calls it, and its factor there.
-_MEASURED = (('seconds_per_step', 'seconds a step', 1.0),
+_MEASURED = (('core_seconds_per_step', 'seconds of a core a step', 1.0),
              ('peak_rss_mib', 'peak memory (GiB)', 1 / 1024))
 _HEAD = ('crop', 'images', 'megapixels', *(name for _, name, _ in _MEASURED))
 
@@ -40,7 +40,8 @@ def text(rows: Sequence[growth.Row]) -> str:
         f'A step of `{first["what"]}`, {first["encoder"]} {first["width"]}x, '
         f'{first["precision"]}, on {first["cores"]} cores of '
         f'{first["processor"]}, TensorFlow {first["tensorflow"]}, commit '
-        f'{commits}. The time is the median of {first["steps"]} steps; the '
+        f'{commits}. The time is that of the processor, the median of '
+        f'{first["steps"]} steps: what else runs hardly counts. The '
         'memory is the most that the whole process had, TensorFlow included.',
         '', *table, '', *(_sentence(rows, *each) for each in _MEASURED), '',
         f'![measured points and fitted lines]({FIGURE})', '', '```',

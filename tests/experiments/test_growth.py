@@ -23,9 +23,10 @@ class Benchmark:
         size, batch = int(given['size']), int(given['batch'])
         pixels = batch * size ** 2 / 1e6
         return {**given, 'size': [size, size], 'batch': batch,
-                'seconds_per_step': 1 + 20 * pixels,
+                'core_seconds_per_step': 1 + 20 * pixels,
+                'seconds_per_step': 7.0,
                 'peak_rss_mib': 500 + 2000 * pixels, 'gflop_per_step': 1.0,
-                'utilisation': 0.5, 'processor': 'a processor', 'cores': 2,
+                'processor': 'a processor', 'cores': 2,
                 'tensorflow': '2.20', 'commit': 'abc', 'sgemm_gflops': 1.0}
 
 
@@ -44,12 +45,12 @@ def test_points_are_measured_once(tmp_path):
 
 def test_lines_are_found_and_how_far_points_lie_from_them(tmp_path):
     rows = growth.measure(tmp_path, SETTING, 5, Benchmark())
-    seconds = growth.fit(rows, 'seconds_per_step')
+    seconds = growth.fit(rows, 'core_seconds_per_step')
     assert seconds.fixed == pytest.approx(1, abs=0.01)
     assert seconds.slope == pytest.approx(20, rel=0.01)
     assert seconds.residual < 0.01 and 0.5 < seconds.exponent < 1
-    rows[-1] = {**rows[-1], 'seconds_per_step': '9.0'}
-    assert growth.fit(rows, 'seconds_per_step').residual > 0.1
+    rows[-1] = {**rows[-1], 'core_seconds_per_step': '9.0'}
+    assert growth.fit(rows, 'core_seconds_per_step').residual > 0.1
     memory = growth.fit(rows, 'peak_rss_mib')
     assert (memory.fixed, memory.slope) == pytest.approx((500, 2000), rel=0.01)
 

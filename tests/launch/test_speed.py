@@ -46,6 +46,7 @@ def test_a_step_of_two_replicas_is_measured():
     cost_of = _count(specs.DENOISE)
     _check(found, 'denoise', cost_of.step_flops / 1e9)
     assert found['replicas'] == 2 and found['steps'] == 2
+    assert 0 < found['core_seconds_per_step'] < 60
     assert found['parameters'] == cost_of.parameters
     assert found['precision'] == 'float32'
 

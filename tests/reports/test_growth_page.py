@@ -17,7 +17,7 @@ def _row(size, batch):
     pixels = batch * size ** 2 / 1e6
     return {'what': 'denoise', 'encoder': 'tiny', 'width': '1',
             'precision': 'float32', 'size': str(size), 'batch': str(batch),
-            'seconds_per_step': f'{1 + 20 * pixels}',
+            'core_seconds_per_step': f'{1 + 20 * pixels}',
             'peak_rss_mib': f'{1024 * (2 + 3 * pixels)}', 'steps': '5',
             'processor': 'a processor', 'cores': '2', 'tensorflow': '2.20',
             'commit': 'abc'}
@@ -29,7 +29,7 @@ def test_the_page_says_what_was_found(tmp_path):
     growth_page.write(tmp_path, rows)
     page = (tmp_path / 'README.md').read_text()
     assert '| 256 x 256 | 4 | 0.262 | 6.24 | 2.79 |' in page
-    assert 'seconds a step: 1 + 20 for each million pixels' in page
+    assert 'seconds of a core a step: 1 + 20 for each million pixels' in page
     assert 'memory (GiB): 2 + 3 for each million pixels' in page
     assert (tmp_path / 'growth.png').read_bytes().startswith(b'\x89PNG')
 
