@@ -1,7 +1,6 @@
 """Measures a network on a split, as its objective asks to be judged."""
 
 from collections.abc import Callable, Mapping
-import dataclasses
 import os
 from typing import Any
 
@@ -58,10 +57,6 @@ def measure_run(run: specs.RunSpec, run_dir: str | os.PathLike,
             opened[split][0], see)
 
 
-def _ignore(one):
-    del one
-
-
 class Evaluator:
     """Traces a network once for training, evaluation and samples.
 
@@ -86,13 +81,10 @@ class Evaluator:
         self._look = look
         self._eval_step = self._on_replicas(objective.eval_step)
         self._sample_images = self._on_replicas(objective.sample_images)
-        self.predictor = self._plain_predictor = None
+        self.predictor = None
         if objective.whole_images:
-            spec = run.evaluation
-            plain = dataclasses.replace(spec, scales=(1.0,), flip=False)
-            self.predictor = self._predictor(spec)
-            if spec.single_scale and plain != spec:
-                self._plain_predictor = self._predictor(plain)
+            self.predictor = predictor_lib.Predictor(
+                objective.network, run.evaluation, strategy)
 
     def measure(self, source: factory.Source, see: See | None = None,
                 single_scale: bool = True) -> dict[str, Any]:
@@ -134,29 +126,22 @@ class Evaluator:
         return {name: self._strategy.experimental_local_results(result)[0]
                 for name, result in results.items()}
 
-    def _predictor(self, spec):
-        return predictor_lib.Predictor(self.objective.network, spec,
-                                       self._strategy)
-
     def _measure_pixels(self, source, see, single_scale):
         ids = source.ids if see else []
-        summary = self._summary(
-            self.predictor, source,
-            (lambda one: see(ids[one.position], one)) if see else _ignore)
+        matrices = predictor_lib.evaluate(
+            self.predictor, pipelines.eval_dataset(source, 1),
+            self._run.data[0].num_classes, source.num_examples, self._bar,
+            (lambda one: see(ids[one.position], one)) if see else None,
+            single_scale and self._run.evaluation.single_scale)
+        plain, summary = (
+            {**predictor_lib.summary(matrix),
+             'confusion_matrix': matrix.tolist()}
+            for matrix in (matrices[0], matrices[-1]))
         result = {'value': summary[self.objective.headline], **summary,
                   'images': source.num_examples}
-        if self._plain_predictor and single_scale:
-            result['single_scale'] = self._summary(self._plain_predictor,
-                                                   source)
+        if len(matrices) > 1:
+            result['single_scale'] = plain
         return result
-
-    def _summary(self, predictor, source, see=_ignore):
-        matrix = predictor_lib.evaluate(
-            predictor, pipelines.eval_dataset(source, 1),
-            self._run.data[0].num_classes, source.num_examples, self._bar,
-            see)
-        return {**predictor_lib.summary(matrix),
-                'confusion_matrix': matrix.tolist()}
 
     def _measure_batches(self, source):
         """Means over a split's images of the objective's own metrics."""
@@ -180,3 +165,4 @@ class Evaluator:
         for item in progress.bar(iterable, 'evaluate', unit):
             self._look()
             yield item
+            del item  # Or it would be held while the next one is read.

@@ -47,6 +47,11 @@ def confusion_matrix(labels: ArrayLike, predictions: ArrayLike,
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
+def check_labels(labels: np.ndarray, num_classes: int) -> None:
+    """Raises UserError unless train ids, 255 apart, are of the classes."""
+    _check_ids(labels[labels != specs.IGNORE_LABEL], num_classes, 'labels')
+
+
 def iou_per_class(matrix: ArrayLike) -> np.ndarray:
     """Returns the IoU of each class, [C] float64 in [0, 1].
 

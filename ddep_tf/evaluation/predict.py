@@ -10,10 +10,12 @@ import tqdm
 
 from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files, labels, photos, transforms, videos
-from ddep_tf.evaluation import prediction_files
+from ddep_tf.evaluation import ahead, prediction_files
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import build, process
+
+_AHEAD = 2  # Images that are read while one is segmented.
 
 
 def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
@@ -48,24 +50,29 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
         run.seed, deterministic=process.is_deterministic(run, strategy))
     network = build.load_network(run, run_dir, strategy)
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
-    skipped: list[str] = []  # Errors themselves would hold the pixels.
+    skipped: dict[photos.Photo, str] = {}  # Errors would hold the pixels.
     with tqdm.tqdm(total=len(found), desc='predict', unit='image') as bar:
-        for photo in found:
+        for photo, name, image in ahead.read_ahead(
+                _read(found, frame_step, bar), _AHEAD):
+            if photo in skipped:
+                continue  # What is left of a video.
             try:
-                for name, image in _images(photo, frame_step, bar):
-                    written.write(name, _predict(predictor, image, run, name))
+                if isinstance(image, image_files.Unusable):
+                    raise image
+                written.write(name, _predict(
+                    predictor, image, run, name, written.takes_probabilities))
             except image_files.Unusable as error:
                 if strict:
                     raise
-                skipped.append(str(error))
-                bar.update()
+                skipped[photo] = str(error)
+            bar.update()
     if skipped and not written.count:
-        raise errors.UserError(skipped[0])
+        raise errors.UserError(next(iter(skipped.values())))
     written.finish()
     print(f'{written.count} masks in {output_dir}')
     if skipped:
         print(files.printable('\n'.join(f'skipped: {reason}'
-                                        for reason in skipped)))
+                                        for reason in skipped.values())))
         print(f'{len(skipped)} of {len(found)} skipped, named above')
 
 
@@ -82,8 +89,8 @@ def predict_image(predictor: predictor_lib.Predictor, image: np.ndarray,
     Returns:
       [H, W] uint8 train ids.
     """
-    probabilities = _probabilities(predictor, image, dataset_spec)
-    return predictor_lib.most_probable(probabilities)[0]
+    return predictor.label_ids(as_input(image, dataset_spec),
+                               image.shape[:2])[0]
 
 
 def as_input(image: np.ndarray, dataset_spec: specs.DatasetSpec) -> tf.Tensor:
@@ -102,37 +109,45 @@ def require_segments(run: specs.RunSpec, run_dir: str | os.PathLike) -> None:
                                'needs one of the stage segment')
 
 
+def _read(found, frame_step, bar):
+    """Yields (photo, name, [H, W, 3] uint8) of all images and frames, or an
+    Unusable in place of what cannot be read."""
+    for photo in found:
+        try:
+            for name, image in _images(photo, frame_step, bar):
+                yield photo, name, image
+        except image_files.Unusable as error:
+            yield photo, photo.name, error
+
+
 def _images(photo: photos.Photo, frame_step: int, bar: tqdm.tqdm
             ) -> Iterator[tuple[pathlib.PurePath, np.ndarray]]:
     """Yields (name, [H, W, 3] uint8) of an image, or of each frame."""
     if not photo.is_video:
         yield photo.name, image_files.read_image(photo.path)
-        bar.update()
         return
     with videos.opened(photo.path, frame_step) as video:
         bar.total += max(-(-video.claimed // frame_step), 1) - 1
         for number, frame in video:
             yield photo.name / f'{number:06d}', frame
-            bar.update()
         if video.read < video.claimed - 1:
             bar.write(f'{photo.path}: of {video.claimed} frames that its '
                       f'header claims, {video.read} could be read')
 
 
-def _predict(predictor, image, run, name):
+def _predict(predictor, image, run, name, with_probabilities):
     """Returns the Prediction of an image, [H, W, 3] uint8."""
+    size = image.shape[:2]
     try:
-        found = _probabilities(predictor, image, run.data[0])
+        inputs = as_input(image, run.data[0])
+        if not with_probabilities:
+            return prediction_files.Prediction(
+                image, predictor.label_ids(inputs, size)[0])
+        found = predictor(inputs, size)
     except (tf.errors.ResourceExhaustedError, MemoryError):
         raise image_files.Unusable(
             f'{name}, {image.shape[1]} x {image.shape[0]} pixels, does not fit '
             'in memory: give smaller tiles, such as '
             "--gin_param='EvalSpec.tile=(512, 512)'") from None
     return prediction_files.Prediction(
-        image, found[0], predictor_lib.most_probable(found)[0])
-
-
-def _probabilities(predictor, image, dataset_spec):
-    """Returns [1, H, W, C] float32 of an image, [H, W, 3] uint8."""
-    return predictor_lib.probabilities(
-        predictor, as_input(image, dataset_spec), image.shape[:2])
+        image, predictor_lib.most_probable(found)[0], found[0])

@@ -18,12 +18,12 @@ class Prediction:
 
     Attributes:
       image: [H, W, 3] uint8.
-      probabilities: [H, W, C] float32.
       ids: [H, W] uint8, the train id of the most probable class.
+      probabilities: [H, W, C] float32, or None where nothing takes them.
     """
     image: np.ndarray
-    probabilities: np.ndarray
     ids: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 def _write_ids(path, found, label_set):
@@ -99,6 +99,11 @@ class PredictionFiles:
         self._label_set = label_set
         self._made: set[pathlib.Path] = set()
         self._rows: list[tuple] = []  # Name, width, height, [C] pixels.
+
+    @property
+    def takes_probabilities(self) -> bool:
+        """Whether a file is written of a Prediction's probabilities."""
+        return 'probabilities' in self._kinds
 
     def check(self, found: Sequence[photos.Photo]) -> None:
         """Checks that no file would replace an image or another file.

@@ -1,7 +1,8 @@
-"""Segments whole images by tiles, flips and scales; counts on the host."""
+"""Segments whole images by tiles, flips and scales, and counts a split."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import itertools
 from typing import Any
 
 import keras
@@ -9,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from ddep_tf import errors, specs
-from ddep_tf.evaluation import metrics
+from ddep_tf.evaluation import metrics, program, rounds
+from ddep_tf.runtime import feed
 from ddep_tf.runtime import strategy as strategies
 
 
@@ -25,40 +27,50 @@ class Segmented:
       matrix: [C, C] int64, its own confusion matrix; rows are the truth.
     """
     position: int
-    image: tf.Tensor
+    image: np.ndarray
     label: np.ndarray
     predicted: np.ndarray
     matrix: np.ndarray
 
 
 class Predictor:
-    """Class probabilities of images of any size.
+    """Segments images of any size, each replica others.
+
+    Attributes:
+      batch_size: images of one shape that a replica takes at once.
+      replicas: number of replicas.
 
     Args:
       network: images [B, h, w, 3] -> logits [B, h, w, C], for any h, w that
-        are multiples of 16.
+        are multiples of 16; C is its `num_outputs`.
       spec: EvalSpec.
-      strategy: every replica computes the same; the first one's result is
-        used.
+      strategy: of the replicas.
     """
 
     def __init__(self, network: keras.Model, spec: specs.EvalSpec,
                  strategy: tf.distribute.Strategy | None = None):
-        self.batch_size = spec.batch_size
-        self._network = network
-        self._spec = spec
         self._strategy = strategy or tf.distribute.get_strategy()
-        if not spec.tile and strategies.takes_graphs_alone(self._strategy):
+        self._static = strategies.takes_graphs_alone(self._strategy)
+        if not spec.tile and self._static:
             raise errors.UserError(
                 'EvalSpec.tile is not set: a TPU takes images of one size, so '
                 "give one, such as --gin_param='EvalSpec.tile=(512, 512)'")
-        height, width = spec.tile or (None, None)
-        # One trace for all sizes; on a TPU a tile makes the shape static.
-        self._compiled = tf.function(self._probabilities, input_signature=[
-            tf.TensorSpec([None, height, width, 3], tf.float32)])
+        self.batch_size = spec.batch_size
+        self.replicas = self._strategy.num_replicas_in_sync
+        self._spec = spec
+        self._classes = network.num_outputs
+        whole = program.Program(network, spec)
+        self._predict = self._compiled(whole, whole.predict)
+        self._probabilities = self._compiled(whole, whole.probabilities)
+        # By whether the plain view is measured alone, too.
+        self._count = {}
+        for plain in (False, True):
+            counting = program.Program(network, spec, single_scale=plain)
+            self._count[plain] = self._compiled(counting, counting.count)
 
-    def __call__(self, images: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
-        """Averages over all views of `images`.
+    def __call__(self, images: np.ndarray | tf.Tensor,
+                 size: Sequence[int]) -> np.ndarray:
+        """Averages over all views of images, on one replica.
 
         Args:
           images: [B, H, W, 3] float32 in [-1, 1].
@@ -66,74 +78,90 @@ class Predictor:
 
         Returns:
           Probabilities, [B, height, width, C] float32.
+
+        Raises:
+          UserError: an image, or the result, holds values that are not finite.
         """
-        total, count = 0.0, 0
-        for view in self._views(images, size):
-            total, count = total + view, count + 1
-        return total / count
+        return self._of_one(self._probabilities, 'probabilities', images, size)
 
-    def _views(self, images, size):
-        """Yields one at a time: 12 views of 150 classes would fill memory."""
-        for scale in self._spec.scales:
-            scaled = _rescale(images, scale)
-            yield _resize(self._view(scaled), size)
-            if self._spec.flip:
-                mirrored = self._view(tf.reverse(scaled, [2]))
-                yield _resize(tf.reverse(mirrored, [2]), size)
+    def label_ids(self, images: np.ndarray | tf.Tensor,
+                  size: Sequence[int]) -> np.ndarray:
+        """As a call, but the most probable classes, [B, height, width]
+        uint8."""
+        return self._of_one(self._predict, 'ids', images, size)
 
-    def _view(self, images):
-        """Returns probabilities at the view's size: whole or by tiles."""
-        height, width = images.shape[1:3]
-        tile = self._spec.tile
-        padded = _pad(images, *(tile or (0, 0)))
-        if not tile:
-            return self._forward(padded)[:, :height, :width]
-        # In place: every tile in a frame of its own would be the whole image
-        # again and again.
-        total = count = None
-        rows = tile_starts(padded.shape[1], tile[0], self._spec.overlap)
-        columns = tile_starts(padded.shape[2], tile[1], self._spec.overlap)
-        for top in rows:
-            for left in columns:
-                place = np.s_[:, top:top + tile[0], left:left + tile[1]]
-                part = self._forward(padded[place]).numpy()
-                if total is None:
-                    total = np.zeros((*padded.shape[:3], part.shape[-1]), 'f4')
-                    count = np.zeros((*padded.shape[:3], 1), 'f4')
-                total[place] += part
-                count[place] += 1
-        total /= count
-        return tf.convert_to_tensor(total[:, :height, :width])
+    def count(self, groups: Sequence[rounds.Group], with_ids: bool = False,
+              single_scale: bool = False
+              ) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Compares what is predicted of images with their labels.
 
-    def _forward(self, images):
+        Args:
+          groups: for each replica; there may be fewer.
+          with_ids: whether predictions are wanted.
+          single_scale: whether the plain view is measured alone, too.
+
+        Returns:
+          For each group confusion matrices [B, passes, C, C] int64, see
+          `tiles.passes`; and predictions [B, h, w] uint8, or None. These may
+          be larger than the labels are.
+
+        Raises:
+          UserError: a label lies outside the classes, or as of a call.
+        """
+        for group in groups:
+            for label in group.labels:
+                metrics.check_labels(label, self._classes)
+        parts = rounds.inputs(self._spec, single_scale, groups, self.replicas,
+                              self._static)
+        found = self._run(self._count[single_scale], parts.__getitem__)
+        names = ('matrix', 'image_finite', 'result_finite',
+                 *(('ids',) if with_ids else ()))
+        results = {name: feed.from_all(self._strategy, found[name])
+                   for name in names}
+        _check_finite(results)
+        ids = (results['ids'].astype(np.uint8) if with_ids else
+               len(parts) * [None])
+        return list(zip(results['matrix'].astype(np.int64), ids))[:len(groups)]
+
+    def _of_one(self, function, name, images, size):
+        group = rounds.Group(np.asarray(images), tuple(size))
+        own = self.replicas // feed.workers(self._strategy)
+        parts = rounds.inputs(self._spec, False, [group], own, self._static)
+        found = self._run(function, lambda index: parts[index % own])
+        found = {key: feed.of_first(self._strategy, value)
+                 for key, value in found.items()}
+        _check_finite(found)
+        return found[name][:len(group.images), :size[0], :size[1]]
+
+    def _run(self, function, part):
+        """Returns what a function gives of the part of each replica."""
+        inputs = feed.to_all(self._strategy, part)
         with strategies.on_host(self._strategy):
-            return self._compiled(images)
+            return function(inputs)
 
-    def _probabilities(self, images):
-        def forward(batch):
-            return tf.nn.softmax(self._network(batch, training=False))
-        result = self._strategy.run(forward, args=(images,))
-        return self._strategy.experimental_local_results(result)[0]
+    def _compiled(self, of_program, function):
+        # One trace for all sizes, where these may be open.
+        one = self.replicas == 1 and not self._static
+        several_workers = feed.workers(self._strategy) > 1
 
+        def replica(inputs):
+            found = function(inputs)
+            if several_workers:  # They exchange no bytes.
+                for name in 'ids', 'image_finite', 'result_finite':
+                    found[name] = tf.cast(found[name], tf.int32)
+            return found
 
-def tile_starts(length: int, tile: int, overlap: float) -> list[int]:
-    """Returns where tiles start that cover `length`, evenly spaced.
-
-    They are the fewest whose neighbors share at least the fraction `overlap`
-    of a tile; the last one ends at `length`.
-    """
-    if length <= tile:
-        return [0]
-    step = max(int(tile * (1 - overlap)), 1)
-    gaps = -(-(length - tile) // step)
-    return [round(i * (length - tile) / gaps) for i in range(gaps + 1)]
+        return tf.function(
+            lambda inputs: self._strategy.run(replica, args=(inputs,)),
+            input_signature=[of_program.inputs()] if one else None,
+            reduce_retracing=not self._static)
 
 
 def evaluate(predictor: Predictor, dataset: tf.data.Dataset, num_classes: int,
              num_examples: int, progress: Callable[[Iterable], Iterable] = iter,
-             see: Callable[[Segmented], None] = lambda one: None
-             ) -> np.ndarray:
-    """Counts a whole split into one confusion matrix.
+             see: Callable[[Segmented], None] | None = None,
+             single_scale: bool = False) -> np.ndarray:
+    """Counts a whole split.
 
     Args:
       predictor: Predictor.
@@ -141,26 +169,46 @@ def evaluate(predictor: Predictor, dataset: tf.data.Dataset, num_classes: int,
         label [h, w] int32: predictions are compared at the label's size.
       num_classes: C.
       num_examples: of the split; each must appear once.
-      progress: wraps the iterable, to show a bar.
+      progress: wraps the iterable over rounds of images, to show a bar.
       see: called with each image, in the split's order.
+      single_scale: measure the plain view alone, too.
 
     Returns:
-      [C, C] int64, rows are the truth.
+      Confusion matrices [passes, C, C] int64, rows are the truth: that of all
+      views last; before it that of the plain view, if it is another.
 
     Raises:
       RuntimeError: the data set holds another number of images.
+      UserError: a label lies outside the classes, or as of a Predictor.
     """
-    total = np.zeros((num_classes, num_classes), np.int64)
-    seen = 0
-    for images, labels in progress(batches(dataset, predictor)):
-        predictions = label_ids(predictor, images, labels.shape[1:])
-        for image, label, predicted in zip(images, labels, predictions):
-            matrix = metrics.confusion_matrix(label, predicted, num_classes)
-            total += matrix
-            see(Segmented(seen, image, label, predicted, matrix))
-            seen += 1
+    total, seen = np.zeros((1, num_classes, num_classes), np.int64), 0
+    groups = rounds.groups(dataset, predictor.batch_size)
+    for some in progress(rounds.in_turn(groups, predictor.replicas)):
+        total = total + _counted(predictor, some, seen, see, single_scale)
+        seen += sum(len(group.images) for group in some)
+        del some  # Or it would be held while the next ones are read.
     check_seen(seen, num_examples)
     return total
+
+
+def _counted(predictor, groups, first, see, single_scale):
+    """Returns [passes, C, C] of a round of groups."""
+    results = predictor.count(groups, see is not None, single_scale)
+    if see:
+        for one in _segmented(groups, results, first):
+            see(one)
+    return sum(matrices.sum(0) for matrices, _ in results)
+
+
+def _segmented(groups, results, first):
+    """Yields a Segmented of each image of some groups."""
+    positions = itertools.count(first)
+    for group, (matrices, ids) in zip(groups, results, strict=True):
+        height, width = group.label_size
+        for image, label, matrix, own in zip(group.images, group.labels,
+                                             matrices, ids):
+            yield Segmented(next(positions), image, label,
+                            own[:height, :width], matrix[-1])
 
 
 def check_seen(seen: int, num_examples: int) -> None:
@@ -170,46 +218,9 @@ def check_seen(seen: int, num_examples: int) -> None:
                            f'{num_examples}')
 
 
-def batches(dataset: tf.data.Dataset, predictor: Predictor
-            ) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
-    """Yields (images, labels) of up to batch_size neighbors of one shape."""
-    waiting: list[tuple] = []  # (image, label, their shapes)
-    for example in dataset:
-        shapes = example['image'].shape, example['label'].shape
-        if waiting and (shapes != waiting[0][2] or
-                        len(waiting) == predictor.batch_size):
-            yield _stack(waiting)
-            waiting = []
-        waiting.append((example['image'], example['label'].numpy(), shapes))
-    if waiting:
-        yield _stack(waiting)
-
-
-def label_ids(predictor: Predictor, images: tf.Tensor,
-              size: Sequence[int]) -> np.ndarray:
-    """Returns the most probable class of each pixel, [B, h, w] uint8."""
-    return most_probable(probabilities(predictor, images, size))
-
-
 def most_probable(found: np.ndarray) -> np.ndarray:
     """[B, h, w, C] probabilities -> [B, h, w] uint8 train ids."""
     return tf.argmax(found, -1).numpy().astype(np.uint8)
-
-
-def probabilities(predictor: Predictor, images: tf.Tensor,
-                  size: Sequence[int]) -> np.ndarray:
-    """Returns a Predictor's result, [B, h, w, C] float32, if it is finite.
-
-    Raises:
-      UserError: an image, or the result, holds other values.
-    """
-    if not np.isfinite(images).all():
-        raise errors.UserError('the image holds values that are not finite')
-    found = predictor(tf.convert_to_tensor(images), size)
-    if not tf.math.is_finite(tf.reduce_sum(found)):
-        raise errors.UserError('the network gives values that are not finite: '
-                               'its weights are useless, train again')
-    return found.numpy()
 
 
 def summary(matrix: np.ndarray) -> dict[str, Any]:
@@ -219,28 +230,10 @@ def summary(matrix: np.ndarray) -> dict[str, Any]:
             'iou': metrics.iou_per_class(matrix).tolist()}
 
 
-def _stack(waiting):
-    return (tf.stack([image for image, _, _ in waiting]),
-            np.stack([label for _, label, _ in waiting]))
-
-
-def _rescale(images, scale):
-    if scale == 1.0:
-        return images
-    size = [max(round(side * scale), 1) for side in images.shape[1:3]]
-    return tf.image.resize(images, size, antialias=True)
-
-
-def _resize(probabilities, size):
-    if tuple(probabilities.shape[1:3]) == tuple(size):
-        return probabilities
-    return tf.image.resize(probabilities, size)
-
-
-def _pad(images, least_height, least_width):
-    """Pads below and to the right, with mid gray, to multiples of STRIDE."""
-    def missing(side, least):
-        return max(least, -(-side // specs.STRIDE) * specs.STRIDE) - side
-    height, width = images.shape[1:3]
-    return tf.pad(images, [[0, 0], [0, missing(height, least_height)],
-                           [0, missing(width, least_width)], [0, 0]])
+def _check_finite(results: Mapping[str, np.ndarray]) -> None:
+    """Raises UserError if a program's flags say that it is to be."""
+    if not results['image_finite'].all():
+        raise errors.UserError('the image holds values that are not finite')
+    if not results['result_finite'].all():
+        raise errors.UserError('the network gives values that are not finite: '
+                               'its weights are useless, train again')

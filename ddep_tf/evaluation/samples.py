@@ -13,7 +13,6 @@ from ddep_tf import files, specs
 from ddep_tf.data import image_files, labels, pipelines
 from ddep_tf.data.sources import factory
 from ddep_tf.evaluation import evaluator as evaluator_lib
-from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.runtime import inputs, run_folder
 
 _LONGEST = 200  # Bytes of a file name made of an id.
@@ -140,7 +139,7 @@ def _of_whole_images(run, predictor, source):
     dataset = pipelines.eval_dataset(source, 1)
     for example in itertools.islice(dataset, run.evaluation.samples):
         truth = example['label'].numpy()
-        prediction = predictor_lib.label_ids(
-            predictor, example['image'][None], truth.shape)[0]
+        prediction = predictor.label_ids(example['image'][None],
+                                         truth.shape)[0]
         yield int(example['position']), segmented(example['image'], truth,
                                                   prediction)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from ddep_tf import files, specs
 from ddep_tf.data import image_files
 from ddep_tf.evaluation import evaluator as evaluator_lib
-from ddep_tf.evaluation import predict
+from ddep_tf.evaluation import predict, tiles
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.experiments import cost, generated, shares
 from ddep_tf.runtime import build, feed, inputs, stop_signal, workers
@@ -106,12 +106,12 @@ def _forward_flops(run):
         view = [max(round(side * scale), 1) for side in run.crop_size]
         size = spec.tile or [-(-side // specs.STRIDE) * specs.STRIDE
                              for side in view]
-        tiles = math.prod(
-            len(predictor_lib.tile_starts(side, tile, spec.overlap))
+        count = math.prod(
+            len(tiles.tile_starts(side, tile, spec.overlap))
             for side, tile in zip(view, size, strict=True))
         forward = cost.count(dataclasses.replace(
             run, crop_size=tuple(size))).forward_flops
-        total += forward * tiles * (2 if spec.flip else 1)
+        total += forward * count * (2 if spec.flip else 1)
     return total * run.global_batch_size
 
 

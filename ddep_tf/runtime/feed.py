@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from ddep_tf.runtime import strategy as strategies
+from ddep_tf.runtime import workers as workers_lib
 
 
 class Feed:
@@ -77,3 +79,34 @@ def distribute(strategy: tf.distribute.Strategy,
                 context.input_pipeline_id, context.num_input_pipelines,
                 context.get_per_replica_batch_size(global_batch_size)))
     return Feed(strategy, make(0, 1, global_batch_size))
+
+
+def to_all(strategy: tf.distribute.Strategy,
+           part: Callable[[int], Any]) -> Any:
+    """Sends each replica what `part` returns of its index among all."""
+    return strategy.experimental_distribute_values_from_function(
+        lambda context: tf.nest.map_structure(
+            tf.constant, part(context.replica_id_in_sync_group)))
+
+
+def from_all(strategy: tf.distribute.Strategy, value: Any) -> np.ndarray:
+    """Returns what all replicas, of all workers, hold of a value, stacked.
+
+    Every worker has to call it. Shapes are the same on all replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if workers(strategy) > 1:
+        joined = strategy.gather(value, 0).numpy()
+        return joined.reshape(replicas, -1, *joined.shape[1:])
+    return np.stack([part.numpy() for part in
+                     strategy.experimental_local_results(value)])
+
+
+def of_first(strategy: tf.distribute.Strategy, value: Any) -> np.ndarray:
+    """Returns what the first replica of this worker holds of a value."""
+    return strategy.experimental_local_results(value)[0].numpy()
+
+
+def workers(strategy: tf.distribute.Strategy) -> int:
+    """Returns the number of processes that each run a part of the replicas."""
+    return workers_lib.Workers(strategy).count

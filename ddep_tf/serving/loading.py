@@ -117,8 +117,7 @@ def of_network(run: specs.RunSpec, network: keras.Model,
     def segment(images):
         inputs = tf.concat([predict.as_input(image, run.data[0])
                             for image in images], 0)
-        chances = predictor_lib.probabilities(
-            predictor, inputs, images.shape[1:3])
+        chances = predictor(inputs, images.shape[1:3])
         return predictor_lib.most_probable(chances), chances
 
     label_set = samples.label_set(run)

@@ -17,6 +17,8 @@ from ddep_tf.data import labels, pipelines
 from ddep_tf.data.sources import factory
 from ddep_tf.evaluation import evaluate, predictor
 
+import networks
+
 # The labelIds that count, in the order of their train ids, by hand.
 COUNTED = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31,
            32, 33]
@@ -46,17 +48,11 @@ def _make(root, ids):
             Image.fromarray(pixels).save(folder / f'{name}_{ending}.png')
 
 
-class _Random:
-    """Stands in for a Predictor: random, but never the absent class."""
-    batch_size = 2
-
-    def __init__(self):
-        self._rng = np.random.default_rng(1)
-
-    def __call__(self, images, size):
-        odds = self._rng.random((len(images), *size, 19))
-        odds[..., COUNTED.index(ABSENT)] = 0
-        return tf.constant(odds / odds.sum(-1, keepdims=True), tf.float32)
+def _any_class(images):
+    """Logits without meaning, but never of the absent class."""
+    waves = tf.sin(tf.reduce_sum(images * [91.0, 57.0, 29.0], -1,
+                                 keepdims=True) * np.arange(1.0, 20.0))
+    return waves - 9.0 * (np.arange(19) == COUNTED.index(ABSENT))
 
 
 def _evaluated(root):
@@ -64,8 +60,10 @@ def _evaluated(root):
     source = factory.open_source(SPEC, 'val', root, 'mask')
     write = evaluate.label_id_writer(labels.for_spec(SPEC), root / 'results')
     ids = source.ids
-    matrix = predictor.evaluate(
-        _Random(), pipelines.eval_dataset(source, 1), 19, source.num_examples,
+    random = predictor.Predictor(networks.Plain(19, _any_class),
+                                 specs.EvalSpec(batch_size=2))
+    matrix, = predictor.evaluate(
+        random, pipelines.eval_dataset(source, 1), 19, source.num_examples,
         see=lambda one: write(ids[one.position], one.predicted))
     return predictor.summary(matrix)
 

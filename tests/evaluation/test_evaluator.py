@@ -13,6 +13,8 @@ from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import segment
 from ddep_tf.runtime import inputs
 
+import networks
+
 pytestmark = pytest.mark.quick
 
 ONE = tf.distribute.OneDeviceStrategy('/cpu:0')
@@ -23,10 +25,8 @@ def random_network():
     """Answers depend on the place, so that a flip changes them."""
     weights = np.random.default_rng(0).normal(size=(5, 5, 3, 6))
 
-    def call(images, training=False):
-        del training
-        return tf.nn.conv2d(images, weights.astype('f4'), 1, 'SAME') * 3.0
-    return call
+    return networks.Plain(6, lambda images: 3.0 * tf.nn.conv2d(
+        images, weights.astype('f4'), 1, 'SAME'))
 
 
 def _evaluator(run, network):
@@ -74,7 +74,7 @@ def test_each_prediction_of_the_whole_evaluation_is_seen(make_run, network):
         ids = one.predicted
         np.testing.assert_array_equal(one.image, example['image'])
         np.testing.assert_array_equal(one.label, example['label'])
-        expected = predictor_lib.label_ids(predictor, example['image'][None],
-                                      example['label'].shape)[0]
+        expected = predictor.label_ids(example['image'][None],
+                                       example['label'].shape)[0]
         assert ids.dtype == np.uint8
         assert (ids == expected).mean() > 0.999  # Near ties may turn.

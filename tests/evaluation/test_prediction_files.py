@@ -18,7 +18,7 @@ CITY = labels.label_set('cityscapes')
 def predicted(ids, image):
     odds = np.full((*ids.shape, 19), 0.01, np.float32)
     np.put_along_axis(odds, ids[..., None].astype(int), 0.82, -1)
-    return prediction_files.Prediction(image, odds, ids)
+    return prediction_files.Prediction(image, ids, odds)
 
 
 @pytest.fixture(scope='module')

@@ -7,6 +7,8 @@ import tensorflow as tf
 from ddep_tf import specs
 from ddep_tf.evaluation import predictor as predictor_lib
 
+import networks
+
 pytestmark = pytest.mark.quick
 
 CLASSES = 4
@@ -25,12 +27,14 @@ def _ramp(height, width):
             np.arange(width)[None, :, None] * columns) / 8
 
 
-def _placed(images, training=False):
-    """A network whose answer depends on the place within what it is given."""
-    del training
+def _of_place(images):
     _, height, width, _ = images.shape
     ramp = tf.constant(_ramp(height, width), tf.float32)
     return tf.concat([images, images[..., :1] ** 2], -1) + ramp
+
+
+# A network whose answer depends on the place within what it is given.
+_placed = networks.Plain(CLASSES, _of_place)
 
 
 def _placed_numpy(image):
@@ -45,7 +49,7 @@ def _image(height, width, seed=0):
 
 def _answer(network, image, **kwargs):
     predictor = predictor_lib.Predictor(network, specs.EvalSpec(**kwargs))
-    return predictor(tf.constant(image[None]), image.shape[:2])[0].numpy()
+    return predictor(image[None], image.shape[:2])[0]
 
 
 @pytest.mark.parametrize('flip', [False, True])
@@ -91,8 +95,7 @@ def test_views_average_probabilities(kind, one, other, expected, by_logits):
     assert by_logits != expected or expected not in (one.argmax(),
                                                      other.argmax())
 
-    def network(images, training=False):
-        del training
+    def answer(images):
         _, height, width, _ = images.shape
         if kind == 'flip':  # Mirrored, a pixel stands in the other half.
             first = np.arange(width) < width // 2
@@ -104,7 +107,7 @@ def test_views_average_probabilities(kind, one, other, expected, by_logits):
     kwargs = {'flip': True} if kind == 'flip' else {'scales': (1.0, 0.5)}
     tf.config.run_functions_eagerly(True)  # The network reads shapes.
     try:
-        ours = _answer(network, _image(32, 32), **kwargs)
+        ours = _answer(networks.Plain(3, answer), _image(32, 32), **kwargs)
     finally:
         tf.config.run_functions_eagerly(False)
     np.testing.assert_allclose(
@@ -117,25 +120,17 @@ def test_views_average_probabilities(kind, one, other, expected, by_logits):
     {}, {'flip': True, 'scales': (0.25, 1.0, 1.75)},
     {'tile': (16, 16), 'overlap': 0.5, 'flip': True}])
 def test_images_of_one_pixel_of_width(size, kwargs):
-    def bright(images, training=False):
-        del training
-        return tf.concat([images[..., :1], -images[..., :1]], -1)
+    bright = networks.Plain(2, lambda images: tf.concat(
+        [images[..., :1], -images[..., :1]], -1))
     image = np.ones((*size, 3), 'f4')
     ours = _answer(bright, image, **kwargs)
     assert ours.shape == (*size, 2)
     np.testing.assert_allclose(ours[..., 0], 1 / (1 + np.exp(-2)), atol=1e-5)
 
 
-class _Guess:
-    """Stands in for a Predictor: the class is what the image's red says."""
-
-    def __init__(self, batch_size=4):
-        self.batch_size = batch_size
-
-    def __call__(self, images, size):
-        ids = tf.cast(images[..., 0], tf.int32)
-        assert ids.shape[1:] == size
-        return tf.one_hot(ids, CLASSES)
+# The class is what the image's red says.
+_guess = networks.Plain(CLASSES, lambda images: 100 * tf.one_hot(
+    tf.cast(images[..., 0], tf.int32), CLASSES))
 
 
 def _example(image_ids, label):
@@ -144,7 +139,10 @@ def _example(image_ids, label):
 
 
 def _counted(examples):
-    return predictor_lib.evaluate(_Guess(), examples, CLASSES, len(examples))
+    predictor = predictor_lib.Predictor(_guess, specs.EvalSpec())
+    matrix, = predictor_lib.evaluate(predictor, examples, CLASSES,
+                                     len(examples))
+    return matrix
 
 
 def test_every_valid_pixel_counts_once_however_tiles_overlap():
@@ -152,7 +150,7 @@ def test_every_valid_pixel_counts_once_however_tiles_overlap():
     label[:5] = 255
     predictor = predictor_lib.Predictor(_placed, specs.EvalSpec(
         tile=(32, 32), overlap=0.5, flip=True, scales=(1.0, 1.5)))
-    matrix = predictor_lib.evaluate(predictor, [
+    matrix, = predictor_lib.evaluate(predictor, [
         {'image': tf.constant(_image(48, 80)), 'label': tf.constant(label)}],
         CLASSES, 1)
     np.testing.assert_array_equal(

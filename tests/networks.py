@@ -1,0 +1,18 @@
+"""Functions in place of networks."""
+
+
+class Plain:
+    """A function of images as a network of so many outputs.
+
+    Args:
+      num_outputs: channels of the result.
+      function: [B, h, w, 3] float32 -> [B, h, w, num_outputs].
+    """
+
+    def __init__(self, num_outputs, function):
+        self.num_outputs = num_outputs
+        self._function = function
+
+    def __call__(self, images, training=False):
+        del training
+        return self._function(images)
