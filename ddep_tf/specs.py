@@ -359,7 +359,7 @@ class EvalSpec(spec_base.Spec):
     """How images are evaluated and predicted.
 
     Attributes:
-      batch_size: images of the same size that are predicted at once.
+      batch_size: images of the same size that a replica predicts at once.
       tile: (height, width) of the tiles that cover a large image; () takes
         the whole image.
       overlap: least fraction of a tile that neighbors share, [0, 1).
@@ -368,7 +368,8 @@ class EvalSpec(spec_base.Spec):
       samples: number of predictions that are saved as pictures.
       extremes: number of the images with the lowest, and of those with the
         highest mean IoU of their own, that are saved as pictures.
-      single_scale: measure at scale 1.0 without flips as well.
+      single_scale: measure at scale 1.0 without flips as well, which costs
+        nothing where that is one of the views.
     """
     batch_size: int = 8
     tile: tuple[int, ...] = ()
