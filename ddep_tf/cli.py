@@ -86,6 +86,22 @@ def define_track_flag() -> None:
                       'Weights & Biases or MLflow too: docs/tracking.md.')
 
 
+def define_data_service_flag() -> None:
+    """The flag of launchers that train and may take batches from others."""
+    flags.DEFINE_string(
+        'data_service', '', 'HOST:PORT of the dispatcher of launch/'
+        'data_service.py, whose workers then make the batches: docs/tpu.md. '
+        'Their order is no longer a function of the seed.')
+
+
+def data_dir_of_service() -> str:
+    """Returns --data_dir as workers of --data_service know it, who start in
+    other folders."""
+    if not FLAGS.data_service or files.is_bucket(files.path(FLAGS.data_dir)):
+        return FLAGS.data_dir
+    return os.path.abspath(FLAGS.data_dir)
+
+
 def tracking_of(group: str = '') -> 'tracking.Tracking | None':
     """Returns where --track follows runs. UserError if it cannot."""
     from ddep_tf.runtime import tracking
@@ -97,6 +113,7 @@ def define_run_flags() -> None:
     define_config_flags()
     define_device_flags()
     define_track_flag()
+    define_data_service_flag()
     flags.DEFINE_integer('seed', None, 'Seed of the run; else from gin.')
     flags.DEFINE_string('init_encoder', None, 'Run folder or .npz whose '
                         'encoder is taken.')
@@ -122,9 +139,10 @@ def run_stage(stage: str) -> None:
     if FLAGS.dry_run:
         print(train.describe(run, FLAGS.data_dir, strategy))
     else:
-        train.train(run, operative, FLAGS.run_dir, FLAGS.data_dir, strategy,
+        train.train(run, operative, FLAGS.run_dir, data_dir_of_service(),
+                    strategy,
                     stop=stop_signal.StopSignal(FLAGS.grace).install(),
-                    track=track)
+                    track=track, data_service=FLAGS.data_service)
 
 
 def finished_run() -> specs.RunSpec:

@@ -19,6 +19,7 @@ from ddep_tf import cli
 cli.define_config_flags()
 cli.define_device_flags()
 cli.define_track_flag()
+cli.define_data_service_flag()
 cli.define_cost_flags('--dry_run')
 flags.DEFINE_string('results_dir', '', 'Where to write the table, figures and '
                     'subsets that are kept, results/ for instance; none else.')
@@ -76,10 +77,12 @@ def _executor(operative, slots, stop, track):
         return pool.Pool(slots, functools.partial(
             executors.make_trainer, functools.partial(
                 cli.start_worker, FLAGS.max_image_pixels), operative,
-            FLAGS.data_dir, FLAGS.strategy, track=track), stop)
+            cli.data_dir_of_service(), FLAGS.strategy, track=track,
+            data_service=FLAGS.data_service), stop)
     if FLAGS.one_process or FLAGS.only:
-        return executors.in_process(operative, FLAGS.data_dir,
-                                 cli.start_tensorflow(), stop, track)
+        return executors.in_process(
+            operative, cli.data_dir_of_service(), cli.start_tensorflow(), stop,
+            track, FLAGS.data_service)
     tpu_install.choose(FLAGS.strategy, FLAGS.tpu)  # Or each run would fail.
     # A TPU serves one process: this one leaves it to those that it starts.
     return executors.by_command([sys.executable, *sys.argv])

@@ -50,6 +50,11 @@ class Launched:
     def returncode(self):
         return self._process.exitcode
 
+    def said(self):
+        """Returns what it has written to stdout so far."""
+        path = self._outputs[0]
+        return path.read_text() if path.exists() else ''
+
     def poll(self):
         return self._process.exitcode
 

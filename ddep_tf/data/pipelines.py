@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from ddep_tf import errors, specs
-from ddep_tf.data import parallel, readers, transforms
+from ddep_tf.data import parallel, readers, service, transforms
 from ddep_tf.data.sources import base
 
 # A function (example, seed) of [2] int32, different for each example.
@@ -31,8 +31,8 @@ def train_dataset(sources: Sequence[base.Source], *,
                   example_fn: ExampleFn | None = None,
                   shuffle_buffer: int | None = None,
                   image_dtype: str = 'float32', max_readers: int = 1,
-                  host: int = 0, hosts: int = 1,
-                  batch_size: int = 0) -> tf.data.Dataset:
+                  host: int = 0, hosts: int = 1, batch_size: int = 0,
+                  data_service: str = '') -> tf.data.Dataset:
     """Makes endless batches; a batch may hold the end and start of epochs.
 
     Args:
@@ -51,6 +51,8 @@ def train_dataset(sources: Sequence[base.Source], *,
       host: index of the host whose part is made.
       hosts: their number, which divides B.
       batch_size: of the batches that are returned; 0 is B / hosts.
+      data_service: HOST:PORT of the dispatcher of a tf.data service that makes
+        the batches, in no order, from the start of the step's epoch on.
 
     Returns:
       An infinite tf.data.Dataset of {'image': [B, h, w, 3] of that dtype,
@@ -65,14 +67,16 @@ def train_dataset(sources: Sequence[base.Source], *,
     _check_sources(sources)
     start = start_step * global_batch_size
     count = readers.count(sources, max_readers, global_batch_size)
-    if count == 1:
-        dataset = _one_stream(sources, shuffle_buffer, seed, start)
+    if data_service:
+        seed += host  # Each host has epochs of its own.
+        dataset = _epochs(sources, count, shuffle_buffer, seed, start // hosts)
+    elif count > 1 and not count % hosts:
+        dataset = readers.records(sources, count, seed, start, host, hosts)
     else:
-        divided = count % hosts == 0
-        dataset = readers.records(sources, count, seed, start,
-                                  *((host, hosts) if divided else ()))
-    if count == 1 or count % hosts:  # Undecoded records are skipped.
-        dataset = dataset.shard(hosts, host)
+        dataset = (_one_stream(sources, shuffle_buffer, seed, start)
+                   if count == 1 else
+                   readers.records(sources, count, seed, start))
+        dataset = dataset.shard(hosts, host)  # Skips undecoded records.
 
     def prepare(index, record):
         seeds = _example_seed(seed, index)
@@ -80,11 +84,16 @@ def train_dataset(sources: Sequence[base.Source], *,
             source, _parsed(source, record), crop_size, seeds, flip, augment,
             example_fn, image_dtype))
 
-    dataset = dataset.map(prepare, num_parallel_calls=parallel.cores(),
-                          deterministic=True)
+    dataset = dataset.map(
+        prepare, deterministic=not data_service,
+        num_parallel_calls=(tf.data.AUTOTUNE if data_service
+                            else parallel.cores()))
     dataset = dataset.batch(batch_size or global_batch_size // hosts,
                             drop_remainder=True)
-    return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
+    dataset = _with_options(dataset.prefetch(tf.data.AUTOTUNE))
+    if not data_service:
+        return dataset
+    return base.untuned(service.distributed(dataset, data_service).prefetch(2))
 
 
 def eval_dataset(source: base.Source, batch_size: int,
@@ -161,9 +170,24 @@ def _default_buffer(sources, count):
 def _one_stream(sources, shuffle_buffer, seed, start):
     """Numbered records of all sources, shuffled as one stream."""
     count = sum(source.num_examples for source in sources)
-    buffer = min(count, shuffle_buffer or _default_buffer(sources, count))
-    dataset = _shuffled(_all_records(sources), buffer, seed, start // count)
-    return dataset.skip(start % count).enumerate(start)
+    return _epochs(sources, 1, shuffle_buffer, seed, start).skip(start % count)
+
+
+def _epochs(sources, count, shuffle_buffer, seed, start):
+    """Numbered records of all sources, from the epoch of number `start` on.
+
+    Args:
+      count: of readers; of one the records are shuffled as one stream.
+    """
+    examples = sum(source.num_examples for source in sources)
+    if count > 1:
+        records = readers.epoch_records(sources, count, seed)
+    else:
+        buffer = min(examples, shuffle_buffer or _default_buffer(
+            sources, examples))
+        records = _shuffled(_all_records(sources), buffer, seed)
+    return tf.data.Dataset.range(start // examples, 2 ** 31 - 2).flat_map(
+        lambda epoch: records(epoch).enumerate(epoch * examples))
 
 
 def _parsed(source, record):
@@ -189,8 +213,8 @@ def _numbered(index, offset):
         'global_position': record['position'] + offset}
 
 
-def _shuffled(records, buffer, seed, first_epoch):
-    """Endless epochs, each in its own order."""
+def _shuffled(records, buffer, seed):
+    """Returns a function of an epoch that gives the records in its order."""
     def epoch_records(epoch):
         # Dataset.shuffle holds its seed in a resource. Inside of a function,
         # determinism then allows no parallel calls and no prefetching after
@@ -206,8 +230,7 @@ def _shuffled(records, buffer, seed, first_epoch):
         return tf.data.experimental.from_variant(variant,
                                                  records.element_spec)
 
-    epochs = tf.data.Dataset.range(first_epoch, 2 ** 31 - 2)
-    return epochs.flat_map(epoch_records)
+    return epoch_records
 
 
 def _example_seed(seed, index):

@@ -6,7 +6,7 @@ from each. So the order is the same for any number of hosts that divides V, and
 a host reads its own files alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 
 import numpy as np
@@ -59,10 +59,45 @@ def records(sources: Sequence[base.Source], readers: int, seed: int,
       Endless pairs of the record's number in the order, int64, and the
       record: 'serialized', 'source', 'position' in it, 'global_position'.
     """
-    files, positions = _files(sources)
+    files, read, block = _opened(sources)
     own = np.arange(host, readers, hosts, dtype=np.int64)
+
+    def reader(index):
+        stream = _reader(files, tf.gather(own, index), readers, seed,
+                         start // readers, block, read)
+        return stream.enumerate(start // readers).map(
+            lambda turn, record: (turn * readers + tf.gather(own, index),
+                                  record))
+
+    return tf.data.Dataset.range(len(own)).interleave(
+        reader, cycle_length=len(own), block_length=1,
+        num_parallel_calls=len(own), deterministic=True)
+
+
+def epoch_records(sources: Sequence[base.Source], readers: int, seed: int
+                  ) -> Callable[[tf.Tensor], tf.data.Dataset]:
+    """Returns a function of an epoch, int64, that gives its records once.
+
+    Args:
+      sources, readers, seed: as of `records`.
+    """
+    files, read, block = _opened(sources)
+
+    def records_of(epoch):
+        def reader(index):
+            return _blocks(files, _own_files(files, index, readers), index,
+                           seed, epoch, 0, block, read).unbatch()
+        return tf.data.Dataset.range(readers).interleave(
+            reader, cycle_length=readers, block_length=1,
+            num_parallel_calls=readers)
+    return records_of
+
+
+def _opened(sources):
+    """Returns _Files, the records of a file as a function of its index, and
+    the number of records that are shuffled as a block."""
+    files, positions = _files(sources)
     offsets = np.cumsum([0, *(s.num_examples for s in sources)])
-    block = max(1, BLOCK_BYTES // max(s.record_bytes for s in sources))
 
     def read(file):
         examples = tf.data.Dataset.range(
@@ -79,51 +114,48 @@ def records(sources: Sequence[base.Source], readers: int, seed: int,
         return numbered.map(lambda r: r | {
             'position': r['global_position'] - tf.gather(offsets, source)})
 
-    def reader(index):
-        stream = _reader(files, tf.gather(own, index), readers, seed,
-                         start // readers, block, read)
-        return stream.enumerate(start // readers).map(
-            lambda turn, record: (turn * readers + tf.gather(own, index),
-                                  record))
-
-    return tf.data.Dataset.range(len(own)).interleave(
-        reader, cycle_length=len(own), block_length=1,
-        num_parallel_calls=len(own), deterministic=True)
+    return files, read, max(1, BLOCK_BYTES // max(
+        s.record_bytes for s in sources))
 
 
 def _reader(files, reader, readers, seed, start, block, read):
     """The endless records of one reader, from its record `start` on."""
-    # As if the files of each source were dealt out.
-    turns = np.concatenate([np.arange(n) for n in np.bincount(files.sources)])
-    own = tf.where(tf.equal(turns % readers, reader))[:, 0]
+    own = _own_files(files, reader, readers)
     first_epoch, done = _divided(
         start, tf.reduce_sum(tf.gather(files.kept, own)))
-
-    def blocks(epoch):
-        key = _fold(seed, epoch)
-        order = tf.gather(own, _permutation(tf.size(own), key, reader, _FILES))
-        sizes = tf.gather(files.kept, order)
-        ends = tf.cumsum(sizes)
-        passed = tf.where(epoch == first_epoch, done, 0)
-        first_block, inside = _divided(passed, block)
-        # Files that end before the block are not opened.
-        before = passed - inside
-        file = tf.searchsorted(ends, [before], side='right')[0]
-        within = before - ends[file] + sizes[file]
-
-        def shuffled(number, examples):
-            place = _permutation(tf.size(examples['source']), key, reader,
-                                 number)
-            place = place[tf.where(number == first_block, inside, 0):]
-            return {name: tf.gather(value, place)
-                    for name, value in examples.items()}
-
-        return tf.data.Dataset.from_tensor_slices(order[file:]).flat_map(
-            read).skip(within).batch(block).enumerate(first_block).map(
-                shuffled)
-
     epochs = tf.data.Dataset.range(2 ** 31 - 2).skip(first_epoch)
-    return epochs.flat_map(blocks).prefetch(1).unbatch()
+    return epochs.flat_map(lambda epoch: _blocks(
+        files, own, reader, seed, epoch, tf.where(
+            epoch == first_epoch, done, 0), block, read)).prefetch(1).unbatch()
+
+
+def _own_files(files, reader, readers):
+    """Indices of a reader's files, as if those of each source were dealt
+    out."""
+    turns = np.concatenate([np.arange(n) for n in np.bincount(files.sources)])
+    return tf.where(tf.equal(turns % readers, reader))[:, 0]
+
+
+def _blocks(files, own, reader, seed, epoch, passed, block, read):
+    """An epoch of one reader behind so many records: batches, shuffled."""
+    key = _fold(seed, epoch)
+    order = tf.gather(own, _permutation(tf.size(own), key, reader, _FILES))
+    sizes = tf.gather(files.kept, order)
+    ends = tf.cumsum(sizes)
+    first_block, inside = _divided(passed, block)
+    # Files that end before the block are not opened.
+    before = passed - inside
+    file = tf.searchsorted(ends, [before], side='right')[0]
+    within = before - ends[file] + sizes[file]
+
+    def shuffled(number, examples):
+        place = _permutation(tf.size(examples['source']), key, reader, number)
+        place = place[tf.where(number == first_block, inside, 0):]
+        return {name: tf.gather(value, place)
+                for name, value in examples.items()}
+
+    return tf.data.Dataset.from_tensor_slices(order[file:]).flat_map(
+        read).skip(within).batch(block).enumerate(first_block).map(shuffled)
 
 
 def _files(sources):

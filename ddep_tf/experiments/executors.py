@@ -136,7 +136,8 @@ class Serial(Executor):
 def in_process(operative: str, data_dir: str | os.PathLike,
                strategy: 'tf.distribute.Strategy',
                stop: stop_signal.StopSignal | None = None,
-               track: tracking.Tracking | None = None) -> Serial:
+               track: tracking.Tracking | None = None,
+               data_service: str = '') -> Serial:
     """Returns an executor that trains in this process.
 
     Args:
@@ -145,14 +146,17 @@ def in_process(operative: str, data_dir: str | os.PathLike,
       strategy: tf.distribute.Strategy.
       stop: StopSignal; None never stops.
       track: where the runs are followed; None is nowhere.
+      data_service: as of `train.train`.
     """
-    return Serial(trainer(operative, data_dir, strategy, stop, track))
+    return Serial(trainer(operative, data_dir, strategy, stop, track,
+                          data_service))
 
 
 def trainer(operative: str, data_dir: str | os.PathLike,
             strategy: 'tf.distribute.Strategy',
             stop: stop_signal.StopSignal | None,
-            track: tracking.Tracking | None = None) -> Do:
+            track: tracking.Tracking | None = None,
+            data_service: str = '') -> Do:
     """Returns a function that trains a job. Arguments as of `in_process`."""
     from ddep_tf.runtime import input_checks
     from ddep_tf.training import train
@@ -160,7 +164,7 @@ def trainer(operative: str, data_dir: str | os.PathLike,
 
     def do(job):
         train.train(job.actual.run, operative, job.run_dir, data_dir, strategy,
-                    job.test, stop, checks, track)
+                    job.test, stop, checks, track, data_service)
         gc.collect()  # A network refers to itself, and would stay for long.
     return do
 
@@ -168,18 +172,19 @@ def trainer(operative: str, data_dir: str | os.PathLike,
 def make_trainer(import_tensorflow: Callable[[], None], operative: str,
                  data_dir: str | os.PathLike, strategy: str,
                  stop: stop_signal.StopSignal,
-                 track: tracking.Tracking | None = None) -> Do:
+                 track: tracking.Tracking | None = None,
+                 data_service: str = '') -> Do:
     """As `trainer`, for a process that has not imported TensorFlow.
 
     Args:
       import_tensorflow: called first.
-      operative, data_dir, stop, track: as of `in_process`.
+      operative, data_dir, stop, track, data_service: as of `in_process`.
       strategy: name of the strategy, as of `--strategy`.
     """
     import_tensorflow()
     from ddep_tf.runtime import strategy as strategies
     return trainer(operative, data_dir, strategies.get_strategy(strategy),
-                   stop, track)
+                   stop, track, data_service)
 
 
 def by_command(command: Sequence[str]) -> Serial:

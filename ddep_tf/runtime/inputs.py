@@ -103,15 +103,16 @@ def subset_seed(run: specs.RunSpec) -> int:
 
 def train_dataset(run: specs.RunSpec, sources: Sources,
                   start_step: int = 0, host: int = 0, hosts: int = 1,
-                  batch_size: int = 0) -> tf.data.Dataset:
+                  batch_size: int = 0, data_service: str = ''
+                  ) -> tf.data.Dataset:
     """Returns the infinite tf.data of a run's batches.
 
     Args:
       run: RunSpec.
       sources: its training sets.
       start_step: the step to begin with.
-      host, hosts, batch_size: the part of a host, as of
-        `pipelines.train_dataset`.
+      host, hosts, batch_size, data_service: the part of a host, and who makes
+        it, as of `pipelines.train_dataset`.
     """
     return pipelines.train_dataset(
         sources, crop_size=run.crop_size,
@@ -119,7 +120,7 @@ def train_dataset(run: specs.RunSpec, sources: Sources,
         start_step=start_step, flip=run.flip, augment=run.augment,
         example_fn=_example_fn(run), image_dtype=run.image_dtype,
         max_readers=min(spec.readers for spec in run.data), host=host,
-        hosts=hosts, batch_size=batch_size)
+        hosts=hosts, batch_size=batch_size, data_service=data_service)
 
 
 def are_portable(sources: Sources) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from ddep_tf import errors, files, spec_base, specs
-from ddep_tf.data import pipelines, subsets
+from ddep_tf.data import pipelines, service, subsets
 from ddep_tf.evaluation import evaluator as evaluator_lib
 from ddep_tf.evaluation import per_image, samples
 from ddep_tf.models import weights
@@ -32,13 +32,15 @@ from ddep_tf.runtime import workers as workers_lib
 from ddep_tf.training import checkpoint, logs, loop, optimizer
 
 _ASKED = 'asked to stop'
+_SERVED = 'data_service.json'  # Of a run with examples of a tf.data service.
 
 
 def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
           data_dir: str | os.PathLike, strategy: tf.distribute.Strategy,
           test: bool = True, stop: stop_signal.StopSignal | None = None,
           checks: input_checks.InputChecks | None = None,
-          track: tracking.Tracking | None = None) -> dict[str, Any]:
+          track: tracking.Tracking | None = None,
+          data_service: str = '') -> dict[str, Any]:
     """Trains a run to its end, or from where it was cut off.
 
     Args:
@@ -53,6 +55,8 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
         worker, is asked; None never does.
       checks: what has been read of the data before; None reads it.
       track: where the run is followed beside its own logs; None is nowhere.
+      data_service: HOST:PORT of the dispatcher of a tf.data service that makes
+        the batches; '' makes them here, in an order that is that of the seed.
 
     Returns:
       dict of the result, as in `result.json`.
@@ -74,10 +78,11 @@ def train(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
             return done
         return _train_in(folder, run, data_dir, strategy, test,
                          stop or stop_signal.StopSignal(), checks,
-                         track if workers.is_chief else None)
+                         track if workers.is_chief else None, data_service)
 
 
-def _train_in(folder, run, data_dir, strategy, test, stop, checks, track):
+def _train_in(folder, run, data_dir, strategy, test, stop, checks, track,
+              data_service):
     """Trains a run in its open folder, or tests it if it is trained."""
     process.set_up_training(run, strategy)
     with process.releasing_graphs():
@@ -92,8 +97,8 @@ def _train_in(folder, run, data_dir, strategy, test, stop, checks, track):
             with tracking.followed(track, run, folder.run_dir) as tracker:
                 tracker.finish(result)
         else:
-            _open(run, folder, data_dir, strategy, stop,
-                  checks).run_to_end(test, track)
+            _open(run, folder, data_dir, strategy, stop, checks,
+                  data_service).run_to_end(test, track)
         return folder.wait_for_result()
 
 
@@ -139,18 +144,21 @@ class TrainingRun:
       stop: StopSignal.
       started: time.time() at which the run would have started, had it never
         been cut off.
+      data_service: as of `train`.
     """
 
     def __init__(self, run: specs.RunSpec, folder: place.Place,
                  opened: input_checks.Inputs, objective: base.Objective,
                  state: checkpoint.State, strategy: tf.distribute.Strategy,
-                 stop: stop_signal.StopSignal, started: float):
+                 stop: stop_signal.StopSignal, started: float,
+                 data_service: str):
         self.run, self.folder, self.inputs = run, folder, opened
         self.objective, self.state = objective, state
         self.strategy, self.stop = strategy, stop
         self.evaluator = evaluator_lib.Evaluator(
             run, objective, strategy, lambda: _look(folder, stop))
         self._started = started
+        self._data_service = data_service
 
     @property
     def step(self) -> int:
@@ -168,8 +176,10 @@ class TrainingRun:
         Raises:
           Preempted: a worker was asked to stop; the state was saved.
         """
-        with input_checks.explained(self.inputs), tracking.followed(
-                track, self.run, self.folder.run_dir) as tracker:
+        with service.errors_named(self._data_service), \
+                input_checks.explained(self.inputs), \
+                tracking.followed(track, self.run,
+                                  self.folder.run_dir) as tracker:
             self.logs = logs.Logs(self.folder, self.objective.metric_names,
                                   self.step, tracker)
             try:
@@ -188,7 +198,8 @@ class TrainingRun:
         sources = self.inputs['train']
         dataset = feed.distribute(
             self.strategy,
-            functools.partial(inputs.train_dataset, run, sources, self.step),
+            functools.partial(inputs.train_dataset, run, sources, self.step,
+                              data_service=self._data_service),
             run.global_batch_size, inputs.are_portable(sources))
         drive = loop.Loop(self.objective, dataset, self.strategy,
                           self.state.step, run, self.stop,
@@ -267,7 +278,10 @@ class TrainingRun:
             images=sum(s.num_examples for s in self._labelled()),
             subset_sha256=self._write_subset(),
             seconds=round(self._seconds(), 1),
-            commit=run_folder.commit(), versions=run_folder.versions())
+            commit=run_folder.commit(), versions=run_folder.versions(),
+            # Files of runs without it are as they always were.
+            **({'data_service': True}
+               if (self.folder.run_dir / _SERVED).exists() else {}))
         self.folder.claim.check()
         self._export(result)
         run_folder.write_result(self.folder.own_dir, result)
@@ -307,7 +321,7 @@ class TrainingRun:
         return manifest['sha256']
 
 
-def _open(run, folder, data_dir, strategy, stop, checks):
+def _open(run, folder, data_dir, strategy, stop, checks, data_service):
     """Returns the TrainingRun of a run folder, its last state restored."""
     started = time.time()
     with folder.workers.together():
@@ -316,6 +330,8 @@ def _open(run, folder, data_dir, strategy, stop, checks):
                                                  folder.workers)
     with folder.workers.together():
         run = class_weights.resolved(run, opened['train'])
+        if data_service:
+            service.check(data_service, opened['train'])
     with strategy.scope():
         network = build.build_network(run)
         table = build.graft(run, network)
@@ -331,9 +347,16 @@ def _open(run, folder, data_dir, strategy, stop, checks):
     print(f'{folder.run_dir}: ' + ', '.join(
         f'{n} variables {kind}' for kind, n in counts.items())
         + f' (table in variables.txt); step {step} of {run.steps}')
+    if data_service:
+        print(f'{folder.run_dir}: --data_service={data_service} gives the '
+              'examples in another order each time: the run cannot be '
+              'repeated bit for bit')
+        files.write_json(folder.own_dir / _SERVED, {'at_step': step,
+                                                    'by': data_service})
     # What a killed run did after its last save is lost, and not counted.
     return TrainingRun(run, folder, opened, objective, state, strategy,
-                       stop, started - float(state.seconds.numpy()))
+                       stop, started - float(state.seconds.numpy()),
+                       data_service)
 
 
 def _restore(state, workers):

@@ -79,6 +79,11 @@ class Source(abc.ABC):
         return False
 
     @property
+    def needs_python(self) -> bool:
+        """Whether `decode` calls Python, which other processes do not have."""
+        return False
+
+    @property
     def files(self) -> Sequence[str]:
         """The files that the examples are read from; () where none are."""
         return ()

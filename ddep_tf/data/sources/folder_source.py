@@ -54,6 +54,10 @@ class FolderSource(base.Source):
             self._masks.append(str(mask))
 
     @property
+    def needs_python(self) -> bool:
+        return not self._gray_masks
+
+    @property
     def files(self) -> list[str]:
         kept = range(len(self._images)) if self._kept is None else self._kept
         return [path for i in kept

@@ -26,6 +26,10 @@ class ShapesSource(base.Source):
                 f'{len(shapes.SHAPES)} classes, DatasetSpec.num_classes is '
                 f'{spec.num_classes}')
 
+    @property
+    def needs_python(self) -> bool:
+        return True
+
     def records(self) -> tf.data.Dataset:
         kept = (np.arange(self._length) if self._kept is None else self._kept)
         empty = [''] * len(kept)

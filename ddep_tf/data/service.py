@@ -1,0 +1,106 @@
+"""Batches that a tf.data service makes: a dispatcher and workers elsewhere.
+
+Each worker makes whole epochs of its own, and gives what is ready. So the
+order is no function of the seed, and a run that is resumed begins an epoch.
+"""
+
+from collections.abc import Iterator, Sequence
+import contextlib
+import re
+import socket
+import threading
+import time
+
+import tensorflow as tf
+
+from ddep_tf import errors
+from ddep_tf.data.sources import base
+
+WAIT_SECONDS = 60.0  # For the dispatcher, and then for a worker.
+
+
+def check(address: str, sources: Sequence[base.Source]) -> None:
+    """Waits until a service answers, and sees that it can read the sources.
+
+    Args:
+      address: 'HOST:PORT' of the dispatcher.
+      sources: that it will read.
+
+    Raises:
+      UserError: the address is malformed, a source is read by this process's
+        Python, or no dispatcher or no worker answers.
+    """
+    found = re.fullmatch(r'(\[[0-9a-fA-F:]+\]|[^:/\s]+):(\d{1,5})', address)
+    if not found or not 0 < int(found[2]) < 2 ** 16:
+        raise errors.UserError(f'--data_service={address}: give HOST:PORT of '
+                               'the dispatcher, such as 10.0.0.5:5050')
+    for source in sources:
+        if source.needs_python:
+            raise errors.UserError(
+                f'--data_service: {source.title}: is read by Python, which no '
+                'other process can: leave the flag out, or take TFRecord '
+                'files, TFDS or a folder of 8-bit gray masks')
+    _await_dispatcher(address, found[1].strip('[]'), int(found[2]))
+    _await_worker(address)
+
+
+def distributed(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
+    """Returns the data set as the workers of a service make it.
+
+    Args:
+      dataset: endless; its epochs, a tf.data.Dataset.range, are dealt out.
+      address: as of `check`.
+    """
+    service = tf.data.experimental.service
+    return dataset.apply(service.distribute(
+        processing_mode=service.ShardingPolicy.DYNAMIC,
+        service=f'grpc://{address}', compression=None))
+
+
+@contextlib.contextmanager
+def errors_named(address: str) -> Iterator[None]:
+    """Turns what a worker of a service cannot read into a UserError; ''
+    leaves errors as they are."""
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError,
+            tf.errors.NotFoundError) as error:
+        if not address:
+            raise
+        lines = [line for line in error.message.splitlines() if line.strip()]
+        raise errors.UserError(
+            f'--data_service={address}: a worker cannot read an example that '
+            f'can be read here ({lines[0]}): give it the data under the same '
+            'path, and the same version') from error
+
+
+def _await_dispatcher(address, host, port):
+    end = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+            return
+        except OSError as error:
+            reason = error
+        if time.monotonic() > end:
+            raise errors.UserError(
+                f'--data_service={address}: no dispatcher answers ({reason}): '
+                'start python launch/data_service.py there')
+        time.sleep(1)
+
+
+def _await_worker(address):
+    """TensorFlow itself would wait without an end or a word."""
+    answered = threading.Event()
+
+    def ask():
+        for _ in distributed(tf.data.Dataset.range(1), address):
+            pass
+        answered.set()
+    # One that is never answered ends with the process.
+    threading.Thread(target=ask, daemon=True).start()
+    if not answered.wait(WAIT_SECONDS):
+        raise errors.UserError(
+            f'--data_service={address}: no worker answers: start python '
+            f'launch/data_service.py --data_service={address} on each machine '
+            'that shall read')
