@@ -14,15 +14,21 @@ does so for the paper's network, at the sizes, widths and precisions that
 matter, up to the largest batch that fits. Goes on where it was stopped.
 """
 
+import re
+
 from absl import flags
 
-from ddep_tf import cli
+from ddep_tf import cli, errors
 
 flags.DEFINE_multi_string(
     'gin_file', [], 'A gin file, looked up from the working folder, then in '
     'gin/. Repeatable.')
 flags.DEFINE_multi_string(
     'gin_param', [], 'NAME=VALUE, bound after the files. Repeatable.')
+flags.DEFINE_enum('what', 'train', ['train', 'evaluate'], 'A train step; or '
+                  'what evaluates the images of a replica by EvalSpec.')
+flags.DEFINE_string('image_size', '', 'With --what=evaluate: HEIGHTxWIDTH of '
+                    'the images; else those of EvalSpec.tile.')
 flags.DEFINE_enum('stage', 'denoise', ['classify', 'denoise', 'segment'],
                   'Whose step is compiled.')
 flags.DEFINE_multi_string(
@@ -30,7 +36,7 @@ flags.DEFINE_multi_string(
     'Repeatable.')
 flags.DEFINE_integer(
     'batch', None, 'Images a chip; else RunSpec.global_batch_size over the '
-    "topology's chips.", lower_bound=1)
+    "topology's chips, or EvalSpec.batch_size.", lower_bound=1)
 flags.DEFINE_bool('table', False, 'Fill the table of results/tpu_compile.')
 flags.DEFINE_string('output_dir', '', 'With --table: where table.csv and '
                     'README.md go.')
@@ -38,7 +44,7 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    from ddep_tf import configure, errors
+    from ddep_tf import configure
     from ddep_tf.compiling import processes, program, table
     if FLAGS.table != bool(FLAGS.output_dir):
         raise errors.UserError('--table and --output_dir go together: what is '
@@ -48,10 +54,27 @@ def main():
         return
     run, _ = configure.load_run(FLAGS.stage, FLAGS.gin_file, FLAGS.gin_param)
     for topology in FLAGS.topology:
-        wanted = program.of_run(program.TRAIN, run, topology, FLAGS.batch)
+        wanted = _program(run, topology)
         print(program.describe(wanted), flush=True)
         found = processes.compile_for(wanted, topology)
         print(program.verdict(found, topology), flush=True)
+
+
+def _program(run, topology):
+    from ddep_tf.compiling import program
+    if FLAGS.what == program.EVALUATE:
+        return program.evaluation(run, _image_size(), FLAGS.batch)
+    return program.train_step(run, topology, FLAGS.batch)
+
+
+def _image_size():
+    if not FLAGS.image_size:
+        return ()
+    found = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', FLAGS.image_size)
+    if not found:
+        raise errors.UserError('--image_size must be HEIGHTxWIDTH in pixels, '
+                               f'got {FLAGS.image_size!r}')
+    return int(found[1]), int(found[2])
 
 
 if __name__ == '__main__':

@@ -18,24 +18,39 @@ from ddep_tf import errors, files, spec_base, specs
 from ddep_tf.compiling import program as program_lib
 
 
-def train_step(run: specs.RunSpec) -> bytes:
+def train_step(program: program_lib.Program) -> bytes:
     """Returns the HLO of a whole step on one replica: noise, forward and
-    backward pass, optimizer.
-
-    Args:
-      run: RunSpec; its batch is the replica's.
-    """
+    backward pass, optimizer."""
     from ddep_tf.runtime import build
     from ddep_tf.training import optimizer
-    run = _without_data(run)
+    run = _without_data(program.run)
     objective = build.build_objective(run, build.build_network(run))
     optimizer.add_optimizer(run, objective)
     return _hlo(objective.train_step,
                 objective.batch_signature(run, run.global_batch_size))
 
 
-_LOWERED: dict[str, Callable[[specs.RunSpec], bytes]] = {
-    program_lib.TRAIN: train_step}
+def evaluation(program: program_lib.Program) -> bytes:
+    """Returns the HLO of what a replica evaluates its images by."""
+    import numpy as np
+    import tensorflow as tf
+
+    from ddep_tf.evaluation import program as evaluated
+    from ddep_tf.evaluation import rounds
+    from ddep_tf.runtime import build
+    spec = program.run.evaluation
+    counting = evaluated.Program(build.build_network(program.run), spec,
+                                 spec.single_scale)
+    group = rounds.Group([np.zeros((*program.image_size, 3), np.float32)],
+                         program.image_size)
+    inputs, = rounds.inputs(spec, spec.single_scale, [group], 1, static=True)
+    return _hlo(counting.count, {
+        name: tf.TensorSpec(array.shape, array.dtype)
+        for name, array in inputs.items()})
+
+
+_LOWERED: dict[str, Callable[[program_lib.Program], bytes]] = {
+    program_lib.TRAIN: train_step, program_lib.EVALUATE: evaluation}
 
 
 def _without_data(run):
@@ -65,7 +80,7 @@ def main(source: str, target: str) -> None:
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     program = spec_base.from_dict(program_lib.Program, files.read_json(source))
     try:
-        files.write_bytes(target, _LOWERED[program.what](program.run))
+        files.write_bytes(target, _LOWERED[program.what](program))
     except errors.UserError as error:
         sys.exit(str(error))
     except Exception as error:  # Whatever TensorFlow has no HLO for.

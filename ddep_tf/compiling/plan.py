@@ -3,6 +3,7 @@ which chips, and the search for the largest batch that fits. No TensorFlow."""
 
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
+from typing import Any
 
 from ddep_tf import specs
 from ddep_tf.compiling import program as program_lib
@@ -11,6 +12,7 @@ TOPOLOGIES = ('v4:2x2x1', 'v5e:2x2')
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)  # Images a chip that are tried.
 # The sets that the paper denoises and fine-tunes on, by the crop [S].
 DATA = {224: 'imagenet2012', 512: 'ade20k', 1024: 'cityscapes'}
+IMAGES = {1024: (1024, 2048)}  # Those that are evaluated.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +38,29 @@ class Entry:
 
     def gin(self) -> tuple[Sequence[str], Sequence[str]]:
         """Returns the gin files and parameters of the run."""
+        size = f'({self.size}, {self.size})'
         return (('model/r50_vit_b16.gin', f'width/{self.width}x.gin',
                  f'data/{DATA[self.size]}.gin', f'stage/{self.stage}.gin'),
-                (f'{self.stage}/RunSpec.crop_size=({self.size}, {self.size})',
+                (f'{self.stage}/RunSpec.crop_size={size}',
                  f'RunSpec.precision={self.precision!r}',
                  f'RunSpec.remat={self.remat}',
-                 f'RunSpec.accumulate={self.accumulate}'))
+                 f'RunSpec.accumulate={self.accumulate}',
+                 f'EvalSpec.tile={size}', 'EvalSpec.flip=True'))
+
+    def program(self, run: specs.RunSpec, topology: str,
+                batch: int) -> program_lib.Program:
+        """Returns the program, with so many images a chip."""
+        if self.what == program_lib.EVALUATE:
+            return program_lib.evaluation(run, IMAGES[self.size], batch)
+        return program_lib.train_step(run, topology, batch)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The columns of the table that identify it, beside the chip."""
+        what = self.stage if self.what == program_lib.TRAIN else self.what
+        return {'what': what, 'data': DATA[self.size], 'size': self.size,
+                'width': self.width, 'precision': self.precision,
+                'remat': self.remat, 'parts': self.accumulate}
 
 
     def guess(self, usable: float) -> float:
@@ -63,6 +82,8 @@ def entries() -> Iterator[Entry]:
     yield Entry(specs.DENOISE, 224, 1, accumulate=32, batch=512)
     for width in (2, 3):
         yield Entry(specs.DENOISE, 224, width, specs.FLOAT32, batch=16)
+    yield Entry(specs.SEGMENT, 1024, 1, specs.FLOAT32, batch=1,
+                what=program_lib.EVALUATE)
     yield Entry(specs.SEGMENT, 1024, 1)
     for remat in (False, True):
         yield Entry(specs.SEGMENT, 512, 1, remat=remat)
@@ -74,6 +95,9 @@ def entries() -> Iterator[Entry]:
                 yield Entry(specs.SEGMENT, size, width, remat=remat)
     for size in (512, 1024):
         yield Entry(specs.SEGMENT, size, 1, specs.FLOAT32)
+    for width in (2, 3):
+        yield Entry(specs.SEGMENT, 1024, width, specs.FLOAT32, batch=1,
+                    what=program_lib.EVALUATE)
 
 
 def next_batch(verdicts: Mapping[int, bool], totals: Mapping[int, float],

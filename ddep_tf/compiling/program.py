@@ -1,12 +1,12 @@
 """What a chip runs, and what compiling it tells. No TensorFlow."""
 
+from collections.abc import Sequence
 import dataclasses
 
 from ddep_tf import errors, spec_base, specs
 from ddep_tf.compiling import chips
 
-TRAIN = 'train'
-WHAT = (TRAIN,)
+WHAT = (TRAIN, EVALUATE) = ('train', 'evaluate')
 FITS, TOO_LARGE = 'fits', 'does not fit'
 TIMED_OUT = 'stopped after 20 minutes'
 
@@ -16,15 +16,29 @@ class Program(spec_base.Spec):
     """What one chip runs.
 
     Attributes:
-      what: one of WHAT: a whole train step.
-      run: RunSpec whose global_batch_size is the chip's images.
+      what: one of WHAT: a whole train step; or what evaluates the images of
+        a replica, all views and the confusion matrix.
+      run: RunSpec whose global_batch_size, or whose EvalSpec.batch_size, is
+        the chip's images.
+      image_size: (height, width) of the images that are evaluated.
     """
     what: str
     run: specs.RunSpec
+    image_size: tuple[int, ...] = ()
 
     def __post_init__(self):
         super().__post_init__()
         self.require('what', *WHAT)
+        if self.what == EVALUATE and not self.run.evaluation.tile:
+            raise errors.UserError(
+                'EvalSpec.tile is not set: a TPU takes images of one size, so '
+                "give one, such as --gin_param='EvalSpec.tile=(512, 512)'")
+
+    @property
+    def batch(self) -> int:
+        """Images a chip."""
+        return (self.run.global_batch_size if self.what == TRAIN else
+                self.run.evaluation.batch_size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +68,11 @@ class Compiled:
     compile_seconds: float | None = None
 
 
-def of_run(what: str, run: specs.RunSpec, topology: str,
-           batch: int | None = None) -> Program:
-    """Returns what one chip of a topology runs.
+def train_step(run: specs.RunSpec, topology: str,
+               batch: int | None = None) -> Program:
+    """Returns the train step of one chip of a topology.
 
     Args:
-      what: one of WHAT.
       run: RunSpec.
       topology: as `chips.parse` takes it.
       batch: images a chip; None shares run.global_batch_size out.
@@ -77,20 +90,40 @@ def of_run(what: str, run: specs.RunSpec, topology: str,
         raise errors.UserError(
             f'{batch} images a chip do not divide into {run.accumulate} parts '
             '(RunSpec.accumulate): give another --batch')
-    return Program(what, dataclasses.replace(run, global_batch_size=batch))
+    return Program(TRAIN, dataclasses.replace(run, global_batch_size=batch))
+
+
+def evaluation(run: specs.RunSpec, image_size: Sequence[int],
+               batch: int | None = None) -> Program:
+    """Returns what one chip evaluates images by.
+
+    Args:
+      run: RunSpec.
+      image_size: (height, width) of the images; () takes that of the tiles.
+      batch: images a chip at once; None takes EvalSpec.batch_size.
+
+    Raises:
+      UserError: EvalSpec.tile is not set.
+    """
+    evaluated = dataclasses.replace(
+        run.evaluation, batch_size=batch or run.evaluation.batch_size)
+    return Program(EVALUATE, dataclasses.replace(run, evaluation=evaluated),
+                   tuple(image_size or evaluated.tile))
 
 
 def describe(program: Program) -> str:
     """Returns the program as a line."""
     run = program.run
-    words = [run.stage if program.what == TRAIN else program.what,
-             f'{run.encoder.name} {run.decoder.width_multiplier}x',
-             '{} x {}'.format(*run.crop_size), run.precision]
-    if run.remat:
-        words.append('blocks computed again')
-    if run.accumulate > 1:
-        words.append(f'{run.accumulate} parts')
-    return ', '.join([*words, f'{run.global_batch_size} images a chip'])
+    words = [f'{run.encoder.name} {run.decoder.width_multiplier}x',
+             run.precision]
+    if program.what == EVALUATE:
+        words += ['evaluate {} x {}'.format(*program.image_size),
+                  'tiles of {} x {}'.format(*run.evaluation.tile)]
+    else:
+        words += ['{} {} x {}'.format(run.stage, *run.crop_size),
+                  *(['blocks computed again'] if run.remat else []),
+                  *([f'{run.accumulate} parts'] if run.accumulate > 1 else [])]
+    return ', '.join([*words, f'{program.batch} images a chip'])
 
 
 def verdict(compiled: Compiled, topology: str) -> str:

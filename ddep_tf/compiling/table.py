@@ -42,38 +42,34 @@ class Table:
 
     def fill(self, entry: plan.Entry, topology: str) -> None:
         """Compiles what is missing of an entry. UserError if that fails."""
-        while (batch := self._next_batch(entry, topology)) is not None:
+        chip = chips.parse(topology)[0]
+        while (batch := self._next_batch(entry, chip)) is not None:
             gin_files, gin_params = entry.gin()
             run, _ = self._load_run(entry.stage, gin_files, gin_params)
-            program = program_lib.of_run(entry.what, run, topology, batch)
+            program = entry.program(run, topology, batch)
             print(program_lib.describe(program), flush=True)
             found = self._compile_for(program, topology)
             print(program_lib.verdict(found, topology), flush=True)
-            self._add({**_keys(entry, topology), 'batch': batch,
+            self._add({**entry.key, 'chip': chip, 'batch': batch,
                        **dataclasses.asdict(found)})
 
-    def _next_batch(self, entry, topology):
+    def _next_batch(self, entry, chip):
         """Returns the batch to compile next, None if there is none."""
-        mine = self._rows_of(_keys(entry, topology))
-        if entry.batch:
-            tried = any(int(row['batch']) == entry.batch for row in mine)
-            return None if tried else entry.batch
-        usable = chips.CHIPS[chips.parse(topology)[0]].usable_gib
         # Those of another chip tell how the memory grows.
-        keys = _keys(entry, topology)
-        del keys['chip']
-        known = [row for row in self._rows_of(keys) if row['total']]
+        known = [row for row in self.rows if all(
+            row[name] == str(value) for name, value in entry.key.items())]
+        verdicts = {int(row['batch']): row['outcome'] == program_lib.FITS
+                    for row in known if row['chip'] == chip}
+        if entry.batch:
+            return None if entry.batch in verdicts else entry.batch
+        usable = chips.CHIPS[chip].usable_gib
         return plan.next_batch(
-            {int(row['batch']): row['outcome'] == program_lib.FITS
-             for row in mine},
-            {int(row['batch']): float(row['total']) for row in known},
+            verdicts,
+            {int(row['batch']): float(row['total']) for row in known
+             if row['total']},
             min((float(row['arguments']) for row in known
                  if row['arguments']), default=0.0),
             usable, entry.guess(usable))
-
-    def _rows_of(self, keys):
-        return [row for row in self.rows
-                if all(row[name] == str(value) for name, value in keys.items())]
 
     def _add(self, row: dict[str, Any]) -> None:
         row.update(commit=run_folder.commit(),
@@ -103,15 +99,6 @@ def fill(output_dir: str | os.PathLike, load_run: LoadRun) -> None:
     if failed:
         raise errors.RunsFailed(f'{failed} programs were not compiled, see '
                                 'above: start again, to try them again')
-
-
-def _keys(entry: plan.Entry, topology: str) -> dict[str, Any]:
-    """Returns the columns that identify the rows of an entry for a chip."""
-    what = entry.stage if entry.what == program_lib.TRAIN else entry.what
-    return {'what': what, 'data': plan.DATA[entry.size], 'size': entry.size,
-            'width': entry.width, 'precision': entry.precision,
-            'remat': entry.remat, 'parts': entry.accumulate,
-            'chip': chips.parse(topology)[0]}
 
 
 def _text(value):

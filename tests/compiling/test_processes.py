@@ -20,7 +20,7 @@ SMALL = ('RunSpec.crop_size=(32, 32)', 'DecoderSpec.entry_channels=16',
 
 def _program(stage='denoise', batch=2, params=()):
     run, _ = configure.load_run(stage, FILES, (*SMALL, *params))
-    return program_lib.of_run('train', run, 'v4:2x2x1', batch)
+    return program_lib.train_step(run, 'v4:2x2x1', batch)
 
 
 def _compile(stage, *args):
@@ -42,7 +42,7 @@ def libtpu():
 def test_a_small_step_compiles_for_a_chip_that_is_not_there(libtpu):
     code, out, err = _compile('denoise', '--batch=2')
     assert code == 0, err
-    assert 'denoise, tiny 1x, 32 x 32, float32, 2 images a chip' in out
+    assert 'tiny 1x, float32, denoise 32 x 32, 2 images a chip' in out
     total, *parts = map(float, re.search(
         r'v4: fits, ([\d.]+) of 32 GiB a chip .* arguments ([\d.]+), outputs '
         r'([\d.]+), temporaries ([\d.]+), code ([\d.]+)', out).groups())
@@ -59,6 +59,24 @@ def test_a_step_with_all_its_options_has_hlo(tmp_path, monkeypatch):
     hlo, seconds, host = processes._lowered(program)
     assert b'while' in hlo.read_bytes() and seconds > 0
     assert 0.1 < host < 4
+
+
+def _evaluation(params=()):
+    run, _ = configure.load_run('segment', FILES, (
+        *SMALL, 'EvalSpec.tile=(32, 32)', 'EvalSpec.flip=True', *params))
+    return program_lib.evaluation(run, (40, 64), 2)
+
+
+def test_an_evaluation_has_hlo(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    hlo, *_ = processes._lowered(_evaluation())
+    assert b'while' in hlo.read_bytes()
+
+
+@pytest.mark.full
+def test_an_evaluation_compiles(libtpu):
+    found = processes.compile_for(_evaluation(), 'v5e:2x2')
+    assert found.outcome == program_lib.FITS and found.gflop > 0
 
 
 @pytest.mark.full
@@ -89,13 +107,19 @@ def test_bad_flags_are_one_line():
     code, _, err = _compile('denoise',
                             '--gin_param=RunSpec.global_batch_size=6')
     assert code == 2 and 'does not divide over the 4 chips' in err
+    for flag, words in (
+            ((), 'EvalSpec.tile is not set'),
+            (('--image_size=64', '--gin_param=EvalSpec.tile=(32, 32)'),
+             'HEIGHTxWIDTH')):
+        code, _, err = _compile('segment', '--what=evaluate', *flag)
+        assert code == 2 and words in err
     code, _, err = _compile('denoise', '--batch=2', '--table')
     assert code == 2 and '--output_dir' in err
 
 
 def test_the_batch_is_shared_out_over_the_chips():
     run, _ = configure.load_run('denoise', [*FILES, 'stage/denoise.gin'])
-    program = program_lib.of_run('train', run, 'v4:4x4x2')
+    program = program_lib.train_step(run, 'v4:4x4x2')
     assert (run.global_batch_size, program.run.global_batch_size) == (512, 16)
 
 
