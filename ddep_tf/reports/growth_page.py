@@ -38,7 +38,7 @@ def text(rows: Sequence[growth.Row]) -> str:
         '# How time and memory grow', '',
         '<!-- Written by launch/benchmark.py: do not edit. -->', '',
         f'A step of `{first["what"]}`, {first["encoder"]} {first["width"]}x, '
-        f'{first["precision"]}, on {first["cores"]} cores of '
+        f'{first["precision"]}, on {first["cores"]} core(s) of '
         f'{first["processor"]}, TensorFlow {first["tensorflow"]}, commit '
         f'{commits}. The time is that of the processor, the median of '
         f'{first["steps"]} steps: what else runs hardly counts. The '
@@ -52,7 +52,7 @@ def _sentence(rows, column, name, factor):
     found = growth.fit(rows, column)
     return (f'- {name}: {found.fixed * factor:.3g} + {found.slope * factor:.3g}'
             ' for each million pixels of the images; the points lie within '
-            f'{100 * found.residual:.0f} % of this line. The power law through '
+            f'{100 * found.residual:.0f} % of this line; the power law through '
             f'them has the exponent {found.exponent:.2f}.')
 
 
