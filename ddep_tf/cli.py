@@ -188,12 +188,13 @@ def start_worker(max_image_pixels: int | None) -> None:
 
 def import_tensorflow() -> None:
     """Imports TensorFlow without its noise."""
-    from ddep_tf.runtime import tpu_install
+    from ddep_tf.runtime import lean, tpu_install
     _quiet_tensorflow()
     tpu_install.leave_chips()
     if 'tensorflow' not in sys.modules:
         print('starting TensorFlow ...', flush=True)
-    import tensorflow  # noqa: F401
+        with lean.imports():
+            import tensorflow  # noqa: F401
     # TensorFlow logs every checkpoint, TFDS warns of its own old names.
     logging.set_verbosity(logging.ERROR)
 

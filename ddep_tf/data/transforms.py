@@ -84,8 +84,7 @@ def random_crop(example: Example, size: tuple[int, int],
     Returns:
       The example, of static shape.
     """
-    example = pad_to(example, size)
-    room = tf.shape(example['image'])[:2] - tf.constant(size)
+    room = _room(example, size)
     place = tf.random.stateless_uniform((2,), seed)
     # `place` is below 1, but its product may round up to room + 1.
     corner = tf.minimum(tf.cast(
@@ -95,9 +94,7 @@ def random_crop(example: Example, size: tuple[int, int],
 
 def center_crop(example: Example, size: tuple[int, int]) -> Example:
     """Crops to the central (height, width); a smaller image is padded."""
-    example = pad_to(example, size)
-    room = tf.shape(example['image'])[:2] - tf.constant(size)
-    return _cut(example, room // 2, size)
+    return _cut(example, _room(example, size) // 2, size)
 
 
 def random_flip(example: Example, seed: tf.Tensor,
@@ -105,7 +102,8 @@ def random_flip(example: Example, seed: tf.Tensor,
     """Mirrors left and right, or top and bottom, with probability 1/2."""
     flip = tf.random.stateless_uniform((), seed) < 0.5
     axis = 0 if vertical else 1
-    return _moved(example, lambda x: tf.where(flip, tf.reverse(x, [axis]), x))
+    return _moved(example, lambda x: tf.cond(
+        flip, lambda: tf.reverse(x, [axis]), lambda: x))
 
 
 def random_turn(example: Example, seed: tf.Tensor) -> Example:
@@ -151,23 +149,24 @@ def random_light(example: Example, spec: specs.AugmentSpec,
 
 def to_uint8(example: Example) -> Example:
     """Rounds the image to uint8, unless it is; casts the label to int32."""
-    result = dict(example)
+    result = _with_int32_label(example)
     if example['image'].dtype != tf.uint8:
         result['image'] = tf.saturate_cast(tf.round(example['image']),
                                            tf.uint8)
-    if 'label' in example:
-        result['label'] = tf.cast(example['label'], tf.int32)
     return result
 
 
 def to_float(example: Example) -> Example:
     """Casts the image to float32, x / 127.5 - 1 in [-1, 1]; label to int32."""
-    result = dict(example)
     image = tf.cast(example['image'], tf.float32)
-    result['image'] = tf.clip_by_value(image / 127.5 - 1.0, -1.0, 1.0)
-    if 'label' in example:
-        result['label'] = tf.cast(example['label'], tf.int32)
-    return result
+    return _with_int32_label(example) | {
+        'image': tf.clip_by_value(image / 127.5 - 1.0, -1.0, 1.0)}
+
+
+def _with_int32_label(example):
+    if 'label' not in example:
+        return dict(example)
+    return {**example, 'label': tf.cast(example['label'], tf.int32)}
 
 
 def _has_mask(example):
@@ -197,13 +196,22 @@ def _resize_to(example, size):
     return result
 
 
+def _room(example, size):
+    """Returns how far a crop may move, [2] int32."""
+    return tf.maximum(tf.shape(example['image'])[:2] - tf.constant(size), 0)
+
+
 def _cut(example, corner, size):
-    height, width = size
-    result = dict(example)
-    result['image'] = tf.ensure_shape(tf.slice(
-        example['image'], [corner[0], corner[1], 0], [height, width, 3]),
-        (height, width, 3))
+    """Crops, then pads: most images are large enough."""
+    least = tf.minimum(tf.shape(example['image'])[:2], tf.constant(size))
+    part = dict(example)
+    part['image'] = tf.slice(example['image'], tf.concat([corner, [0]], 0),
+                             tf.concat([least, [3]], 0))
     if _has_mask(example):
-        result['label'] = tf.ensure_shape(
-            tf.slice(example['label'], corner, [height, width]), size)
-    return result
+        part['label'] = tf.slice(example['label'], corner, least)
+    part = tf.cond(tf.reduce_all(least >= tf.constant(size)), lambda: part,
+                   lambda: pad_to(part, size))
+    part['image'] = tf.ensure_shape(part['image'], (*size, 3))
+    if _has_mask(example):
+        part['label'] = tf.ensure_shape(part['label'], size)
+    return part

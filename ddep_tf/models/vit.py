@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ddep_tf.models import layers, registry
 
+_GELU, _CUBIC = math.sqrt(2 / math.pi), 0.044715  # Of the tanh in GELU.
 _LEAVES = {'gamma': 'scale', 'beta': 'bias'}
 
 
@@ -166,7 +167,22 @@ class DotProductAttention(keras.layers.Layer):
 @layers.register
 def gelu_tanh(x: tf.Tensor) -> tf.Tensor:
     """GELU in its tanh approximation, the default of jax.nn.gelu."""
-    return tf.nn.gelu(x, approximate=True)
+    return _gelu(x)
+
+
+@tf.custom_gradient
+def _gelu(x):
+    """Keeps its input for the gradient, and none of six steps in between."""
+    def gradient(upstream):
+        # Not before it is needed, or it would have to be kept too.
+        with tf.control_dependencies([upstream]):
+            y = tf.identity(x)
+        tanh = tf.tanh(_GELU * y * (1 + _CUBIC * tf.square(y)))
+        slope = _GELU * (1 + 3 * _CUBIC * tf.square(y))
+        return upstream * 0.5 * (
+            1 + tanh + y * slope * (1 - tf.square(tanh)))
+
+    return tf.nn.gelu(x, approximate=True), gradient
 
 
 def _norm(x, name):

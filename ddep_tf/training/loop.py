@@ -4,15 +4,17 @@ from collections.abc import Callable
 import time
 from typing import Any
 
-import orbit
 import tensorflow as tf
 import tqdm
 
 from ddep_tf import errors, specs
 from ddep_tf.objectives import base
-from ddep_tf.runtime import feed, stop_signal
+from ddep_tf.runtime import feed, lean, process, stop_signal
 from ddep_tf.runtime import strategy as strategies
 from ddep_tf.runtime import workers as workers_lib
+
+with lean.imports():
+    import orbit
 
 
 class Trainer(orbit.StandardTrainer):
@@ -34,6 +36,7 @@ class Trainer(orbit.StandardTrainer):
         self._objective = objective
         self._strategy = strategy
         self._step = step
+        self._is_traced = False
         if jit_compile:
             objective.compile_gradients()
         # Of each replica its own, which are added up when they are read.
@@ -53,6 +56,12 @@ class Trainer(orbit.StandardTrainer):
 
     def train(self, num_steps):
         with strategies.on_host(self._strategy):
+            if not self._is_traced:
+                # By no step: memory that only tracing took is given back
+                # before what a step takes is added.
+                super().train(tf.zeros_like(num_steps))
+                process.give_back_memory()
+                self._is_traced = True
             return super().train(num_steps)
 
     def create_train_loop_fn(self):

@@ -92,7 +92,23 @@ class Adam(keras.optimizers.Adam):
             else:
                 rate = tf.cast(learning_rate, variable.dtype)
                 self.assign_sub(variable, rate * decay)
-        super().update_step(gradient, variable, learning_rate)
+        self._move(index, gradient, variable, learning_rate)
+
+    def _move(self, index, gradient, variable, learning_rate):
+        """Keras' own step, in one operation: in place, without copies of the
+        gradient, of which there are several else."""
+        moments = (slots[index].value
+                   for slots in (self._momentums, self._velocities))
+        betas = [tf.constant(beta, variable.dtype)
+                 for beta in (self.beta_1, self.beta_2)]
+        step = tf.cast(self.iterations.value + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle, **{
+                name: moment.handle for name, moment in zip('mv', moments)},
+            beta1_power=betas[0] ** step, beta2_power=betas[1] ** step,
+            lr=tf.cast(learning_rate, variable.dtype), beta1=betas[0],
+            beta2=betas[1], epsilon=tf.cast(self.epsilon, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype), use_locking=True)
 
 
 class ScaledAdam(Adam):
