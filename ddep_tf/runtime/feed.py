@@ -83,7 +83,10 @@ def distribute(strategy: tf.distribute.Strategy,
 
 def to_all(strategy: tf.distribute.Strategy,
            part: Callable[[int], Any]) -> Any:
-    """Sends each replica what `part` returns of its index among all."""
+    """Sends each replica what `part` returns of its index among all; a single
+    one gets tensors as they are."""
+    if strategy.num_replicas_in_sync == 1:
+        return tf.nest.map_structure(tf.constant, part(0))
     return strategy.experimental_distribute_values_from_function(
         lambda context: tf.nest.map_structure(
             tf.constant, part(context.replica_id_in_sync_group)))

@@ -1,5 +1,10 @@
 """The program of a replica against NumPy, PIL and SciPy, and compiled."""
 
+import os
+from pathlib import Path
+import subprocess
+import sys
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -171,6 +176,38 @@ def test_replicas_count_others_images_as_one_does(predictor):
     np.testing.assert_allclose(
         two(groups[0].images, LABEL_SIZES[0]),
         predictor(groups[0].images, LABEL_SIZES[0]), atol=1e-6)
+
+
+# Prints the confusion matrix of images of three sizes, shared out.
+_SHARED = '''
+import sys
+import tensorflow as tf
+count = int(sys.argv[1])
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices('CPU')[0],
+    [tf.config.LogicalDeviceConfiguration()] * count)
+from ddep_tf.evaluation import predictor
+import test_program
+examples = [{'image': image, 'label': label}
+            for group in 2 * test_program._groups()
+            for image, label in zip(group.images, group.labels)]
+strategy = tf.distribute.MirroredStrategy(
+    [device.name for device in tf.config.list_logical_devices('CPU')])
+print(predictor.evaluate(
+    predictor.Predictor(test_program.NETWORK, test_program.SPEC, strategy),
+    examples, test_program.CLASSES, len(examples), single_scale=True).tolist())
+'''
+
+
+@pytest.mark.full
+def test_one_two_and_four_replicas_count_alike():
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1]),
+               *sys.path]
+    found = [subprocess.run(
+        [sys.executable, '-c', _SHARED, str(count)], check=True, text=True,
+        capture_output=True, env={**os.environ, 'PYTHONPATH': os.pathsep.join(
+            folders)}).stdout for count in (1, 2, 4)]
+    assert found[0] == found[1] == found[2] and found[0].startswith('[[[')
 
 
 def test_a_program_of_fixed_shapes_compiles_and_counts_alike(predictor):

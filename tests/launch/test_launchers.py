@@ -123,6 +123,17 @@ def _evaluate(run_dir, tmp_path):
     assert numbers['confusion_matrix'] == (
         result['test_details']['confusion_matrix'])
     assert 'mean IoU' in out and numbers['images'] == 4
+    # Two replicas share the images out.
+    done = subprocess.run(
+        [sys.executable, '-c', TWO_DEVICES, 'launch/evaluate.py',
+         f'--run_dir={run_dir}', '--strategy=mirrored', f'--output={output}',
+         f'--save_label_ids={tmp_path / "shared"}'],
+        cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(output.read_text()) == numbers
+    for path in (tmp_path / 'ids').glob('*.png'):
+        assert path.read_bytes() == (
+            tmp_path / 'shared' / path.name).read_bytes()
 
 
 def _export(run_dir, tmp_path):

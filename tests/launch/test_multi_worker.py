@@ -10,6 +10,8 @@ import time
 import numpy as np
 import pytest
 
+from ddep_tf import files
+
 from commands import ROOT, TINY, losses, run, start, wait_for
 
 SHORT = [*TINY, '--gin_param=segment/RunSpec.global_batch_size=4',
@@ -119,6 +121,11 @@ def test_the_request_of_one_stops_all_and_they_end_as_one_device(
         assert f'step {step} of 10' in text
     np.testing.assert_allclose(losses(many), losses(one), rtol=1e-5)
     _assert_close(one, many, 1e-5)
+    # Workers share out the images that they are tested on; the chief tells.
+    assert files.read_json(many / 'result.json')['test'] == pytest.approx(
+        files.read_json(one / 'result.json')['test'], abs=1e-3)
+    assert {row['id'] for row in files.read_csv(many / 'per_image.csv')} == {
+        row['id'] for row in files.read_csv(one / 'per_image.csv')}
     _check_followed(told, losses(many))
 
 
