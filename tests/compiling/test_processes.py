@@ -95,7 +95,7 @@ def test_every_stage_and_precision_compiles(libtpu, stage, params, topology):
 
 @pytest.mark.full
 def test_what_does_not_fit_is_a_result(libtpu):
-    program = _program(batch=1024, params=('RunSpec.crop_size=(512, 512)',))
+    program = _program(batch=256, params=('RunSpec.crop_size=(512, 512)',))
     found = processes.compile_for(program, 'v5e:2x2')
     assert found.outcome == program_lib.TOO_LARGE and found.total > 15.75
 
