@@ -225,6 +225,13 @@ def stamps(sources: Sequence[str | os.PathLike]) -> list[tuple[int, float]]:
         return list(threads.map(stamp, sources))
 
 
+def cache_folder() -> pathlib.Path:
+    """Returns the folder of what can be made again, below $XDG_CACHE_HOME, else
+    ~/.cache. RuntimeError if there is no home."""
+    home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    return pathlib.Path(home).expanduser() / 'ddep_tf'
+
+
 def require_local(value: str | os.PathLike, flag: str, instead: str) -> None:
     """Refuses a path of gs:// where only a local one works. UserError."""
     if is_bucket(path(value)):

@@ -18,6 +18,8 @@ import gcs_objects
 import gcs_server
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# oneDNN's own allocator keeps what was freed, over all tests of a process.
+os.environ.setdefault('TF_ONEDNN_USE_SYSTEM_ALLOCATOR', '1')
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TIDY_GIB = 0.4  # By so much may memory grow before it is given back.
 MOST_GIB = 3  # Of a process of tests: two of them fit beside a browser.

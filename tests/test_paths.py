@@ -18,6 +18,11 @@ HOME = {'ddep_tf/files.py', 'ddep_tf/buckets.py'}
 ALLOWED = {
     ('ddep_tf/cli.py', 'glob'): 'device files of GPUs',
     ('ddep_tf/cli.py', 'os.path'): 'device files, and the name of the command',
+    ('ddep_tf/compiling/compiler.py', 'pathlib.Path'):
+        'a local file, where this package cannot be imported',
+    ('ddep_tf/compiling/environment.py', 'shutil'): 'finds uv on the PATH',
+    ('ddep_tf/data/sources/record_runs.py', 'open'):
+        'reads some bytes of a large file on a disk',
     ('ddep_tf/experiments/shares.py', 'glob'): 'device files of GPUs',
     ('ddep_tf/runtime/place.py', 'tempfile'):
         'a folder of this worker, that is removed at the end',

@@ -16,12 +16,6 @@ LIBTPU = '0.0.23'
 PACKAGES = ('jax==0.7.2', 'jaxlib==0.7.2', f'libtpu=={LIBTPU}')
 
 
-def cache() -> pathlib.Path:
-    """Returns the folder of what can be made again."""
-    home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-    return files.path(home) / 'ddep_tf'
-
-
 def python() -> pathlib.Path:
     """Returns the Python of the environment, which is made where it is
     missing: 900 MB, of which 250 are downloaded.
@@ -30,7 +24,7 @@ def python() -> pathlib.Path:
       UserError: it cannot be made.
     """
     name = '-'.join(p.replace('==', '-') for p in PACKAGES)
-    folder = cache() / f'{name}-python{sys.version_info.minor}'
+    folder = files.cache_folder() / f'{name}-python{sys.version_info.minor}'
     if not folder.exists():
         print(f'making {folder} ...', flush=True)
         try:
@@ -57,7 +51,7 @@ def _commands(folder):
 
 def _uv() -> str:
     """Returns the path of uv, beside this Python or on the PATH, or ''."""
-    beside = pathlib.Path(sys.executable).with_name('uv')
+    beside = files.path(sys.executable).with_name('uv')
     return str(beside) if beside.exists() else shutil.which('uv') or ''
 
 

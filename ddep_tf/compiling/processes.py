@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 
 import ddep_tf
 from ddep_tf import errors, files, spec_base
@@ -65,16 +64,15 @@ def _lowered(program):
     changes.
     """
     text = spec_base.to_json(program)
-    folder = environment.cache() / 'hlo'
+    folder = files.cache_folder() / 'hlo'
     folder.mkdir(parents=True, exist_ok=True)
     stem = hashlib.sha256((text + _sources()).encode()).hexdigest()[:16]
     hlo, took = folder / f'{stem}.hlo', folder / f'{stem}.json'
     if not took.exists():
-        with tempfile.TemporaryDirectory() as temporary:
-            source = pathlib.Path(temporary, 'program.json')
-            source.write_text(text, encoding='utf-8')
-            found = _run([sys.executable, '-m', 'ddep_tf.compiling.lower',
-                          source, hlo], 'TensorFlow does not lower the program')
+        source = folder / f'{stem}.program.json'
+        files.write_text(source, text)
+        found = _run([sys.executable, '-m', 'ddep_tf.compiling.lower', source,
+                      hlo], 'TensorFlow does not lower the program')
         files.write_json(took, found)
     found = files.read_json(took)
     return hlo, found['seconds'], _gib(found['host'])

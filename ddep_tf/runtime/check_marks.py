@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import contextlib
 import dataclasses
 import hashlib
-import os
 import pathlib
 from typing import Any
 
@@ -71,10 +70,7 @@ def mark_of(title: str, identity: str, data_files: Sequence[str]) -> Mark:
 
 
 def _folder():
-    """Returns the folder of the notes. RuntimeError if there is no home."""
-    cache = os.environ.get('XDG_CACHE_HOME') or pathlib.Path(
-        '~/.cache').expanduser()
-    return pathlib.Path(cache, 'ddep_tf', 'checked')
+    return files.cache_folder() / 'checked'
 
 
 def _digest(value):
