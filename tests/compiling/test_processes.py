@@ -50,6 +50,7 @@ def test_a_small_step_compiles_for_a_chip_that_is_not_there(libtpu):
     assert 0.001 < total < 0.2 and abs(total - sum(parts)) < 0.03
 
 
+@pytest.mark.full
 def test_a_step_with_all_its_options_has_hlo(tmp_path, monkeypatch):
     """Needs TensorFlow alone, with the settings that a TPU has."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))

@@ -94,7 +94,8 @@ def _conv(side, kernel, inputs, outputs):
 
 
 @pytest.mark.parametrize('net', NETS)
-@pytest.mark.parametrize('width', [1, 2, 3])
+@pytest.mark.parametrize('width', [
+    1, 2, pytest.param(3, marks=pytest.mark.full)])
 def test_denoising_with_a_frozen_encoder(net, width):
     found = cost.count(net.run('denoise', width))
     decoder = net.decoder(width) + net.head(width, 3)

@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 from commands import run
 import layouts
 
@@ -20,6 +22,7 @@ def _finetune(folder, name):
                XDG_CACHE_HOME=str(folder.parent))
 
 
+@pytest.mark.full
 def test_the_second_start_trusts_the_first_one(tmp_path):
     folder = tmp_path / 'data'
     layouts.folder(folder)

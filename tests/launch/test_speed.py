@@ -41,6 +41,7 @@ def _check(found, what, gflop):
     assert found['tensorflow'].startswith('2') and 'commit' in found
 
 
+@pytest.mark.full
 def test_a_step_of_two_replicas_is_measured():
     found = _measured('--what=denoise', '--replicas=2', '--steps=2')
     cost_of = _count(specs.DENOISE)

@@ -71,6 +71,7 @@ def test_a_keras_file_opens_with_keras_alone(tmp_path):
     assert facts['run']['sha256'] in text
 
 
+@pytest.mark.full
 def test_a_saved_model_takes_any_size(tmp_path):
     segment_runs.write(tmp_path / 'run')
     image_files.write_png(tmp_path / 'photo.png', IMAGE)

@@ -263,7 +263,8 @@ def test_dep_trains_the_encoder(make_run):
 
 
 @pytest.mark.parametrize('stage', [
-    pytest.param('classify', marks=pytest.mark.full), 'denoise', 'segment'])
+    *(pytest.param(stage, marks=pytest.mark.full)
+      for stage in ('classify', 'denoise')), 'segment'])
 def test_two_replicas_equal_one(make_run, finished, tmp_path, two, stage):
     assert two.num_replicas_in_sync == 2
     run_dir, _ = finished(stage)
