@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ddep_tf import configure, errors
+from ddep_tf import configure, errors, files
 from ddep_tf.experiments import pool
 from ddep_tf.experiments import runner as runner_lib
 from ddep_tf.runtime import stop_signal
@@ -40,9 +40,9 @@ def _do(folder, stop, job):
     orders = json.loads((folder / 'orders.json').read_text())
     _obey(folder, stop, name, orders.get(name, ''))
     run_dir = pathlib.Path(job.run_dir)
-    (run_dir / 'result.json').write_text(json.dumps(
-        {'val': 0.5, 'test': 0.5, 'steps': 5, 'images': 20, 'seconds': 1.0,
-         'subset_sha256': 'abc', 'commit': ''}))
+    files.write_json(run_dir / 'result.json', {
+        'val': 0.5, 'test': 0.5, 'steps': 5, 'images': 20, 'seconds': 1.0,
+        'subset_sha256': 'abc', 'commit': ''})
     (folder / f'{name}.done').write_text(json.dumps(
         {'pid': os.getpid(), 'start': start, 'end': time.monotonic(),
          'cores': sorted(os.sched_getaffinity(0))}))
