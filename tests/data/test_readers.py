@@ -10,8 +10,6 @@ from ddep_tf.data.sources import record_index, stream_source
 
 from source_cases import open_source, png, write
 
-pytestmark = pytest.mark.quick
-
 VALUES = dict(name='own', source='tfrecord', num_classes=99)
 COUNTS = (7, 5, 6, 4, 8, 5, 3, 6)  # Of the files; reader v of 4 has v and v+4.
 STARTS = np.cumsum([0, *COUNTS])

@@ -17,8 +17,6 @@ from ddep_tf.evaluation import program, rounds, tiles
 
 import networks
 
-pytestmark = pytest.mark.quick
-
 CLASSES, TILE = 4, 32
 SCALES = (0.5, 1.0, 1.75)
 SPEC = specs.EvalSpec(tile=(TILE, TILE), overlap=0.33, flip=True,

@@ -10,8 +10,6 @@ from ddep_tf.runtime import tpu_chips, tpu_install
 
 import tpu_machines
 
-pytestmark = pytest.mark.quick
-
 RUN = ('finetune.py', '--gin_file=model/tiny.gin',
        '--gin_file=data/shapes.gin', '--gin_file=stage/segment.gin')
 PLUGIN = ('NEXT_PLUGGABLE_DEVICE_USE_C_API',
