@@ -1,6 +1,5 @@
 """What tests share: two logical CPU devices, a small run, the real data."""
 
-import ctypes
 import dataclasses
 import gc
 import itertools
@@ -83,9 +82,11 @@ def pytest_runtest_teardown(item, nextitem):
             _resident_gib() < _tidy['resident_gib'] + TIDY_GIB):
         return
     import keras
+
+    from ddep_tf.runtime import process
     keras.backend.clear_session()
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    process.give_back_memory()
     _tidy['resident_gib'] = _resident_gib()
 
 

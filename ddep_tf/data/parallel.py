@@ -10,11 +10,16 @@ Item = TypeVar('Item')
 Result = TypeVar('Result')
 
 
+def core_ids() -> list[int]:
+    """Returns the cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def cores() -> int:
     """Returns the number of cores that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):  # Not on macOS.
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(core_ids())
 
 
 def in_order(function: Callable[[Item], Result],

@@ -133,14 +133,13 @@ class Evaluator:
             self._run.data[0].num_classes, source.num_examples, self._bar,
             (lambda one: see(ids[one.position], one)) if see else None,
             single_scale and self._run.evaluation.single_scale)
-        plain, summary = (
+        *plain, summary = (
             {**predictor_lib.summary(matrix),
-             'confusion_matrix': matrix.tolist()}
-            for matrix in (matrices[0], matrices[-1]))
+             'confusion_matrix': matrix.tolist()} for matrix in matrices)
         result = {'value': summary[self.objective.headline], **summary,
                   'images': source.num_examples}
-        if len(matrices) > 1:
-            result['single_scale'] = plain
+        if plain:
+            result['single_scale'], = plain
         return result
 
     def _measure_batches(self, source):

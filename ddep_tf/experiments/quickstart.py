@@ -10,6 +10,7 @@ import os
 import statistics
 
 from ddep_tf import errors, specs
+from ddep_tf.data import parallel
 from ddep_tf.data.checking import findings
 from ddep_tf.experiments import shares
 
@@ -37,7 +38,7 @@ class Machine:
 def this_machine() -> Machine:
     """Returns what this machine has."""
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    return Machine(shares.core_count(), len(shares.visible_gpus()),
+    return Machine(parallel.cores(), len(shares.visible_gpus()),
                    memory / 2 ** 30)
 
 

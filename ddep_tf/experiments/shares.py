@@ -5,6 +5,7 @@ import glob
 import os
 
 from ddep_tf import errors
+from ddep_tf.data import parallel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ def slots_of(text: str) -> int:
     """
     gpus = visible_gpus()
     if text == 'auto':
-        return len(gpus) or len(_cores())
+        return len(gpus) or parallel.cores()
     if not text.isdecimal() or int(text) < 1:
         raise errors.UserError('--parallel must be a number from 1 on, or '
                                f'auto, got {text!r}')
@@ -52,23 +53,12 @@ def visible_gpus() -> list[str]:
     return [name for name in given.split(',') if name not in ('', '-1')]
 
 
-def core_count() -> int:
-    """Returns the number of cores that this process may use."""
-    return len(_cores())
-
-
-def _cores() -> list[int]:
-    if hasattr(os, 'sched_getaffinity'):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def shares(count: int) -> list[Share]:
     """Divides the cores and GPUs of this process into `count` shares.
 
     If there are fewer cores than shares, they are shared in turn.
     """
-    cores, gpus = _cores(), visible_gpus()
+    cores, gpus = parallel.core_ids(), visible_gpus()
     found = []
     for index in range(count):
         own = cores[index * len(cores) // count:

@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 
 from ddep_tf import files, specs
-from ddep_tf.experiments import shares, workloads
+from ddep_tf.data import parallel
+from ddep_tf.experiments import workloads
 from ddep_tf.runtime import process, run_folder
 from ddep_tf.runtime import strategy as strategies
 
@@ -105,7 +106,7 @@ def _sgemm_gflops():
 
 def _machine(strategy):
     return {'device': strategies.device_type(strategy),
-            'processor': _processor(), 'cores': shares.core_count(),
+            'processor': _processor(), 'cores': parallel.cores(),
             'tensorflow': tf.__version__, 'keras': keras.__version__,
             'commit': run_folder.commit()}
 

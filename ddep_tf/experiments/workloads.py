@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from ddep_tf import files, specs
-from ddep_tf.data import image_files
+from ddep_tf.data import image_files, parallel
 from ddep_tf.evaluation import evaluator as evaluator_lib
 from ddep_tf.evaluation import predict, tiles
 from ddep_tf.evaluation import predictor as predictor_lib
-from ddep_tf.experiments import cost, generated, shares
+from ddep_tf.experiments import cost, generated
 from ddep_tf.runtime import build, feed, inputs, stop_signal, workers
 from ddep_tf.training import checkpoint, loop, optimizer
 
@@ -152,7 +152,7 @@ def _bare(run, folder):
 
     paths = sorted(map(str, files.path(folder, 'images', 'train').iterdir()))
     return tf.data.Dataset.from_tensor_slices(paths).repeat().enumerate().map(
-        load, num_parallel_calls=shares.core_count()).batch(
+        load, num_parallel_calls=parallel.cores()).batch(
             run.global_batch_size).prefetch(2)
 
 
