@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from ddep_tf import specs
+
 pytestmark = pytest.mark.quick
 
 PACKAGE = pathlib.Path(__file__).resolve().parent.parent / 'ddep_tf'
@@ -91,3 +93,17 @@ def test_no_tensorflow_where_it_is_not_needed(module):
     code = f'import sys, {module}; sys.exit("tensorflow" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code],
                           check=False).returncode == 0
+
+
+def test_only_objectives_and_specs_ask_which_stage_it_is():
+    """Others ask the stage's Objective for what they want to know of it."""
+    names = {'CLASSIFY', 'DENOISE', 'SEGMENT', *specs.STAGES}
+    for path in FILES:
+        if _room(path) in ('objectives', 'specs', 'configure'):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.Compare):
+                sides = {ast.unparse(side).split('.')[-1].strip("'")
+                         for side in (node.left, *node.comparators)}
+                assert not ('stage' in sides and sides & names), (
+                    f'{path.relative_to(PACKAGE)}:{node.lineno}')

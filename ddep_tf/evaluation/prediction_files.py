@@ -31,7 +31,7 @@ def _write_ids(path, found, label_set):
     image_files.write_png(path, found.ids)
 
 
-def _write_colour(path, found, label_set):
+def _write_color(path, found, label_set):
     image_files.write_png(path, labels.paint(found.ids, label_set.palette))
 
 
@@ -61,7 +61,7 @@ Write = Callable[[pathlib.Path, Prediction, labels.LabelSet], None]
 # What there is of each image, and how the names of its files end.
 _OF_EACH: dict[str, tuple[str, Write]] = {
     'ids': ('.png', _write_ids),
-    'colour': ('_colour.png', _write_colour),
+    'colour': ('_colour.png', _write_color),
     'palette': ('_palette.png', _write_palette),
     'overlay': ('_overlay.png', _write_overlay),
     'label_ids': ('_label_ids.png', _write_label_ids),

@@ -9,9 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ddep_tf import errors, files, specs
-from ddep_tf.models import registry, weights
+from ddep_tf import errors, files
+from ddep_tf.models import registry as encoders
+from ddep_tf.models import weights
 from ddep_tf.objectives import base as objectives
+from ddep_tf.objectives import registry
 from ddep_tf.runtime import build, inputs, run_folder
 
 PARTS = ('encoder', *(f'decoder/{block}' for block in (
@@ -91,9 +93,9 @@ def cka(first: np.ndarray, second: np.ndarray) -> float:
 
 def _load(path, strategy):
     run = run_folder.read_run(path)
-    if run.stage == specs.CLASSIFY:
-        raise errors.UserError(f'{path} is of the stage classify: it has no '
-                               'decoder to compare')
+    if not registry.objective_of(run.stage).has_decoder:
+        raise errors.UserError(f'{path} is of the stage {run.stage}: it has '
+                               'no decoder to compare')
     return build.load_network(run, path, strategy)
 
 
@@ -116,7 +118,7 @@ def _features(network, images) -> dict[str, np.ndarray]:
     given = probe({key: maps[key] for key in network.decoder.input},
                   training=False)
     return {part: np.reshape(value, (-1, value.shape[-1])) for part, value in
-            {'encoder': maps[list(registry.MAPS)[-1]], **given}.items()}
+            {'encoder': maps[list(encoders.MAPS)[-1]], **given}.items()}
 
 
 def _kernels(path) -> dict[str, dict[str, np.ndarray]]:

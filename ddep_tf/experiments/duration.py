@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
-from ddep_tf import specs
 from ddep_tf.experiments import cost
 from ddep_tf.experiments import plan as plan_lib
+from ddep_tf.objectives import registry
 
 # What a network reaches of a matrix product's speed, on processors [O].
 _UTILISATION = 0.35
@@ -53,7 +53,7 @@ def _run_seconds(planned, flops, val, test, pixels):
     run = planned.run
     found = cost.count(run)
     operations = found.run_flops
-    if run.stage == specs.SEGMENT:
+    if registry.objective_of(run.stage).whole_images:
         scale = pixels * run.data[0].scale ** 2 / (
             run.crop_size[0] * run.crop_size[1])
         looks = run.steps // run.eval_every if run.eval_every else 1
