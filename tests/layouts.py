@@ -13,6 +13,8 @@ from PIL import Image
 from ddep_tf.data import labels
 from ddep_tf.models import encoder, weights
 
+import source_cases
+
 
 def _counts(count):
     """(training, evaluation) images."""
@@ -147,33 +149,37 @@ def oxford_iiit_pet(root, count=3):
 
 def imagenet21k(root, count=3):
     """ImageNet-21k as launch/prepare_data.py builds it, two shards."""
-    import tensorflow as tf
     folder_ = root / 'imagenet21k'
     folder_.mkdir(parents=True)
     shards = []
     for shard in range(2):
         path = folder_ / f'train-{shard:05d}-of-00002.tfrecord'
-        numbers = range(shard, count, 2)
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for index in numbers:
-                writer.write(_synset_example(index))
+        rows = [{'image': _encoded(_picture(8, index)[0], 'JPEG'),
+                 'file_name': f'n00004475_{index}.JPEG'.encode(),
+                 'label': index} for index in range(shard, count, 2)]
+        source_cases.write(path, rows)
         shards.append({'file': path.name, 'bytes': path.stat().st_size,
-                       'examples': len(numbers)})
+                       'examples': len(rows)})
     (folder_ / 'train.index.json').write_text(json.dumps({'files': shards}))
 
 
-def _synset_example(index):
-    import tensorflow as tf
+def records(root, count=3):
+    """TFRecord files of one's own, four of training, three classes."""
+    for split, shards in (('train', 4), ('val', 1)):
+        for shard in range(shards):
+            rows = []
+            for index in range(count):
+                image, mask = _picture(3, shard * count + index)
+                rows.append({'image': _encoded(image, 'PNG'),
+                             'label': _encoded(mask, 'PNG'),
+                             'id': f'{split}_{shard}_{index}'.encode()})
+            source_cases.write(root / f'{split}-{shard}.tfrecord', rows)
+
+
+def _encoded(array, kind):
     buffer = io.BytesIO()
-    Image.fromarray(_picture(8, index)[0]).save(buffer, 'JPEG')
-    name = f'n00004475_{index}.JPEG'.encode()
-    text = {'image': buffer.getvalue(), 'file_name': name}
-    features = {key: tf.train.Feature(bytes_list=tf.train.BytesList(
-        value=[value])) for key, value in text.items()}
-    features['label'] = tf.train.Feature(
-        int64_list=tf.train.Int64List(value=[index]))
-    return tf.train.Example(features=tf.train.Features(
-        feature=features)).SerializeToString()
+    Image.fromarray(array).save(buffer, kind)
+    return buffer.getvalue()
 
 
 def cifar10(root, count=3):

@@ -6,6 +6,9 @@ import tensorflow as tf
 
 from ddep_tf.data import image_files
 
+# What the files of a format begin with.
+_JPEG, _PNG, _GIF = b'\xff\xd8', b'\x89PNG\r\n\x1a\n', b'GIF8'
+
 
 def decode_image(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     """Decodes a JPEG or PNG.
@@ -20,15 +23,27 @@ def decode_image(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     Returns:
       [H, W, 3] uint8.
     """
-    contents = _check_pixels(contents, name)
-    depth, _ = _png_form(contents)
-    contents = checked(depth != b'\x10', contents, 'image of 16 bits per '
-                       'channel, save it with 8:', name)
+    # Nothing but its size is asked of a JPEG, which is what most images are.
+    contents = tf.cond(tf.strings.substr(contents, 0, 2) == _JPEG,
+                       lambda: _checked_jpeg(contents, name),
+                       lambda: _checked_other(contents, name))
     # This op reads PNG too. By default it uses a fast but inexact inverse
     # transform for JPEG; the exact one agrees with PIL.
     image = tf.io.decode_jpeg(contents, channels=3,
                               dct_method='INTEGER_ACCURATE')
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def _checked_jpeg(contents, name):
+    sides = tf.image.extract_jpeg_shape(contents, tf.int64)[:2]
+    return _check_pixels(sides, contents, name)
+
+
+def _checked_other(contents, name):
+    contents = _check_pixels(_sides(contents), contents, name)
+    depth, _ = _png_form(contents)
+    return checked(depth != b'\x10', contents, 'image of 16 bits per '
+                   'channel, save it with 8:', name)
 
 
 def decode_gray(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
@@ -37,7 +52,7 @@ def decode_gray(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     TensorFlow would turn a palette's indices into brightness values, and
     rescale 16 bits to 8.
     """
-    contents = _check_pixels(contents, name)
+    contents = _check_pixels(_sides(contents), contents, name)
     depth, color_type = _png_form(contents)
     contents = checked((depth == b'\x08') & (color_type == b'\x00'), contents,
                        'mask that is not an 8-bit gray PNG:', name)
@@ -48,36 +63,34 @@ def _png_form(contents):
     """Returns bit depth and color type, one byte each; '' if not a PNG."""
     # Padded, since substr fails beyond the end of a truncated file.
     head = tf.strings.join([tf.strings.substr(contents, 0, 26), '\0' * 26])
-    png = tf.strings.substr(head, 0, 8) == b'\x89PNG\r\n\x1a\n'
+    png = tf.strings.substr(head, 0, 8) == _PNG
     return tuple(tf.where(png, tf.strings.substr(head, offset, 1), '')
                  for offset in (24, 25))
 
 
-def _check_pixels(contents, name):
-    """Returns `contents`; the op fails if an image claims too many pixels."""
+def _check_pixels(sides, contents, name):
+    """Returns `contents`; the op fails if the sides, int64, that an image
+    claims have too many pixels."""
     limit = image_files.max_pixels()
-    return checked(_pixels(contents) <= limit, contents, 'image of more than '
-                   f'{limit:,} pixels, replace it or raise '
+    return checked(tf.reduce_prod(sides) <= limit, contents, 'image of more '
+                   f'than {limit:,} pixels, replace it or raise '
                    '--max_image_pixels:', name)
 
 
-def _pixels(contents):
-    """Returns the pixels that a file's header claims, int64; 0 if unknown."""
+def _sides(contents):
+    """Returns the sides that a PNG's or GIF's header claims, [2] int64; 0 of
+    other files."""
     head = tf.strings.join([tf.strings.substr(contents, 0, 24), '\0' * 24])
 
     def sides(offset, dtype, little_endian):
         field = tf.strings.substr(head, offset, 2 * dtype.size)
         return tf.cast(tf.io.decode_raw(field, dtype, little_endian), tf.int64)
-    found = tf.case([
-        (tf.strings.substr(head, 0, 8) == b'\x89PNG\r\n\x1a\n',
+    return tf.case([
+        (tf.strings.substr(head, 0, 8) == _PNG,
          lambda: sides(16, tf.int32, False)),
-        (tf.strings.substr(head, 0, 4) == b'GIF8',
-         lambda: sides(6, tf.uint16, True)),
-        (tf.strings.substr(head, 0, 2) == b'\xff\xd8',
-         lambda: tf.cast(tf.image.extract_jpeg_shape(contents)[:2],
-                         tf.int64))],
+        (tf.strings.substr(head, 0, 4) == _GIF,
+         lambda: sides(6, tf.uint16, True))],
         default=lambda: tf.zeros(2, tf.int64))
-    return tf.reduce_prod(found)
 
 
 def check_same_size(example: dict[str, tf.Tensor], name: tf.Tensor) -> None:

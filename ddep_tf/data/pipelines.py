@@ -7,6 +7,8 @@ step continues exactly as one from the first step would.
 """
 
 from collections.abc import Callable, Sequence
+import functools
+import itertools
 
 import tensorflow as tf
 
@@ -78,16 +80,26 @@ def train_dataset(sources: Sequence[base.Source], *,
                    readers.records(sources, count, seed, start))
         dataset = dataset.shard(hosts, host)  # Skips undecoded records.
 
-    def prepare(index, record):
-        seeds = _example_seed(seed, index)
-        return _choose_source(sources, record, lambda source: _augment(
-            source, _parsed(source, record), crop_size, seeds, flip, augment,
-            example_fn, image_dtype))
+    def prepare(number, numbered):
+        position, record = numbered
+        seeds = _example_seed(seed, number)
 
+        def prepare_of(source, offset):
+            example = _augment(
+                source, _parsed(source, record, position - offset), crop_size,
+                seeds, flip, augment, image_dtype)
+            example['position'] = position
+            if example_fn is None:
+                return example
+            return example_fn(example, _fold(seeds, _EXAMPLE_FN))
+        return _choose_source(sources, position, prepare_of)
+
+    # Two for each core: while one that is ready waits to be batched, its core
+    # goes on with the other.
     dataset = dataset.map(
         prepare, deterministic=not data_service,
         num_parallel_calls=(tf.data.AUTOTUNE if data_service
-                            else parallel.cores()))
+                            else 2 * parallel.cores()))
     dataset = dataset.batch(batch_size or global_batch_size // hosts,
                             drop_remainder=True)
     dataset = _with_options(dataset.prefetch(tf.data.AUTOTUNE))
@@ -190,27 +202,16 @@ def _epochs(sources, count, shuffle_buffer, seed, start):
         lambda epoch: records(epoch).enumerate(epoch * examples))
 
 
-def _parsed(source, record):
-    if 'serialized' not in record:
-        return record
-    return source.parse(record['serialized'], record['position']) | {
-        'global_position': record['global_position']}
+def _parsed(source, record, position):
+    return record if isinstance(record, dict) else source.parse(
+        record, position)
 
 
 def _all_records(sources):
-    """Records of all sources, with their position among all of them."""
-    result, offset = None, 0
-    for index, source in enumerate(sources):
-        records = source.records().map(_numbered(index, offset))
-        result = records if result is None else result.concatenate(records)
-        offset += source.num_examples
-    return result
-
-
-def _numbered(index, offset):
-    return lambda record: record | {
-        'source': tf.constant(index, tf.int64),
-        'global_position': record['position'] + offset}
+    """Records of all sources, behind their position among all of them."""
+    records = functools.reduce(
+        tf.data.Dataset.concatenate, [s.records() for s in sources])
+    return records.enumerate()
 
 
 def _shuffled(records, buffer, seed):
@@ -240,9 +241,10 @@ def _example_seed(seed, index):
 
 def _fold(seed, purpose):
     """Returns a seed for one purpose: [2] int64 -> [2] int32."""
-    return tf.random.stateless_uniform(
-        (2,), seed + tf.constant([0, purpose << 56], tf.int64), minval=None,
-        maxval=None, dtype=tf.int32)
+    # The bits of tf.random.stateless_uniform, by less operations.
+    return tf.raw_ops.StatelessRandomUniformFullInt(
+        shape=(2,), dtype=tf.int32,
+        seed=seed + tf.constant([0, purpose << 56], tf.int64))
 
 
 def _resized(source, example):
@@ -256,8 +258,7 @@ def _finished(example, image_dtype):
     return transforms.to_float(example)
 
 
-def _augment(source, record, crop_size, seeds, flip, augment, example_fn,
-             image_dtype):
+def _augment(source, record, crop_size, seeds, flip, augment, image_dtype):
     example = _resized(source, source.decode(record))
     low, high = source.spec.random_scale
     example = transforms.random_scale(example, low, high,
@@ -271,24 +272,24 @@ def _augment(source, record, crop_size, seeds, flip, augment, example_fn,
     if augment.rotate:
         example = transforms.random_turn(example, _fold(seeds, _TURN))
     example = transforms.random_light(example, augment, _fold(seeds, _LIGHT))
-    example = _finished(example, image_dtype)
-    example['position'] = record['global_position']
-    if example_fn is None:
-        return example
-    return example_fn(example, _fold(seeds, _EXAMPLE_FN))
+    return _finished(example, image_dtype)
 
 
-def _choose_source(sources, record, prepare):
-    """Calls `prepare` with the source of the record.
+def _choose_source(sources, position, prepare):
+    """Calls `prepare` with the source of a record, by its position among those
+    of all, and the position at which that source begins.
 
     Not by tf.switch_case: to have determinism, tf.data would then prepare one
     record at a time.
     """
+    starts = list(itertools.accumulate(
+        (source.num_examples for source in sources), initial=0))
+
     def choose(first, end):
         if end - first == 1:
-            return prepare(sources[first])
+            return prepare(sources[first], starts[first])
         middle = (first + end) // 2
-        return tf.cond(record['source'] < middle,
+        return tf.cond(position < starts[middle],
                        lambda: choose(first, middle),
                        lambda: choose(middle, end))
     return choose(0, len(sources))

@@ -56,8 +56,9 @@ def records(sources: Sequence[base.Source], readers: int, seed: int,
       hosts: their number.
 
     Returns:
-      Endless pairs of the record's number in the order, int64, and the
-      record: 'serialized', 'source', 'position' in it, 'global_position'.
+      Endless pairs of the record's number in the order, int64, and a pair of
+      its position among the records of all sources, int64, and itself, as
+      `Source.parse` takes it.
     """
     files, read, block = _opened(sources)
     own = np.arange(host, readers, hosts, dtype=np.int64)
@@ -97,22 +98,16 @@ def _opened(sources):
     """Returns _Files, the records of a file as a function of its index, and
     the number of records that are shuffled as a block."""
     files, positions = _files(sources)
-    offsets = np.cumsum([0, *(s.num_examples for s in sources)])
 
     def read(file):
         examples = tf.data.Dataset.range(
             tf.gather(files.before, file),
             tf.gather(files.before, file + 1)).flat_map(files.runs.read)
-        source = tf.gather(files.sources, file)
-        numbered = examples.map(
-            lambda index, serialized: {
-                'serialized': serialized, 'source': source,
-                'global_position': tf.gather(positions, index)
-                if positions is not None else index})
-        if positions is not None:
-            numbered = numbered.filter(lambda r: r['global_position'] >= 0)
-        return numbered.map(lambda r: r | {
-            'position': r['global_position'] - tf.gather(offsets, source)})
+        if positions is None:
+            return examples
+        return examples.map(lambda index, serialized: (
+            tf.gather(positions, index), serialized)).filter(
+                lambda position, _: position >= 0)
 
     return files, read, max(1, BLOCK_BYTES // max(
         s.record_bytes for s in sources))
@@ -149,10 +144,9 @@ def _blocks(files, own, reader, seed, epoch, passed, block, read):
     within = before - ends[file] + sizes[file]
 
     def shuffled(number, examples):
-        place = _permutation(tf.size(examples['source']), key, reader, number)
+        place = _permutation(tf.size(examples[0]), key, reader, number)
         place = place[tf.where(number == first_block, inside, 0):]
-        return {name: tf.gather(value, place)
-                for name, value in examples.items()}
+        return [tf.gather(values, place) for values in examples]
 
     return tf.data.Dataset.from_tensor_slices(order[file:]).flat_map(
         read).skip(within).batch(block).enumerate(first_block).map(shuffled)

@@ -215,3 +215,11 @@ def test_classes_pass_through():
     result = transforms.random_flip(transforms.random_crop(
         transforms.resize(base, 0.9), (8, 8), seed(0)), seed(1))
     assert int(result['label']) == 3
+
+
+@pytest.mark.parametrize('shape', [(), (2,)])
+def test_draws_are_those_of_tensorflow(shape):
+    for seed in ([0, 0], [3, -7], [2 ** 31 - 1, 1]):
+        np.testing.assert_array_equal(
+            transforms.uniform(shape, tf.constant(seed)),
+            tf.random.stateless_uniform(shape, seed))
