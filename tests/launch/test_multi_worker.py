@@ -13,6 +13,7 @@ import pytest
 from ddep_tf import files
 
 from commands import ROOT, TINY, losses, run, start, wait_for
+import layouts
 
 SHORT = [*TINY, '--gin_param=segment/RunSpec.global_batch_size=4',
          '--gin_param=segment/RunSpec.steps=10',
@@ -22,6 +23,15 @@ SHORT = [*TINY, '--gin_param=segment/RunSpec.global_batch_size=4',
          '--gin_param=AugmentSpec.rotate=True',
          '--gin_param=AugmentSpec.hue=0.1']
 LONG = [*SHORT, '--gin_param=segment/RunSpec.steps=15']
+# Files that four virtual readers have a file of each.
+RECORDS = '''
+records/DatasetSpec.name = 'records'
+records/DatasetSpec.source = 'tfrecord'
+records/DatasetSpec.num_classes = 3
+records/DatasetSpec.readers = 4
+records/DatasetSpec.test_split = 'val'
+RunSpec.data = (@records/DatasetSpec(),)
+'''
 
 
 def _ports(count):
@@ -85,6 +95,15 @@ def _train(count, *args):
     return texts
 
 
+def _on_records(flags, folder):
+    """Returns flags of which the data are TFRecord files, written here."""
+    folder.mkdir()
+    layouts.records(folder)
+    (folder / 'records.gin').write_text(RECORDS)
+    return [*(flag for flag in flags if 'shapes' not in flag),
+            f'--gin_file={folder / "records.gin"}', f'--data_dir={folder}']
+
+
 def _assert_close(one, other, tolerance):
     with np.load(one / 'weights.npz') as first, \
             np.load(other / 'weights.npz') as second:
@@ -97,7 +116,8 @@ def _assert_close(one, other, tolerance):
 def test_the_request_of_one_stops_all_and_they_end_as_one_device(
         tmp_path, monkeypatch):
     one, many = tmp_path / 'one', tmp_path / 'many'
-    code, _, err = run('finetune', *SHORT, f'--run_dir={one}')
+    short = _on_records(SHORT, tmp_path / 'data')
+    code, _, err = run('finetune', *short, f'--run_dir={one}')
     assert code == 0, err
     told = tmp_path / 'told.jsonl'
     monkeypatch.setenv('TOLD', str(told))
@@ -105,7 +125,7 @@ def test_the_request_of_one_stops_all_and_they_end_as_one_device(
                        prepend=os.pathsep)
     # The request to one of them stops both, at the same step.
     with Cluster(2) as cluster:
-        flags = [*SHORT, f'--run_dir={many}', '--track=wandb']
+        flags = [*short, f'--run_dir={many}', '--track=wandb']
         first = cluster.start(*flags)
         time.sleep(3)  # A worker may be late.
         second = cluster.start(*flags)
@@ -143,9 +163,10 @@ def _check_followed(told, expected):
 @pytest.mark.full
 def test_lost_workers_end_all_and_change_no_bit_of_the_end(tmp_path):
     whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    flags = _on_records(LONG, tmp_path / 'data')
     for lost, step in ((1, 5), (0, 10)):  # 0 is the chief.
         with Cluster(2) as cluster:
-            cluster.start_all(*LONG, f'--run_dir={cut}')
+            cluster.start_all(*flags, f'--run_dir={cut}')
             wait_for(cut / 'state' / f'ckpt-{step}.index', cluster.workers[0])
             cluster.workers[lost].kill()
             codes, texts = cluster.end()
@@ -153,9 +174,9 @@ def test_lost_workers_end_all_and_change_no_bit_of_the_end(tmp_path):
         assert codes[1 - lost] == 75, texts
         assert 'a worker or TPU was lost' in texts[1 - lost]
         assert 'Traceback' not in texts[1 - lost]
-    for text in _train(2, *LONG, f'--run_dir={cut}'):
+    for text in _train(2, *flags, f'--run_dir={cut}'):
         assert 'step 10 of 15' in text
-    _train(2, *LONG, f'--run_dir={whole}')
+    _train(2, *flags, f'--run_dir={whole}')
     _assert_close(whole, cut, 0)
 
 
