@@ -14,7 +14,7 @@ from ddep_tf.reports import figures, paired, read, stats
 # Inches: at figures.DPI, two panels of text that is still read when a page
 # shows them 800 pixels wide.
 _WIDTH, _HEIGHT = 4.4, 4.4
-_TITLE = 38  # Letters a line.
+_TITLE, _NOTE = 38, 56  # Letters in a line of a panel.
 _STYLE: dict = {'font.size': 11, 'axes.titlesize': 11,
                 'legend.fontsize': 11, 'lines.markersize': 5}
 
@@ -43,8 +43,9 @@ def draw(panels: Sequence[str], path: str | os.PathLike) -> None:
                 _TITLE)))
             axes.legend(frameon=False)
         drawn.axes[0].set_ylabel('test mIoU (points)')
-        drawn.supxlabel('Means over runs, with their 95 % bootstrap interval; '
-                        'faint dots: single runs', fontsize=9)
+        drawn.supxlabel(textwrap.fill(
+            'Means over runs, with their 95 % bootstrap interval; faint dots: '
+            'single runs', _NOTE * len(found)), fontsize=9)
         figures.save(drawn, path)
 
 

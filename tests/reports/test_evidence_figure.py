@@ -34,14 +34,34 @@ def results(tmp_path):
     return folder
 
 
+@pytest.fixture(name='draw')
+def _draw(monkeypatch):
+    """Draws, and returns the Figure."""
+    def draw(*panels):
+        found = []
+        monkeypatch.setattr(figures, 'save', lambda figure, _: found.append(
+            figure))
+        evidence_figure.draw(panels, '')
+        return found[0]
+    return draw
+
+
 @pytest.fixture
-def drawn(results, monkeypatch):
+def drawn(results, draw):
     """The Figure of both experiments."""
-    found = []
-    monkeypatch.setattr(figures, 'save', lambda figure, _: found.append(
-        figure))
-    evidence_figure.draw([str(results), f'{results.parent / "two"},wide'], '')
-    return found[0]
+    return draw(str(results), f'{results.parent / "two"},wide')
+
+
+def _renderer(drawn):
+    """What draws the figure, all of which lies inside."""
+    canvas = backend_agg.FigureCanvasAgg(drawn)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    inches = drawn.get_tightbbox(renderer)
+    width, height = drawn.get_size_inches()
+    assert min(inches.x0, inches.y0) >= 0
+    assert inches.x1 <= width and inches.y1 <= height
+    return renderer
 
 
 def test_bars_are_the_intervals_of_the_means(drawn):
@@ -64,13 +84,8 @@ def test_bars_are_the_intervals_of_the_means(drawn):
 
 
 def test_every_text_is_inside_and_large_enough(drawn):
-    canvas = backend_agg.FigureCanvasAgg(drawn)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    inches = drawn.get_tightbbox(renderer)
-    width, height = drawn.get_size_inches()
-    assert min(inches.x0, inches.y0) >= 0
-    assert inches.x1 <= width and inches.y1 <= height
+    renderer = _renderer(drawn)
+    width, _ = drawn.get_size_inches()
     one, other = (axes.title.get_window_extent(renderer)
                   for axes in drawn.axes)
     assert one.x1 < other.x0
@@ -81,6 +96,10 @@ def test_every_text_is_inside_and_large_enough(drawn):
         # Pixels, where a page shows it 800 wide.
         assert text.get_fontsize() / 72 * 800 / width > 10.5, text.get_text()
     assert drawn.axes[1].get_title() == 'Nuclei, wide'
+
+
+def test_every_text_of_a_single_panel_is_inside(results, draw):
+    _renderer(draw(str(results)))
 
 
 def test_the_command_draws_it(results):
