@@ -95,22 +95,43 @@ class GroupNorm(keras.layers.Layer):
         self.beta = self.add_weight(name='beta', shape=shape, autocast=False,
                                     initializer='zeros')
 
-    def _group_mean(self, x):
-        batch, _, _, channels = dims(x)
-        means = tf.reshape(tf.reduce_mean(x, (1, 2)),
-                           (batch, self.groups, channels // self.groups))
-        means = tf.repeat(tf.reduce_mean(means, 2), channels // self.groups, 1)
-        return means[:, None, None, :]
+    def _group_mean(self, means):
+        """[B, C] -> the same, of each channel that of its group."""
+        batch, channels = dims(means)
+        size = channels // self.groups
+        means = tf.reshape(means, (batch, self.groups, size))
+        means = tf.reduce_mean(means, 2, keepdims=True)
+        # Not tf.repeat, which takes thirty operations.
+        return tf.reshape(tf.tile(means, (1, 1, size)), (batch, channels))
 
     def call(self, inputs):
         """Normalizes `inputs`, [B, H, W, C] float. Statistics in float32."""
-        x = tf.cast(inputs, tf.float32)
-        x -= self._group_mean(x)
-        variance = self._group_mean(tf.square(x))
-        scale = (tf.math.rsqrt(variance + self.epsilon)
-                 * tf.cast(self.gamma, tf.float32))
-        return tf.cast(x * scale + tf.cast(self.beta, tf.float32),
-                       inputs.dtype)
+        normalized = tf.custom_gradient(self._normalize)(
+            *(tf.cast(each, tf.float32)
+              for each in (inputs, self.gamma, self.beta)))
+        return tf.cast(normalized, inputs.dtype)
+
+    def _normalize(self, x, gamma, beta):
+        """Returns the normalized map, and its gradient in one piece: quicker
+        than that of each step, and a tenth of their operations."""
+        x -= self._group_mean(tf.reduce_mean(x, (1, 2)))[:, None, None]
+        variance = self._group_mean(tf.reduce_mean(tf.square(x), (1, 2)))
+        root = tf.math.rsqrt(variance + self.epsilon)
+        scale = (root * gamma)[:, None, None]
+
+        def gradient(upstream):
+            _, height, width, _ = dims(x)
+            pixels = tf.cast(height * width, tf.float32)
+            sums = tf.reduce_sum(upstream, (1, 2))
+            products = tf.reduce_sum(upstream * x, (1, 2))
+            shift = root * self._group_mean(gamma * sums) / pixels
+            slope = root ** 3 * self._group_mean(gamma * products) / pixels
+            of_x = (upstream * scale - x * slope[:, None, None]
+                    - shift[:, None, None])
+            return (of_x, tf.reduce_sum(products * root, 0),
+                    tf.reduce_sum(sums, 0))
+
+        return x * scale + beta, gradient
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -236,15 +257,21 @@ def _double(x):
     """
     count, size, channels = dims(x)
 
+    # In few steps, one after the other: of a large map each takes as much.
     def gradient(upstream):
-        pairs = tf.reshape(upstream, (count, size, 2 * channels))
-        even, odd = tf.split(pairs, 2, 2)
-        after = tf.concat([even[:, 1:], odd[:, -1:]], 1)
-        before = tf.concat([even[:, :1], odd[:, :-1]], 1)
-        return 0.75 * (even + odd) + 0.25 * (after + before)
+        ends = upstream[:, :1], upstream[:, -1:]
+        pairs = tf.reshape(tf.concat([ends[0], upstream, ends[1]], 1),
+                           (count, size + 1, 2, channels))
+        near = 0.75 * (pairs[:, :-1, 1] + pairs[:, 1:, 0])
+        with tf.control_dependencies([near]):
+            pairs = tf.identity(pairs)
+        return near + 0.25 * (pairs[:, 1:, 1] + pairs[:, :-1, 0])
 
-    before = tf.concat([x[:, :1], x[:, :-1]], 1)
-    after = tf.concat([x[:, 1:], x[:, -1:]], 1)
-    near = 0.75 * x
-    pairs = tf.concat([near + 0.25 * before, near + 0.25 * after], 2)
+    wide = tf.concat([x[:, :1], x, x[:, -1:]], 1)
+    with tf.control_dependencies([wide]):
+        near = 0.75 * x
+    even = near + 0.25 * wide[:, :-2]
+    with tf.control_dependencies([even]):
+        odd = near + 0.25 * wide[:, 2:]
+    pairs = tf.concat([even, odd], 2)
     return tf.reshape(pairs, (count, 2 * size, channels)), gradient

@@ -23,16 +23,34 @@ class StdConv(keras.layers.Conv2D):
 
     def standardized(self) -> tf.Tensor:
         """Returns the kernel that it convolves with, float32."""
-        kernel = tf.cast(self.kernel, tf.float32)
-        kernel -= tf.reduce_mean(kernel, (0, 1, 2), keepdims=True)
-        # The epsilon is added outside the root, as in the original.
-        deviation = tf.sqrt(tf.reduce_mean(tf.square(kernel), (0, 1, 2)))
-        return kernel / (deviation + 1e-5)
+        return _standardize(tf.cast(self.kernel, tf.float32))
 
     def call(self, inputs):
         """[B, H, W, C] float -> [B, ceil(H / s), ceil(W / s), filters]."""
         kernel = tf.cast(self.standardized(), inputs.dtype)
         return tf.nn.conv2d(inputs, kernel, self.strides, 'SAME')
+
+
+@tf.custom_gradient
+def _standardize(kernel):
+    """Keeps its input for the gradient, and none of the steps in between,
+    each as large."""
+    def gradient(upstream):
+        with tf.control_dependencies([upstream]):  # Not before it is needed.
+            again = tf.identity(kernel)
+        with tf.GradientTape() as tape:
+            tape.watch(again)
+            found = _standardized(again)
+        return tape.gradient(found, again, upstream)
+
+    return _standardized(kernel), gradient
+
+
+def _standardized(kernel):
+    kernel -= tf.reduce_mean(kernel, (0, 1, 2), keepdims=True)
+    # The epsilon is added outside the root, as in the original.
+    deviation = tf.sqrt(tf.reduce_mean(tf.square(kernel), (0, 1, 2)))
+    return kernel / (deviation + 1e-5)
 
 
 def _conv(x, name, filters, size=1, stride=1):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ddep_tf import errors, spec_base, specs
 from ddep_tf.models import decoder as decoder_lib
 from ddep_tf.models import encoder as encoder_lib
-from ddep_tf.models import registry, remat
+from ddep_tf.models import enlarging, registry, remat
 
 
 @keras.saving.register_keras_serializable('ddep_tf')
@@ -36,12 +36,13 @@ class Network(keras.Model):
         self.head.build(decoder.output.shape)
         self.built = True
         self._recomputed_encoder: remat.Recomputed | None = None
-        self._recomputed_decoder: remat.Recomputed | None = None
+        self._trained_decoder: enlarging.Enlarging | remat.Recomputed = (
+            enlarging.Enlarging(decoder))
 
     def recompute_blocks(self) -> None:
-        """Has training keep less in memory, see `remat`."""
+        """Has training keep still less in memory, see `remat`."""
         self._recomputed_encoder = remat.Recomputed(self.encoder)
-        self._recomputed_decoder = remat.Recomputed(self.decoder)
+        self._trained_decoder = remat.Recomputed(self.decoder)
 
     def call(self, inputs, training=None):
         """image [B, H, W, 3] in [-1, 1] -> [B, H, W, num_outputs] float32."""
@@ -68,7 +69,7 @@ class Network(keras.Model):
           [B, H, W, num_outputs] float32.
         """
         maps = {key: features[key] for key in self.decoder.input}
-        decode = (training and self._recomputed_decoder) or self.decoder
+        decode = self._trained_decoder if training else self.decoder
         return self.head(decode(maps, training=training))
 
     def _check(self, inputs):

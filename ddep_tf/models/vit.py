@@ -185,8 +185,40 @@ def _gelu(x):
     return tf.nn.gelu(x, approximate=True), gradient
 
 
+@layers.register
+class LayerNorm(keras.layers.LayerNormalization):
+    """Keras' own over the channels. For the gradient it keeps its input and a
+    mean and a deviation a token, but nothing else as large."""
+
+    def call(self, inputs):
+        """[B, n, C] float -> the same. Statistics in float32."""
+        x, gamma, beta = (tf.cast(each, tf.float32) for each in (
+            inputs, self.gamma, self.beta))
+        return tf.cast(_layer_norm(x, gamma, beta, tf.constant(self.epsilon)),
+                       inputs.dtype)
+
+
+@tf.custom_gradient
+def _layer_norm(x, gamma, beta, epsilon):
+    mean, variance = tf.nn.moments(x, -1, keepdims=True)
+    root = tf.math.rsqrt(variance + epsilon)
+
+    def gradient(upstream):
+        with tf.control_dependencies([upstream]):  # Not before it is needed.
+            normal = (tf.identity(x) - mean) * root
+        scaled = upstream * gamma
+        of_x = root * (
+            scaled - tf.reduce_mean(scaled, -1, keepdims=True)
+            - normal * tf.reduce_mean(scaled * normal, -1, keepdims=True))
+        return (of_x, tf.reduce_sum(upstream * normal, (0, 1)),
+                tf.reduce_sum(upstream, (0, 1)), None)
+
+    scale = root * gamma
+    return x * scale + (beta - mean * scale), gradient
+
+
 def _norm(x, name):
-    return keras.layers.LayerNormalization(epsilon=1e-6, name=name)(x)
+    return LayerNorm(epsilon=1e-6, name=name)(x)
 
 
 def _dropped(x, name, rate):

@@ -81,6 +81,10 @@ def _group_norm(layer, x):
     return y
 
 
+def _layer_norm(layer, x):
+    return _same(keras.layers.LayerNormalization, layer, x)
+
+
 def _batch_norm(layer, x):
     norm = keras.layers.BatchNormalization(
         epsilon=layer.epsilon, scale=layer.scale, name=layer.name)
@@ -157,6 +161,7 @@ _TRANSLATIONS = {
     resnet.StdConv: _std_conv,
     layers.GroupNorm: _group_norm,
     layers.StoredBatchNorm: _batch_norm,
+    vit.LayerNorm: _layer_norm,
     layers.Upsample: _upsample,
     layers.SpaceToDepth: _space_to_depth,
     vit.PositionEmbedding: _position_embedding,

@@ -1,6 +1,7 @@
 """Adam with its schedule, weight decay and the encoder's own rate."""
 
 from collections.abc import Sequence
+import functools
 import math
 
 import keras
@@ -81,10 +82,26 @@ class Adam(keras.optimizers.Adam):
         self._decays = [self._spec.weight_decay if _is_kernel(v) else 0.0
                         for v in variables]
 
+    def apply(self, grads, trainable_variables=None):
+        # Keras' own step, in one operation a variable: in place, without
+        # copies of the gradient, of which there are several else. What all
+        # variables share is computed once: they are hundreds.
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        betas = [tf.constant(beta) for beta in (self.beta_1, self.beta_2)]
+        # In a partial, since checkpoints would have a dict as a part.
+        self._move = functools.partial(
+            tf.raw_ops.ResourceApplyAdam, use_locking=True,
+            beta1_power=betas[0] ** step, beta2_power=betas[1] ** step,
+            beta1=betas[0], beta2=betas[1],
+            epsilon=tf.constant(self.epsilon))
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
         # Keras has no public name for it; its own optimizers use this one.
         index = self._get_variable_index(variable)
-        learning_rate = learning_rate * self._factors[index]
+        learning_rate = tf.cast(learning_rate, tf.float32)
+        if self._factors[index] != 1:
+            learning_rate *= self._factors[index]
         if self._decays[index]:
             decay = self._decays[index] * variable
             if self._spec.weight_decay_form == 'coupled':
@@ -92,23 +109,10 @@ class Adam(keras.optimizers.Adam):
             else:
                 rate = tf.cast(learning_rate, variable.dtype)
                 self.assign_sub(variable, rate * decay)
-        self._move(index, gradient, variable, learning_rate)
-
-    def _move(self, index, gradient, variable, learning_rate):
-        """Keras' own step, in one operation: in place, without copies of the
-        gradient, of which there are several else."""
-        moments = (slots[index].value
+        moments = (slots[index].value.handle
                    for slots in (self._momentums, self._velocities))
-        betas = [tf.constant(beta, variable.dtype)
-                 for beta in (self.beta_1, self.beta_2)]
-        step = tf.cast(self.iterations.value + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle, **{
-                name: moment.handle for name, moment in zip('mv', moments)},
-            beta1_power=betas[0] ** step, beta2_power=betas[1] ** step,
-            lr=tf.cast(learning_rate, variable.dtype), beta1=betas[0],
-            beta2=betas[1], epsilon=tf.cast(self.epsilon, variable.dtype),
-            grad=tf.cast(gradient, variable.dtype), use_locking=True)
+        self._move(var=variable.handle, lr=learning_rate, grad=gradient,
+                   **dict(zip('mv', moments, strict=True)))
 
 
 class ScaledAdam(Adam):

@@ -1,11 +1,12 @@
 """Interpolation against scipy and TensorFlow, norms against formulas."""
 
+import kept
 import numpy as np
 import pytest
 import scipy.ndimage
 import tensorflow as tf
 
-from ddep_tf.models import layers
+from ddep_tf.models import layers, resnet
 
 pytestmark = pytest.mark.quick
 
@@ -107,3 +108,45 @@ def test_stored_batch_norm_ignores_the_batchs_statistics():
     for value, variable in zip(before, layer.variables):
         np.testing.assert_array_equal(value, variable.numpy())
     assert len(layer.trainable_variables) == 2
+
+
+def test_group_norm_gradient_is_that_of_the_formula():
+    layer = layers.GroupNorm(groups=2)
+    layer.build((None, None, None, 6))
+    x, upstream = (tf.constant(_map(2, 3, 5, 6) + i) for i in range(2))
+    gamma, beta = tf.constant(_map(6)), tf.constant(_map(6) + 1)
+    layer.set_weights([gamma, beta])
+
+    def formula(x):
+        groups = tf.reshape(x, (2, 15, 2, 3))
+        mean, variance = tf.nn.moments(groups, (1, 3), keepdims=True)
+        normal = (groups - mean) / tf.sqrt(variance + layer.epsilon)
+        return tf.reshape(normal, x.shape) * gamma + beta
+
+    def gradients(norm, gamma, beta):
+        with tf.GradientTape() as tape:
+            tape.watch((x, gamma, beta))
+            y = norm(x)
+        return tape.gradient(y, (x, gamma, beta), upstream)
+
+    for found, expected in zip(
+            gradients(layer, layer.gamma.value, layer.beta.value),
+            gradients(formula, gamma, beta), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_group_norm_keeps_one_map():
+    layer, shape = layers.GroupNorm(groups=2), (2, 8, 8, 4)
+    layer.build(shape)
+    few = 2 * np.prod(shape[::3])  # Numbers of an image and channel.
+    # Beside what it is given, and what the loss keeps of its output.
+    assert kept.elements(layer, tf.constant(_map(*shape))) <= (
+        2 * np.prod(shape) + few)
+
+
+def test_a_standardized_convolution_keeps_one_kernel():
+    layer, shape = resnet.StdConv(8, 3, use_bias=False), (1, 4, 4, 8)
+    layer.build(shape)
+    assert kept.elements(layer, tf.constant(_map(*shape)),
+                         variables=[layer.kernel.value]) <= (
+        np.prod(shape) + np.prod(layer.kernel.shape))

@@ -1,5 +1,7 @@
 """The transformer's own operations."""
 
+import kept
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -38,3 +40,31 @@ def test_gelu_computes_again_not_before_its_gradient_is_asked_for():
             *op.control_inputs, *(tensor.op for tensor in op.inputs)]))
     first, again = (op for op in graph.get_operations() if op.type == 'Tanh')
     assert needs(again) and not needs(first)
+
+
+def test_layer_norm_is_keras_own():
+    norms = [kind(epsilon=1e-6) for kind in (
+        vit.LayerNorm, keras.layers.LayerNormalization)]
+    x, upstream = (tf.random.stateless_normal((2, 5, 12), (0, i))
+                   for i in range(2))
+    weights = [tf.random.stateless_normal((12,), (1, i)) for i in range(2)]
+
+    def outcome(norm):
+        norm.build(x.shape)
+        norm.set_weights(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = norm(x)
+        return y, *tape.gradient(
+            y, (x, norm.gamma.value, norm.beta.value), upstream)
+
+    for found, expected in zip(*map(outcome, norms), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_layer_norm_keeps_nothing_as_large_as_its_input():
+    layer, shape = vit.LayerNorm(), (2, 5, 48)
+    layer.build(shape)
+    # The loss keeps its output, and two numbers a token are kept.
+    assert kept.elements(layer, tf.random.stateless_normal(shape, (0, 0))) <= (
+        2 * 5 * 48 + 2 * 2 * 5)
