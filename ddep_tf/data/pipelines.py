@@ -298,6 +298,8 @@ def _choose_source(sources, position, prepare):
 def _with_options(dataset):
     options = tf.data.Options()
     options.deterministic = True
+    # Or examples would wait for the operations of a step.
+    options.threading.private_threadpool_size = parallel.cores()
     # Sharding by file would give workers other examples than a single one.
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA)

@@ -1,6 +1,9 @@
 """A TPU that is not there is one line."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -60,3 +63,19 @@ def test_a_host_that_starts_late_is_waited_for(capsys):
 def test_a_tpu_of_this_machine_has_no_hosts_to_wait_for():
     strategy._await_hosts(
         tf.distribute.cluster_resolver.TPUClusterResolver('local'))
+
+
+@pytest.mark.parametrize('environment, threads', [
+    ({}, 1), ({'TF_NUM_INTEROP_THREADS': '3'}, 0)])
+def test_a_cpu_computes_one_operation_at_a_time(environment, threads):
+    """Several at a time are slower and need more memory."""
+    script = ('import tensorflow as tf\n'
+              'from ddep_tf.runtime import strategy\n'
+              'strategy.get_strategy()\n'
+              'get = tf.config.threading.get_inter_op_parallelism_threads\n'
+              'print(get())')
+    found = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True,
+        check=True, env={**os.environ, 'CUDA_VISIBLE_DEVICES': '',
+                         **environment})
+    assert found.stdout.split()[-1] == str(threads)
