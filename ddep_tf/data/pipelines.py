@@ -241,7 +241,7 @@ def _example_seed(seed, index):
 
 def _fold(seed, purpose):
     """Returns a seed for one purpose: [2] int64 -> [2] int32."""
-    # The bits of tf.random.stateless_uniform, by less operations.
+    # The bits of tf.random.stateless_uniform, by fewer operations.
     return tf.raw_ops.StatelessRandomUniformFullInt(
         shape=(2,), dtype=tf.int32,
         seed=seed + tf.constant([0, purpose << 56], tf.int64))
