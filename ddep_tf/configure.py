@@ -241,10 +241,14 @@ class _Bindings:
                 _check_takes_effect(scope, selector, parameter, scopes)
 
     def _is_of_other_stage(self, scope):
-        """Whether a file binds for a stage that is not run, which is fine."""
+        """Whether a file binds for a stage that is not run, or for a data set
+        of it, which is fine."""
         stage = scope.partition('/')[0]
-        return stage in specs.STAGES and not any(
-            _covers(stage, built) for _, built in self._built)
+        if stage not in specs.STAGES:
+            return any(f'@{scope}/' in str(values) and
+                       self._is_of_other_stage(user)
+                       for user, values in _scopes() if user != scope)
+        return not any(_covers(stage, built) for _, built in self._built)
 
 
 def _bound() -> Iterator[tuple[str, str, str]]:
@@ -253,6 +257,12 @@ def _bound() -> Iterator[tuple[str, str, str]]:
     for (scope, selector), parameters in gin.config._CONFIG.items():
         for parameter in parameters:
             yield scope, selector, parameter
+
+
+def _scopes() -> Iterator[tuple[str, Any]]:
+    """Yields (scope, values) of all bindings."""
+    for (scope, _), parameters in gin.config._CONFIG.items():
+        yield from ((scope, value) for value in parameters.values())
 
 
 def _check_takes_effect(scope, selector, parameter, scopes):

@@ -116,3 +116,14 @@ def test_gin_binds_over_the_evaluation_of_a_run():
 def test_what_an_evaluation_cannot_take_is_refused(param):
     with pytest.raises(errors.UserError):
         configure.load_evaluation(specs.EvalSpec(), (), [param])
+
+
+def test_a_data_set_that_only_other_arms_need_may_stay_bound():
+    """An experiment cut down to some of its arms, to repeat a cell of it."""
+    files = ['experiments/evidence_camvid.gin']
+    _, stages, _ = configure.load_experiment(
+        files, ["ExperimentSpec.arms=('supervised',)"])
+    assert set(stages['']) == {'segment'}
+    with pytest.raises(errors.UserError, match=r'imagenet/.* is never used'):
+        configure.load_experiment(
+            files, ['imagenet/DatasetSpec.short_side=144'])
