@@ -6,7 +6,8 @@ embedding) in the traced graph, forward and backward, if the result depends on
 them. As is usual, the padding of a convolution counts like its pixels.
 
 Not counted: norms, activations, softmax, pooling, resizing, losses, biases,
-kernel standardization and the optimizer.
+kernel standardization, the optimizer, and what a step computes again in place
+of keeping it.
 """
 
 import collections
@@ -18,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from ddep_tf import specs
+from ddep_tf.models import layers
 from ddep_tf.objectives import base
 from ddep_tf.runtime import build, process
 
@@ -49,7 +51,8 @@ def measure(run: specs.RunSpec) -> tuple[int, int, int, int]:
       objective's, without the optimizer's update.
     """
     # In a graph of its own, no variable is allocated or initialized.
-    with process.releasing_graphs(), tf.Graph().as_default():
+    with (process.releasing_graphs(), layers.keeping_all(),
+          tf.Graph().as_default()):
         network = build.build_network(run)
         objective = build.build_objective(run, network)
         loss, gradients = _trace(objective, objective.batch_signature(run, 1))

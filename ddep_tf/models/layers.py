@@ -1,12 +1,31 @@
 """Layers that several networks share, and the interpolation matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import contextvars
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 register = keras.saving.register_keras_serializable('ddep_tf')
+_keeping = contextvars.ContextVar('keeping', default=False)
+
+
+@contextlib.contextmanager
+def keeping_all() -> Iterator[None]:
+    """Has what is traced in the block compute nothing twice, nor in another
+    way to save memory: so are the operations of a network counted."""
+    token = _keeping.set(True)
+    try:
+        yield
+    finally:
+        _keeping.reset(token)
+
+
+def keeps_all() -> bool:
+    """Whether this is in a block of `keeping_all`."""
+    return _keeping.get()
 
 
 def dims(x: tf.Tensor) -> Sequence[int | tf.Tensor]:
@@ -17,6 +36,38 @@ def dims(x: tf.Tensor) -> Sequence[int | tf.Tensor]:
     dynamic = tf.shape(x)
     return [dynamic[i] if size is None else size
             for i, size in enumerate(x.shape)]
+
+
+def after(first: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Returns `x`, but not before `first` is there: what is computed of it
+    then is in memory no earlier."""
+    with tf.control_dependencies([first]):
+        return tf.identity(x)
+
+
+def recomputed(function: Callable[..., tf.Tensor]
+               ) -> Callable[..., tf.Tensor]:
+    """Returns a function that is computed again for its gradient, and of which
+    nothing but its inputs is kept till then.
+
+    XLA, which does not know what is to wait, may keep more. tf.recompute_grad
+    has it wait, by a tf.cond each: too many for what is done in small pieces.
+
+    Args:
+      function: of float tensors alone; it may read no variable.
+    """
+    @tf.custom_gradient
+    def compute(*inputs):
+        def gradient(upstream):
+            again = [after(upstream, x) for x in inputs]
+            with tf.GradientTape() as tape:
+                tape.watch(again)
+                found = function(*again)
+            return tape.gradient(found, again, upstream)
+
+        return function(*inputs), gradient
+
+    return function if keeps_all() else compute
 
 
 def _corners_matrix(outputs, inputs, largest, ramp, cast):
@@ -96,40 +147,46 @@ class GroupNorm(keras.layers.Layer):
                                     initializer='zeros')
 
     def _group_mean(self, means):
-        """[B, C] -> the same, of each channel that of its group."""
-        batch, channels = dims(means)
+        """[B, 1, 1, C] -> the same, of each channel that of its group."""
+        batch, _, _, channels = dims(means)
         size = channels // self.groups
-        means = tf.reshape(means, (batch, self.groups, size))
-        means = tf.reduce_mean(means, 2, keepdims=True)
+        means = tf.reduce_mean(
+            tf.reshape(means, (batch, self.groups, size)), 2, keepdims=True)
         # Not tf.repeat, which takes thirty operations.
-        return tf.reshape(tf.tile(means, (1, 1, size)), (batch, channels))
+        return tf.reshape(tf.tile(means, (1, 1, size)),
+                          (batch, 1, 1, channels))
 
     def call(self, inputs):
         """Normalizes `inputs`, [B, H, W, C] float. Statistics in float32."""
+        return self.normalized(inputs, self.gamma, self.beta)
+
+    def normalized(self, inputs, gamma, beta):
+        """As `call`, with another scale and offset, [C] float32."""
         normalized = tf.custom_gradient(self._normalize)(
-            *(tf.cast(each, tf.float32)
-              for each in (inputs, self.gamma, self.beta)))
+            *(tf.cast(each, tf.float32) for each in (inputs, gamma, beta)))
         return tf.cast(normalized, inputs.dtype)
 
     def _normalize(self, x, gamma, beta):
         """Returns the normalized map, and its gradient in one piece: quicker
         than that of each step, and a tenth of their operations."""
-        x -= self._group_mean(tf.reduce_mean(x, (1, 2)))[:, None, None]
-        variance = self._group_mean(tf.reduce_mean(tf.square(x), (1, 2)))
+        def over_pixels(reduce, values):
+            return reduce(values, (1, 2), keepdims=True)
+
+        x -= self._group_mean(over_pixels(tf.reduce_mean, x))
+        variance = self._group_mean(over_pixels(tf.reduce_mean, tf.square(x)))
         root = tf.math.rsqrt(variance + self.epsilon)
-        scale = (root * gamma)[:, None, None]
+        scale = root * gamma
 
         def gradient(upstream):
             _, height, width, _ = dims(x)
             pixels = tf.cast(height * width, tf.float32)
-            sums = tf.reduce_sum(upstream, (1, 2))
-            products = tf.reduce_sum(upstream * x, (1, 2))
+            sums = over_pixels(tf.reduce_sum, upstream)
+            products = over_pixels(tf.reduce_sum, upstream * x)
             shift = root * self._group_mean(gamma * sums) / pixels
             slope = root ** 3 * self._group_mean(gamma * products) / pixels
-            of_x = (upstream * scale - x * slope[:, None, None]
-                    - shift[:, None, None])
-            return (of_x, tf.reduce_sum(products * root, 0),
-                    tf.reduce_sum(sums, 0))
+            return (upstream * scale - x * slope - shift,
+                    tf.reduce_sum(products * root, (0, 1, 2)),
+                    tf.reduce_sum(sums, (0, 1, 2)))
 
         return x * scale + beta, gradient
 
@@ -231,12 +288,10 @@ class Upsample(keras.layers.Layer):
 
     def call(self, inputs):
         """[B, H, W, C] float -> [B, 2 H, 2 W, C]."""
-        batch, height, width, channels = dims(inputs)
         if self.align_corners:
+            _, height, width, _ = dims(inputs)
             return resize_corners(inputs, 2 * height, 2 * width)
-        rows = _double(tf.reshape(inputs, (batch, height, width * channels)))
-        columns = _double(tf.reshape(rows, (-1, width, channels)))
-        return tf.reshape(columns, (batch, 2 * height, 2 * width, channels))
+        return doubled(inputs)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
@@ -244,6 +299,15 @@ class Upsample(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), 'align_corners': self.align_corners}
+
+
+def doubled(x: tf.Tensor) -> tf.Tensor:
+    """Doubles height and width of [B, H, W, C] float, bilinearly with
+    half-pixel centers."""
+    batch, height, width, channels = dims(x)
+    rows = _double(tf.reshape(x, (batch, height, width * channels)))
+    columns = _double(tf.reshape(rows, (-1, width, channels)))
+    return tf.reshape(columns, (batch, 2 * height, 2 * width, channels))
 
 
 @tf.custom_gradient
@@ -263,15 +327,12 @@ def _double(x):
         pairs = tf.reshape(tf.concat([ends[0], upstream, ends[1]], 1),
                            (count, size + 1, 2, channels))
         near = 0.75 * (pairs[:, :-1, 1] + pairs[:, 1:, 0])
-        with tf.control_dependencies([near]):
-            pairs = tf.identity(pairs)
+        pairs = after(near, pairs)
         return near + 0.25 * (pairs[:, 1:, 1] + pairs[:, :-1, 0])
 
     wide = tf.concat([x[:, :1], x, x[:, -1:]], 1)
-    with tf.control_dependencies([wide]):
-        near = 0.75 * x
+    near = 0.75 * after(wide, x)
     even = near + 0.25 * wide[:, :-2]
-    with tf.control_dependencies([even]):
-        odd = near + 0.25 * wide[:, 2:]
+    odd = near + 0.25 * after(even, wide)[:, 2:]
     pairs = tf.concat([even, odd], 2)
     return tf.reshape(pairs, (count, 2 * size, channels)), gradient

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from ddep_tf.models import layers
+from ddep_tf.models import layers, products
 
 
 @layers.register
@@ -23,34 +23,37 @@ class StdConv(keras.layers.Conv2D):
 
     def standardized(self) -> tf.Tensor:
         """Returns the kernel that it convolves with, float32."""
-        return _standardize(tf.cast(self.kernel, tf.float32))
+        return _standardized(tf.cast(self.kernel, tf.float32))
 
     def call(self, inputs):
         """[B, H, W, C] float -> [B, ceil(H / s), ceil(W / s), filters]."""
-        kernel = tf.cast(self.standardized(), inputs.dtype)
-        return tf.nn.conv2d(inputs, kernel, self.strides, 'SAME')
+        def compute(x, kernel):
+            kernel = tf.cast(_standardized(kernel), x.dtype)
+            return products.conv2d(x, kernel, self.strides[0])
+
+        return layers.recomputed(compute)(
+            inputs, tf.cast(self.kernel, tf.float32))
 
 
 @tf.custom_gradient
-def _standardize(kernel):
+def _standardized(kernel):
     """Keeps its input for the gradient, and none of the steps in between,
     each as large."""
+    def parts(kernel):
+        centered = kernel - tf.reduce_mean(kernel, (0, 1, 2), keepdims=True)
+        deviation = tf.sqrt(tf.reduce_mean(tf.square(centered), (0, 1, 2)))
+        # The epsilon is added outside the root, as in the original.
+        return centered, deviation, deviation + 1e-5
+
     def gradient(upstream):
-        with tf.control_dependencies([upstream]):  # Not before it is needed.
-            again = tf.identity(kernel)
-        with tf.GradientTape() as tape:
-            tape.watch(again)
-            found = _standardized(again)
-        return tape.gradient(found, again, upstream)
+        centered, deviation, divisor = parts(layers.after(upstream, kernel))
+        slope = tf.reduce_mean(upstream * centered, (0, 1, 2)) / (
+            tf.square(divisor) * deviation)
+        mean = tf.reduce_mean(upstream, (0, 1, 2))
+        return (upstream - mean) / divisor - centered * slope
 
-    return _standardized(kernel), gradient
-
-
-def _standardized(kernel):
-    kernel -= tf.reduce_mean(kernel, (0, 1, 2), keepdims=True)
-    # The epsilon is added outside the root, as in the original.
-    deviation = tf.sqrt(tf.reduce_mean(tf.square(kernel), (0, 1, 2)))
-    return kernel / (deviation + 1e-5)
+    centered, _, divisor = parts(kernel)
+    return centered / divisor, gradient
 
 
 def _conv(x, name, filters, size=1, stride=1):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ddep_tf import errors, spec_base, specs
 from ddep_tf.models import decoder as decoder_lib
 from ddep_tf.models import encoder as encoder_lib
-from ddep_tf.models import enlarging, registry, remat
+from ddep_tf.models import registry, remat, sparing
 
 
 @keras.saving.register_keras_serializable('ddep_tf')
@@ -36,8 +36,8 @@ class Network(keras.Model):
         self.head.build(decoder.output.shape)
         self.built = True
         self._recomputed_encoder: remat.Recomputed | None = None
-        self._trained_decoder: enlarging.Enlarging | remat.Recomputed = (
-            enlarging.Enlarging(decoder))
+        self._trained_decoder: sparing.Sparing | remat.Recomputed = (
+            sparing.Sparing(decoder))
 
     def recompute_blocks(self) -> None:
         """Has training keep still less in memory, see `remat`."""

@@ -6,7 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
-from ddep_tf.models import layers, registry
+from ddep_tf.models import layers, products, registry
 
 _GELU, _CUBIC = math.sqrt(2 / math.pi), 0.044715  # Of the tanh in GELU.
 _LEAVES = {'gamma': 'scale', 'beta': 'bias'}
@@ -153,15 +153,22 @@ class FirstToken(keras.layers.Layer):
 
 @layers.register
 class DotProductAttention(keras.layers.Layer):
-    """softmax(query key^T / sqrt(size)) value, per head."""
+    """softmax(query key^T / sqrt(size)) value, per head.
+
+    The weights, which grow with the square of the tokens, are computed again
+    for the gradient.
+    """
 
     def call(self, query, key, value):
         """Three of [B, n, heads, size] float -> one of the same shape."""
-        query *= query.shape[-1] ** -0.5
-        scores = tf.einsum('bqhd,bkhd->bhqk', query, key)
-        weights = tf.nn.softmax(tf.cast(scores, tf.float32))
-        return tf.einsum('bhqk,bkhd->bqhd', tf.cast(weights, value.dtype),
-                         value)
+        return layers.recomputed(_attend)(query, key, value)
+
+
+def _attend(query, key, value):
+    query *= query.shape[-1] ** -0.5
+    scores = tf.einsum('bqhd,bkhd->bhqk', query, key)
+    weights = tf.nn.softmax(tf.cast(scores, tf.float32))
+    return tf.einsum('bhqk,bkhd->bqhd', tf.cast(weights, value.dtype), value)
 
 
 @layers.register
@@ -174,9 +181,7 @@ def gelu_tanh(x: tf.Tensor) -> tf.Tensor:
 def _gelu(x):
     """Keeps its input for the gradient, and none of six steps in between."""
     def gradient(upstream):
-        # Not before it is needed, or it would have to be kept too.
-        with tf.control_dependencies([upstream]):
-            y = tf.identity(x)
+        y = layers.after(upstream, x)  # Or what is computed of it is kept too.
         tanh = tf.tanh(_GELU * y * (1 + _CUBIC * tf.square(y)))
         slope = _GELU * (1 + 3 * _CUBIC * tf.square(y))
         return upstream * 0.5 * (
@@ -204,17 +209,61 @@ def _layer_norm(x, gamma, beta, epsilon):
     root = tf.math.rsqrt(variance + epsilon)
 
     def gradient(upstream):
-        with tf.control_dependencies([upstream]):  # Not before it is needed.
-            normal = (tf.identity(x) - mean) * root
-        scaled = upstream * gamma
+        normal = (layers.after(upstream, x) - mean) * root
+        of_gamma = tf.reduce_sum(upstream * normal, (0, 1))
+        of_beta = tf.reduce_sum(upstream, (0, 1))
+        # They would keep what they are taken of, see `products`.
+        scaled = gamma * layers.after(of_beta, layers.after(
+            of_gamma, upstream))
         of_x = root * (
             scaled - tf.reduce_mean(scaled, -1, keepdims=True)
             - normal * tf.reduce_mean(scaled * normal, -1, keepdims=True))
-        return (of_x, tf.reduce_sum(upstream * normal, (0, 1)),
-                tf.reduce_sum(upstream, (0, 1)), None)
+        return of_x, of_gamma, of_beta, None
 
     scale = root * gamma
     return x * scale + (beta - mean * scale), gradient
+
+
+@layers.register
+class Dense(keras.layers.Dense):
+    """Keras' own, in less memory."""
+
+    def call(self, inputs):
+        """[B, n, C] float -> [B, n, units]."""
+        return self.activation(products.dense(
+            inputs, *map(tf.convert_to_tensor, (self.kernel, self.bias))))
+
+
+@layers.register
+class GeluDense(keras.layers.Dense):
+    """A dense layer of the GELU of its input, which is computed again for the
+    gradient: beside the input it would be as much again."""
+
+    def call(self, inputs):
+        """[B, n, C] float -> [B, n, units]."""
+        def compute(x, kernel, bias):
+            return products.dense(gelu_tanh(x), kernel, bias)
+
+        return layers.recomputed(compute)(
+            inputs, *map(tf.convert_to_tensor, (self.kernel, self.bias)))
+
+
+@layers.register
+class HeadsDense(keras.layers.EinsumDense):
+    """Keras' own, of a kernel from channels to heads or back, in less
+    memory."""
+
+    def call(self, inputs):
+        """[B, n, C] float -> [B, n, heads, size], or the other way."""
+        outputs = self.bias.shape
+        split = self.kernel.shape.rank - len(outputs)
+        inner = self.kernel.shape[:split]
+        batch, count = layers.dims(inputs)[:2]
+        y = products.dense(
+            tf.reshape(inputs, (batch, count, math.prod(inner))),
+            tf.reshape(self.kernel, (math.prod(inner), math.prod(outputs))),
+            tf.reshape(self.bias, (-1,)))
+        return tf.reshape(y, (batch, count, *outputs))
 
 
 def _norm(x, name):
@@ -228,26 +277,29 @@ def _dropped(x, name, rate):
 def _attention(x, name, heads):
     size = x.shape[-1] // heads
     projected = [
-        keras.layers.EinsumDense(
+        HeadsDense(
             'bnc,chd->bnhd', (None, heads, size), bias_axes='hd',
             kernel_initializer=FlatGlorot(1), name=f'{name}.{part}')(x)
         for part in ('query', 'key', 'value')]
     y = DotProductAttention(name=f'{name}.core')(*projected)
-    return keras.layers.EinsumDense(
+    return HeadsDense(
         'bnhd,hdc->bnc', (None, x.shape[-1]), bias_axes='c',
         kernel_initializer=FlatGlorot(2), name=f'{name}.out')(y)
 
 
 def _mlp(x, name, width, dropout):
-    def dense(units, part, activation=None):
-        return keras.layers.Dense(
+    def dense(kind, units, part, activation=None):
+        return kind(
             units, activation, kernel_initializer='glorot_uniform',
             bias_initializer=keras.initializers.RandomNormal(stddev=1e-6),
             name=f'{name}.{part}')
 
-    y = dense(width, 'Dense_0', gelu_tanh)(x)
+    # A dropout between the two sees the GELU itself.
+    activation, second = ((gelu_tanh, Dense) if dropout
+                          else (None, GeluDense))
+    y = dense(Dense, width, 'Dense_0', activation)(x)
     y = _dropped(y, f'{name}.dropout_0', dropout)
-    y = dense(x.shape[-1], 'Dense_1')(y)
+    y = dense(second, x.shape[-1], 'Dense_1')(y)
     return _dropped(y, f'{name}.dropout_1', dropout)
 
 

@@ -8,6 +8,7 @@ probabilities at 1e-7, where the gradient ends.
 import tensorflow as tf
 
 from ddep_tf import specs
+from ddep_tf.models import layers
 
 _EPSILON = 1e-7  # Where a power below 1 has no finite gradient.
 
@@ -48,21 +49,40 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor,
     Returns:
       [B, H, W] float32; of ignored pixels any finite number.
     """
-    # Sums over the classes, since a gather of every pixel, and above all the
-    # scatter that is its gradient, are slow. Shifted by the greatest logit,
-    # the loss keeps its digits where the network is sure.
-    shifted = logits - tf.stop_gradient(
-        tf.reduce_max(logits, -1, keepdims=True))
-    picked = tf.reduce_sum(_one_hot(labels, logits.shape[-1]) * shifted, -1)
-    true_class = tf.math.log(tf.reduce_sum(tf.exp(shifted), -1)) - picked
-    losses = true_class
-    if spec.label_smoothing:
-        losses += spec.label_smoothing * (
-            picked - tf.reduce_mean(shifted, -1))
-    if spec.focal_gamma:
-        wrong = tf.maximum(-tf.math.expm1(-true_class), _EPSILON)
-        losses *= wrong ** spec.focal_gamma
-    return losses
+    entropy = _entropy(labels, logits, spec.label_smoothing)
+    if not spec.focal_gamma:
+        return entropy
+    true_class = (_entropy(labels, logits, 0.0) if spec.label_smoothing
+                  else entropy)
+    wrong = tf.maximum(-tf.math.expm1(-true_class), _EPSILON)
+    return entropy * wrong ** spec.focal_gamma
+
+
+def _entropy(labels, logits, smoothing):
+    """Sums over the classes, since a gather of every pixel, and above all the
+    scatter that is its gradient, are slow. Of maps of all classes, which a
+    step's memory is at its peak for, the gradient keeps the logits alone."""
+    num_classes = logits.shape[-1]
+
+    def target(labels):
+        truth = _one_hot(labels, num_classes)
+        return (1 - smoothing) * truth + smoothing / num_classes if (
+            smoothing) else truth
+
+    @tf.custom_gradient
+    def compute(logits):
+        def gradient(upstream):
+            again, known = (layers.after(upstream, x) for x in (logits, labels))
+            return upstream[..., None] * (
+                tf.nn.softmax(again) - target(known))
+
+        # Shifted by the greatest logit, the loss keeps its digits where the
+        # network is sure.
+        shifted = logits - tf.reduce_max(logits, -1, keepdims=True)
+        return (tf.math.log(tf.reduce_sum(tf.exp(shifted), -1))
+                - tf.reduce_sum(target(labels) * shifted, -1)), gradient
+
+    return compute(logits)
 
 
 def dice(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

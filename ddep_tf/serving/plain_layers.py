@@ -146,10 +146,13 @@ def _attention(layer, query, key, value):
 
 
 def _dense(layer, x):
-    if layer.activation is not vit.gelu_tanh:
-        return layer(x)
-    return ops.gelu(_same(keras.layers.Dense, layer, x, activation=None),
-                    approximate=True)
+    y = _same(keras.layers.Dense, layer, x, activation=None)
+    return (ops.gelu(y, approximate=True)
+            if layer.activation is vit.gelu_tanh else y)
+
+
+def _gelu_dense(layer, x):
+    return _same(keras.layers.Dense, layer, ops.gelu(x, approximate=True))
 
 
 def _einsum_dense(layer, x):
@@ -167,6 +170,7 @@ _TRANSLATIONS = {
     vit.PositionEmbedding: _position_embedding,
     vit.TokensToGrid: _tokens_to_grid,
     vit.DotProductAttention: _attention,
-    keras.layers.Dense: _dense,
-    keras.layers.EinsumDense: _einsum_dense,
+    vit.Dense: _dense,
+    vit.GeluDense: _gelu_dense,
+    vit.HeadsDense: _einsum_dense,
 }

@@ -150,3 +150,25 @@ def test_a_standardized_convolution_keeps_one_kernel():
     assert kept.elements(layer, tf.constant(_map(*shape)),
                          variables=[layer.kernel.value]) <= (
         np.prod(shape) + np.prod(layer.kernel.shape))
+
+
+def test_the_gradient_of_a_standardized_kernel_is_that_of_the_formula():
+    layer = resnet.StdConv(4, 3, use_bias=False)
+    layer.build((None, None, None, 5))
+    kernel, upstream = (tf.constant(_map(3, 3, 5, 4) + i) for i in range(2))
+    layer.kernel.assign(kernel)
+
+    def formula(kernel):
+        mean, variance = tf.nn.moments(kernel, (0, 1, 2))
+        return (kernel - mean) / (tf.sqrt(variance) + 1e-5)
+
+    def outcome(standardized, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch(kernel)
+            y = standardized()
+        return y, tape.gradient(y, kernel, upstream)
+
+    for found, expected in zip(
+            outcome(layer.standardized, layer.kernel.value),
+            outcome(lambda: formula(kernel), kernel), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)

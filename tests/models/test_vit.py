@@ -3,6 +3,7 @@
 import kept
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from ddep_tf.models import vit
@@ -68,3 +69,68 @@ def test_layer_norm_keeps_nothing_as_large_as_its_input():
     # The loss keeps its output, and two numbers a token are kept.
     assert kept.elements(layer, tf.random.stateless_normal(shape, (0, 0))) <= (
         2 * 5 * 48 + 2 * 2 * 5)
+
+
+def _gelu(x):
+    return tf.nn.gelu(x, approximate=True)
+
+
+def _heads(*args, **kwargs):
+    return [kind(*args, **kwargs)
+            for kind in (vit.HeadsDense, keras.layers.EinsumDense)]
+
+
+DENSE = [
+    (vit.Dense(12), keras.layers.Dense(12), tf.identity,
+     [(2, 5, 48), (48, 12), (12,)]),
+    (vit.GeluDense(12), keras.layers.Dense(12), _gelu,
+     [(2, 5, 48), (48, 12), (12,)]),
+    (*_heads('bnc,chd->bnhd', (None, 3, 4), bias_axes='hd'), tf.identity,
+     [(2, 5, 6), (6, 3, 4), (3, 4)]),
+    (*_heads('bnhd,hdc->bnc', (None, 6), bias_axes='c'), tf.identity,
+     [(2, 5, 3, 4), (3, 4, 6), (6,)])]
+
+
+@pytest.mark.parametrize('ours, theirs, given, shapes', DENSE,
+                         ids=['dense', 'gelu', 'to heads', 'from heads'])
+def test_dense_layers_are_keras_own_and_keep_their_input_alone(
+        ours, theirs, given, shapes):
+    x, *weights = (tf.random.stateless_normal(shape, (0, i))
+                   for i, shape in enumerate(shapes))
+
+    def outcome(layer, given):
+        layer.build(x.shape)
+        layer.set_weights(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(given(x))
+        upstream = tf.random.stateless_normal(y.shape, (1, 0))
+        return y, *tape.gradient(
+            y, (x, layer.kernel.value, layer.bias.value), upstream)
+
+    found = outcome(ours, tf.identity)
+    for one, expected in zip(found, outcome(theirs, given), strict=True):
+        np.testing.assert_allclose(one, expected, atol=2e-5)
+    # Beside its input, which `elements` leaves out: the output, for the loss.
+    assert kept.elements(ours, x, variables=[
+        each.value for each in ours.trainable_variables]) == (
+        np.prod(found[0].shape))
+
+
+def test_attention_is_keras_own_and_keeps_no_weights():
+    shape = (2, 7, 3, 4)
+    inputs = [tf.random.stateless_normal(shape, (0, i)) for i in range(3)]
+    layer = vit.DotProductAttention()
+
+    def outcome(attend):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            y = attend(*inputs)
+        return y, *tape.gradient(
+            y, inputs, tf.random.stateless_normal(shape, (0, 3)))
+
+    for found, expected in zip(
+            outcome(layer), outcome(keras.ops.dot_product_attention),
+            strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert kept.elements(layer, *inputs) == np.prod(shape)  # The output.

@@ -1,5 +1,6 @@
 """The losses of segmentation, against other implementations of them."""
 
+import kept
 import keras
 import numpy as np
 import pytest
@@ -131,6 +132,36 @@ def test_no_pixel_is_gathered_or_scattered():
     slow = [kind for kind in kinds if any(
         part in kind for part in ('Gather', 'Scatter', 'Segment', 'Sparse'))]
     assert not slow
+
+
+@pytest.mark.parametrize('smoothing', [0.0, 0.1])
+def test_gradients_are_those_of_tensorflow(smoothing):
+    logits, labels = LOGITS[VALID], LABELS[VALID]
+    upstream = RNG.normal(size=labels.shape).astype(np.float32)
+    truth = tf.one_hot(labels, 6) * (1 - smoothing) + smoothing / 6
+
+    def gradient(loss):
+        with tf.GradientTape() as tape:
+            given = tf.constant(logits)
+            tape.watch(given)
+            found = loss(given)
+        return tape.gradient(found, given, upstream)
+
+    np.testing.assert_allclose(
+        gradient(lambda given: losses.cross_entropy(
+            tf.constant(labels), given,
+            specs.LossSpec(label_smoothing=smoothing))),
+        gradient(lambda given: tf.nn.softmax_cross_entropy_with_logits(
+            truth, given)), atol=1e-6)
+
+
+@pytest.mark.parametrize('smoothing', [0.0, 0.1])
+def test_of_what_has_all_classes_nothing_is_kept(smoothing):
+    spec = specs.LossSpec(label_smoothing=smoothing)
+    found = kept.elements(
+        lambda logits: losses.cross_entropy(tf.constant(LABELS), logits, spec),
+        tf.constant(LOGITS))
+    assert found <= LABELS.size  # Beside the logits themselves.
 
 
 def test_a_sure_and_right_pixel_keeps_the_digits_of_its_loss():
