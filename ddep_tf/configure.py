@@ -219,7 +219,7 @@ class _Bindings:
     def check_used(self) -> None:
         """Refuses bindings that no spec took: a typo would train silently."""
         operative = gin.operative_config_str()
-        for scope, selector, parameter in _bound():
+        for scope, selector, parameter, _ in _bound():
             if selector == 'gin.macro':
                 if f'{scope} =' not in operative:
                     raise errors.UserError(
@@ -245,24 +245,18 @@ class _Bindings:
         of it, which is fine."""
         stage = scope.partition('/')[0]
         if stage not in specs.STAGES:
-            return any(f'@{scope}/' in str(values) and
+            return any(f'@{scope}/' in str(value) and
                        self._is_of_other_stage(user)
-                       for user, values in _scopes() if user != scope)
+                       for user, *_, value in _bound() if user != scope)
         return not any(_covers(stage, built) for _, built in self._built)
 
 
-def _bound() -> Iterator[tuple[str, str, str]]:
-    """Yields (scope, selector, parameter) of all bindings."""
+def _bound() -> Iterator[tuple[str, str, str, Any]]:
+    """Yields (scope, selector, parameter, value) of all bindings."""
     # gin's public functions give its bindings as text only.
     for (scope, selector), parameters in gin.config._CONFIG.items():
-        for parameter in parameters:
-            yield scope, selector, parameter
-
-
-def _scopes() -> Iterator[tuple[str, Any]]:
-    """Yields (scope, values) of all bindings."""
-    for (scope, _), parameters in gin.config._CONFIG.items():
-        yield from ((scope, value) for value in parameters.values())
+        for parameter, value in parameters.items():
+            yield scope, selector, parameter, value
 
 
 def _check_takes_effect(scope, selector, parameter, scopes):
@@ -271,7 +265,7 @@ def _check_takes_effect(scope, selector, parameter, scopes):
     Between files the narrower binding is meant to win; what a user types must
     not be ignored.
     """
-    narrower = [s for s, *rest in _bound()
+    narrower = [s for s, *rest, _ in _bound()
                 if rest == [selector, parameter] and len(s) > len(scope)]
     if all(any(_covers(s, built) for s in narrower) for built in scopes):
         name = selector.rsplit('.', 1)[-1]
