@@ -25,7 +25,8 @@ FLAGS = flags.FLAGS
 _PATHS = ('claims', 'compare_images', 'data_dir', 'figure', 'gin_file',
           'images', 'init_decoder', 'init_encoder', 'input', 'jobs_dir',
           'manual_dir', 'other', 'output', 'output_dir', 'page', 'panel',
-          'results_dir', 'run_dir', 'save_label_ids', 'weights', 'work_dir')
+          'results_dir', 'reuse', 'run_dir', 'save_label_ids', 'weights',
+          'work_dir')
 
 
 def define_config_flags() -> None:
@@ -84,6 +85,13 @@ def define_track_flag() -> None:
     """The flag of every launcher that trains."""
     flags.DEFINE_enum('track', None, ['wandb', 'mlflow'], 'Follow the runs in '
                       'Weights & Biases or MLflow too: docs/tracking.md.')
+
+
+def define_reuse_flag() -> None:
+    """The flag of launchers of experiments."""
+    flags.DEFINE_multi_string(
+        'reuse', [], 'Folder of another experiment: what it has finished of '
+        'the same runs is copied, not done again. Repeatable.')
 
 
 def define_data_service_flag() -> None:

@@ -6,6 +6,10 @@ r"""Runs a whole experiment, skipping what is done, and reports.
 Over several machines that share --run_dir, each takes a part:
 
   python launch/experiment.py --gin_file=... --shard=3/16 --wait=600
+
+Runs that another experiment has finished are not done again:
+
+  python launch/experiment.py --gin_file=... --reuse=runs/cityscapes_main
 """
 
 import functools
@@ -20,6 +24,7 @@ cli.define_config_flags()
 cli.define_device_flags()
 cli.define_track_flag()
 cli.define_data_service_flag()
+cli.define_reuse_flag()
 cli.define_cost_flags('--dry_run')
 flags.DEFINE_string('results_dir', '', 'Where to write the table, figures and '
                     'subsets that are kept, results/ for instance; none else.')
@@ -39,6 +44,7 @@ FLAGS = flags.FLAGS
 
 def main():
     from ddep_tf import configure, errors
+    from ddep_tf.experiments import reuse
     from ddep_tf.experiments import runner as runner_lib
     from ddep_tf.runtime import stop_signal
     shard, slots = _shard(), _slots()
@@ -54,7 +60,8 @@ def main():
     stop = stop_signal.StopSignal(FLAGS.grace).install()
     whole = runner_lib.Experiment(
         spec, stages, operative, run_dir, FLAGS.data_dir,
-        _executor(operative, slots, stop, track), stop)
+        _executor(operative, slots, stop, track), stop,
+        reuse.Finished(FLAGS.reuse))
     if FLAGS.only:
         whole.run_one(FLAGS.only, FLAGS.wait)
         return

@@ -20,6 +20,7 @@ from ddep_tf import cli, errors, files, jobs
 cli.define_config_flags()
 cli.define_device_flags()
 cli.define_track_flag()
+cli.define_reuse_flag()
 flags.DEFINE_enum('engine', 'slurm', list(jobs.SCHEDULERS),
                   'The scheduler that runs the jobs.')
 flags.DEFINE_string('jobs_dir', 'jobs', 'Folder for the job files.')
@@ -109,6 +110,7 @@ def _command(run_dir):
              if FLAGS[name].value]
     return [*start, *(f'--gin_file={file}' for file in FLAGS.gin_file),
             *(f'--gin_param={text}' for text in FLAGS.gin_param),
+            *(f'--reuse={folder}' for folder in FLAGS.reuse),
             f'--run_dir={run_dir}', f'--data_dir={FLAGS.data_dir}',
             f'--strategy={strategy}', *given,
             f'--grace={FLAGS.grace_seconds}']

@@ -5,7 +5,7 @@ from typing import Any
 
 from ddep_tf import errors, specs
 from ddep_tf.data import labels
-from ddep_tf.experiments import executors, exp_folder, tables
+from ddep_tf.experiments import executors, exp_folder, reuse, tables
 from ddep_tf.experiments import ledger as ledger_lib
 from ddep_tf.experiments import plan as plan_lib
 from ddep_tf.experiments import spec as spec_lib
@@ -26,6 +26,8 @@ class Experiment:
       data_dir: root folder of the data.
       executor: executes the runs; see executors.py and pool.py.
       stop: StopSignal; None never stops.
+      finished: runs of other experiments, of which those that are the same
+        are taken over; None trains all.
 
     Raises:
       UserError: the folder holds another experiment, or cannot be created;
@@ -35,12 +37,14 @@ class Experiment:
     def __init__(self, spec: spec_lib.ExperimentSpec,
                  templates: plan_lib.Templates, operative: str, exp_dir: str,
                  data_dir: str, executor: executors.Executor,
-                 stop: stop_signal.StopSignal | None = None):
+                 stop: stop_signal.StopSignal | None = None,
+                 finished: reuse.Finished | None = None):
         self.plan = plan_lib.Plan(spec, templates, exp_dir, data_dir)
         self.ledger = ledger_lib.Ledger(self.plan)
         self._data_dir = data_dir
         self._executor = executor
         self._stop = stop or stop_signal.StopSignal()
+        self._finished = finished or reuse.Finished(())
         self._running: dict[str, plan_lib.PlannedRun] = {}
         template = next(iter(templates.values())).get(specs.SEGMENT)
         self._label_set = labels.for_spec(template.data[0]) if (
@@ -107,9 +111,12 @@ class Experiment:
                 f'{name} needs {self.ledger.missing(planned)[0]}, which is '
                 'not done: run it first, or give --wait=MINUTES')
         self.ledger.clear_failure(name)
+        job = self._job(planned)
+        if self._take(job):
+            return
         with self._executor:
             self._executor.prepare(1, self.plan.count())
-            self._executor.start(self._job(planned))
+            self._executor.start(job)
             while not (outcomes := self._executor.outcomes(_POLL_SECONDS)):
                 pass
         (_, error), = outcomes
@@ -149,6 +156,8 @@ class Experiment:
         except errors.TrainingStopped as error:
             self._note(planned, error)
             return
+        if self._take(job):
+            return
         self._running[planned.name] = planned
         self._show()
         self._executor.start(job)
@@ -162,6 +171,15 @@ class Experiment:
         # Runs of a grid are compared on val; test is for the chosen one.
         return executors.Job(planned, actual, self.plan.run_dir(actual.name),
                    test=planned.level != plan_lib.SWEEP)
+
+    def _take(self, job):
+        """Takes a job's run over from another experiment; returns whether."""
+        source = self._finished.take(job.actual.run, job.run_dir, job.test)
+        if source is None:
+            return False
+        self.ledger.forget(job.actual.name)
+        self._executor.say(f'{job.planned.name} is there: {source}')
+        return True
 
     def _settle(self, job, error):
         del self._running[job.planned.name]

@@ -18,6 +18,7 @@ WEIGHTS = 'weights.npz'
 # The mean IoU of each test image, and pictures of the worst and the best.
 PER_IMAGE, EXTREMES = 'per_image.csv', 'samples/extremes'
 LEVELS = 'samples/levels'  # An image denoised at several levels of noise.
+STARTS = ('init_encoder', 'init_decoder')  # Fields that name initial weights.
 _PACKAGES = ('tensorflow', 'keras', 'tensorflow-datasets', 'numpy')
 
 
@@ -47,7 +48,7 @@ def open_run(run_dir: str | os.PathLike, run: specs.RunSpec,
             _check_same(folder, run)
         else:
             files.write_text(folder / 'operative.gin', operative)
-            files.write_text(folder / CONFIG, spec_base.to_json(run))
+            write_config(folder, run)
 
 
 def check_shared(run_dir: str | os.PathLike, run: specs.RunSpec,
@@ -112,6 +113,11 @@ def write_result(run_dir: str | os.PathLike, result: dict[str, Any]) -> None:
     files.write_json(files.path(run_dir, RESULT), result)
 
 
+def write_config(run_dir: str | os.PathLike, run: specs.RunSpec) -> None:
+    """Writes which run a folder holds. OSError if it cannot be written."""
+    files.write_text(files.path(run_dir, CONFIG), spec_base.to_json(run))
+
+
 def read_run(run_dir: str | os.PathLike) -> specs.RunSpec:
     """Returns the RunSpec of a run folder. UserError if it is not one."""
     path = files.path(run_dir, CONFIG)
@@ -164,7 +170,7 @@ def _check_same(folder, run):
 def _comparable(config):
     """Paths are compared by their target, not as they were typed."""
     return {key: str(files.path(value).resolve())
-            if key in ('init_encoder', 'init_decoder') and value else value
+            if key in STARTS and value else value
             for key, value in config.items()}
 
 

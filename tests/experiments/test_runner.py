@@ -17,6 +17,8 @@ from ddep_tf.experiments import executors, plan
 from ddep_tf.experiments import runner as runner_lib
 from ddep_tf.reports import read, stats, tables, write
 
+import pretended
+
 pytestmark = pytest.mark.quick
 
 GIN = ['experiments/demo_shapes.gin']
@@ -33,33 +35,9 @@ def _rows(path):
         return list(csv.DictReader(file))
 
 
-class Runner:
-    """Answers with a val that `score` gives; writes what a run leaves."""
-
-    def __init__(self, score):
-        self.score = score
-        self.asked = []
-
-    def __call__(self, job):
-        planned, actual, test = job.planned, job.actual, job.test
-        self.asked.append((actual.name, test))
-        val = self.score(actual)
-        where = pathlib.Path(job.run_dir)
-        where.mkdir(parents=True, exist_ok=True)
-        (where / 'validation.csv').write_text(f'step,val\n5,{val}\n')
-        result = {'stage': planned.run.stage, 'steps': 5, 'val': val,
-                  'test': val / 2 if test else None, 'images': 20,
-                  'test_details': {'iou': [val] * 6, 'pixel_accuracy': val,
-                                   'mean_iou': val} if test else None,
-                  'seconds': 1.0,
-                  'subset_sha256': f'sha{planned.run.seed}', 'commit': 'abc'}
-        (where / 'result.json').write_text(json.dumps(result))
-        return result
-
-
 def _experiment(where, score, *params):
     spec, stages, operative = _load(*params)
-    runner = Runner(score)
+    runner = pretended.Trainer(score)
     whole = runner_lib.Experiment(spec, stages, operative, str(where), '',
                                   executors.Serial(runner))
     return whole, runner

@@ -211,6 +211,13 @@ def test_the_method_in_a_bucket_is_that_of_a_disk(tmp_path, local, commands,
             one, other = (root / name / table for root in (found, local))
             assert _rows(one) == _rows(other)
     _use(commands, bucket, local)
+    out = commands.succeed(*_experiment(local), f'--run_dir={tmp_path}/copied',
+                           f'--reuse={bucket.url}/job/exp')
+    assert out.count(' is there: gs://') == len(runs)
+    for path in (f'runs/{name}/{file}' for name in runs
+                 for file in ('weights.npz', 'result.json', 'metrics.csv')):
+        assert (tmp_path / 'copied' / path).read_bytes() == (
+            found / 'exp' / path).read_bytes()
 
 
 def _use(commands, bucket, local):

@@ -105,6 +105,15 @@ def test_two_at_a_time_end_as_one_after_the_other(tmp_path):
         code, out, err = _end(process)
         assert code == 0 and '| ddep |' in out, err
     assert _results(tmp_path / 'one') == _results(tmp_path / 'two')
+    code, out, err = _end(_start(
+        tmp_path / 'three', f'--reuse={tmp_path / "none"}',
+        f'--reuse={tmp_path / "one"}', params=params))
+    assert code == 2 and '--reuse' in err
+    code, out, err = _end(_start(tmp_path / 'three', '--noone_process',
+                                 f'--reuse={tmp_path / "one"}', params=params))
+    assert code == 0 and '| ddep |' in out, err
+    assert [f'{name} is there' in out for name in RUNS] == [True] * 4
+    assert _results(tmp_path / 'one') == _results(tmp_path / 'three')
 
 
 @pytest.mark.full
