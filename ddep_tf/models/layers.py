@@ -38,10 +38,10 @@ def dims(x: tf.Tensor) -> Sequence[int | tf.Tensor]:
             for i, size in enumerate(x.shape)]
 
 
-def after(first: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Returns `x`, but not before `first` is there: what is computed of it
-    then is in memory no earlier."""
-    with tf.control_dependencies([first]):
+def after(first: tf.Tensor | Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+    """Returns `x`, but not before `first`, one or more, is there: what is
+    computed of it then is in memory no earlier."""
+    with tf.control_dependencies(tf.nest.flatten(first)):
         return tf.identity(x)
 
 

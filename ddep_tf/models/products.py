@@ -29,7 +29,7 @@ def dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         upstream = tf.reshape(upstream, (-1, outputs))
         of_kernel = tf.matmul(rows, upstream, transpose_a=True)
         of_bias = tf.reduce_sum(upstream, 0)
-        upstream = layers.after(of_bias, layers.after(of_kernel, upstream))
+        upstream = layers.after((of_kernel, of_bias), upstream)
         of_rows = tf.matmul(upstream, kernel, transpose_b=True)
         return tf.reshape(of_rows, layers.dims(x)), of_kernel, of_bias
 

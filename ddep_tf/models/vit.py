@@ -213,8 +213,7 @@ def _layer_norm(x, gamma, beta, epsilon):
         of_gamma = tf.reduce_sum(upstream * normal, (0, 1))
         of_beta = tf.reduce_sum(upstream, (0, 1))
         # They would keep what they are taken of, see `products`.
-        scaled = gamma * layers.after(of_beta, layers.after(
-            of_gamma, upstream))
+        scaled = gamma * layers.after((of_gamma, of_beta), upstream)
         of_x = root * (
             scaled - tf.reduce_mean(scaled, -1, keepdims=True)
             - normal * tf.reduce_mean(scaled * normal, -1, keepdims=True))
