@@ -83,10 +83,10 @@ def pytest_runtest_teardown(item, nextitem):
         return
     import keras
 
-    from ddep_tf.runtime import process
+    from ddep_tf.runtime import memory
     keras.backend.clear_session()
     gc.collect()
-    process.give_back_memory()
+    memory.give_back()
     _tidy['resident_gib'] = _resident_gib()
 
 

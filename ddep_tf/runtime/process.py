@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 import contextlib
-import ctypes
-import sys
 import warnings
 
 import keras
@@ -77,11 +75,3 @@ def releasing_graphs() -> Iterator[None]:
     finally:
         for name in set(registry) - before:
             del registry[name]
-
-
-def give_back_memory() -> None:
-    """Gives the system back what was freed, where the C library keeps it:
-    tracing a large network leaves some 100 MB behind."""
-    if sys.platform.startswith('linux'):
-        with contextlib.suppress(AttributeError):  # Of others than glibc.
-            ctypes.CDLL(None).malloc_trim(0)

@@ -9,7 +9,7 @@ import tqdm
 
 from ddep_tf import errors, specs
 from ddep_tf.objectives import base
-from ddep_tf.runtime import feed, lean, process, stop_signal
+from ddep_tf.runtime import feed, lean, memory, stop_signal
 from ddep_tf.runtime import strategy as strategies
 from ddep_tf.runtime import workers as workers_lib
 
@@ -57,10 +57,11 @@ class Trainer(orbit.StandardTrainer):
     def train(self, num_steps):
         with strategies.on_host(self._strategy):
             if not self._is_traced:
-                # By no step: memory that only tracing took is given back
-                # before what a step takes is added.
+                # By no step: memory that only loading and tracing took is
+                # given back before what a step takes is added.
+                memory.give_back()
                 super().train(tf.zeros_like(num_steps))
-                process.give_back_memory()
+                memory.give_back()
                 self._is_traced = True
             return super().train(num_steps)
 
