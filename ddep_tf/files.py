@@ -176,6 +176,12 @@ def local_copy(source: str | os.PathLike) -> Iterator[pathlib.Path]:
         yield copy
 
 
+def copy(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Copies a file's content whole or not at all. OSError as `replacing`."""
+    with local_copy(source) as local, replacing(target) as new:
+        shutil.copyfile(local, new)
+
+
 def write_bytes(target: str | os.PathLike, data: bytes) -> None:
     """Writes a file whole or not at all. OSError as `replacing`."""
     with replacing(target) as temporary:

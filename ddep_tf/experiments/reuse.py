@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
 
 from ddep_tf import errors, files, specs
 from ddep_tf.runtime import claim, run_folder
@@ -93,11 +92,7 @@ def _start(path):
 def _copy(source, target, left):
     target.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
-        if path.name in left:
-            continue
-        if path.is_dir():
+        if path.is_dir() and path.name not in left:
             _copy(path, target / path.name, ())
-            continue
-        with files.local_copy(path) as local, files.replacing(
-                target / path.name) as new:
-            shutil.copyfile(local, new)
+        elif path.name not in left:
+            files.copy(path, target / path.name)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 import contextlib
 import ctypes
-import pathlib
 import re
 import sys
+
+from ddep_tf import files
 
 _DONTNEED = 4  # MADV_DONTNEED of Linux, on every processor.
 _LIBRARY = re.compile(r'([0-9a-f]+)-([0-9a-f]+) r-.p .* /.*\.so[.0-9]*$')
@@ -32,7 +33,7 @@ def _unchanged() -> Iterator[tuple[int, int]]:
     """Yields (address, bytes) of what is mapped of libraries, cannot be
     written to, and is as it is in the file."""
     try:
-        lines = pathlib.Path('/proc/self/smaps').read_text().splitlines()
+        lines = files.path('/proc/self/smaps').read_text().splitlines()
     except OSError:  # Some containers have none.
         return
     library = None

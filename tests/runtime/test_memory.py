@@ -2,6 +2,7 @@
 
 import ctypes
 import mmap
+import pathlib
 import re
 import subprocess
 import sys
@@ -101,5 +102,5 @@ def test_a_machine_that_tells_nothing_is_left_alone(monkeypatch):
     def refuse(*_, **__):
         raise FileNotFoundError
     with monkeypatch.context() as patched:
-        patched.setattr(memory.pathlib.Path, 'read_text', refuse)
+        patched.setattr(pathlib.Path, 'read_text', refuse)
         memory.give_back()
