@@ -61,7 +61,8 @@ class Finished:
         Returns:
           The folder it was copied from, None if there was none.
         """
-        if run_folder.is_started(run_dir):
+        # Without --reuse nothing is looked at: in a bucket that costs requests.
+        if not self._folders or run_folder.is_started(run_dir):
             return None
         for folder in self._folders.get(_identity(run), ()):
             result = run_folder.finished_result(folder, run, test)

@@ -1,7 +1,5 @@
 """--reuse: the same runs are taken over, others are not."""
 
-import pathlib
-
 import pytest
 
 from ddep_tf import configure, errors, files
@@ -103,4 +101,4 @@ def test_a_run_that_is_going_on_stays_and_unfinished_ones_are_left(tmp_path):
 def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match='--reuse .*none'):
         reuse.Finished([tmp_path / 'none'])
-    assert not pathlib.Path(tmp_path / 'none').exists()
+    assert not (tmp_path / 'none').exists()
