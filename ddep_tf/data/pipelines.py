@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ddep_tf import errors, specs
 from ddep_tf.data import parallel, readers, service, transforms
-from ddep_tf.data.sources import base
+from ddep_tf.data.sources import base, decoded_source
 
 # A function (example, seed) of [2] int32, different for each example.
 ExampleFn = Callable[[base.Tensors, tf.Tensor], base.Tensors]
@@ -106,6 +106,21 @@ def train_dataset(sources: Sequence[base.Source], *,
     if not data_service:
         return dataset
     return base.untuned(service.distributed(dataset, data_service).prefetch(2))
+
+
+def decoded_once(sources: Sequence[base.Source], max_readers: int,
+                 global_batch_size: int) -> list[base.Source]:
+    """Returns sources that give `train_dataset` the same batches, sooner: all
+    examples are decoded and resized here, where memory holds them.
+
+    Args:
+      sources, max_readers, global_batch_size: as of `train_dataset`.
+    """
+    sources = list(sources)
+    if readers.count(sources, max_readers, global_batch_size) > 1:
+        return sources  # Large sets, in an order of their own.
+    return decoded_source.held(sources, lambda source, record: _resized(
+        source, source.decode(record))) or sources
 
 
 def eval_dataset(source: base.Source, batch_size: int,

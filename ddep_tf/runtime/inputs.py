@@ -119,8 +119,20 @@ def train_dataset(run: specs.RunSpec, sources: Sources,
         global_batch_size=run.global_batch_size, seed=run.seed,
         start_step=start_step, flip=run.flip, augment=run.augment,
         example_fn=_example_fn(run), image_dtype=run.image_dtype,
-        max_readers=min(spec.readers for spec in run.data), host=host,
-        hosts=hosts, batch_size=batch_size, data_service=data_service)
+        max_readers=_max_readers(run), host=host, hosts=hosts,
+        batch_size=batch_size, data_service=data_service)
+
+
+def decoded_once(run: specs.RunSpec, sources: Sources,
+                 start_step: int = 0) -> Sources:
+    """Returns a run's training sets for `train_dataset`, decoded here and now
+    where memory holds them and the steps from `start_step` on see them twice
+    or more."""
+    uses = (run.steps - start_step) * run.global_batch_size
+    if uses < 2 * sum(source.num_examples for source in sources):
+        return sources
+    return pipelines.decoded_once(sources, _max_readers(run),
+                                  run.global_batch_size)
 
 
 def are_portable(sources: Sources) -> bool:
@@ -135,6 +147,10 @@ def crop_dataset(run: specs.RunSpec, source: factory.Source,
     return pipelines.eval_dataset(source, batch_size, run.crop_size,
                                   example_fn=_example_fn(run),
                                   image_dtype=run.image_dtype)
+
+
+def _max_readers(run):
+    return min(spec.readers for spec in run.data)
 
 
 def _example_fn(run):

@@ -149,8 +149,9 @@ def test_several_sources(tmp_path):
                     image, 50 * (position - 10) / 127.5 - 1, atol=1e-6)
 
 
+@pytest.mark.parametrize('once', [False, True])
 @pytest.mark.parametrize('splits', [['train'], ['train', 'val', 'test']])
-def test_examples_are_prepared_side_by_side(monkeypatch, splits):
+def test_examples_are_prepared_side_by_side(monkeypatch, splits, once):
     """Also with determinism, which launchers switch on."""
     tf.config.experimental.enable_op_determinism()
     monkeypatch.setattr(parallel, 'cores', lambda: 2)
@@ -167,9 +168,12 @@ def test_examples_are_prepared_side_by_side(monkeypatch, splits):
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = 4
+    opened = [shapes(split=split) for split in splits]
+    if once:
+        opened = pipelines.decoded_once(opened, 1, 2)
     dataset = pipelines.train_dataset(
-        [shapes(split=split) for split in splits], crop_size=(16, 16),
-        global_batch_size=2, seed=1, example_fn=example_fn)
+        opened, crop_size=(16, 16), global_batch_size=2, seed=1,
+        example_fn=example_fn)
     iterator = iter(dataset.with_options(options))
     next(iterator)
     meeting.abort()  # Or one that was read ahead would wait for another.

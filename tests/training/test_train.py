@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from ddep_tf import errors, files, specs
+from ddep_tf.data.sources import decoded_source
 from ddep_tf.models import weights
 from ddep_tf.objectives import segment
 from ddep_tf.runtime import (
@@ -475,3 +476,22 @@ def test_sets_of_different_classes_are_refused(make_run, tmp_path):
     few = dataclasses.replace(shapes, label_set='')
     with pytest.raises(errors.UserError, match=r'6, .*, 6, .shapes'):
         _train(make_run('segment', data=(shapes, few)), tmp_path)
+
+
+def test_decoding_once_gives_the_same_run(make_run, tmp_path, monkeypatch):
+    run = make_run('segment')
+    held = []
+    decode = inputs.decoded_once
+
+    def watched(run, sources, step):
+        held.extend(decode(run, sources, step))
+        return held
+    monkeypatch.setattr(inputs, 'decoded_once', watched)
+    _train(run, tmp_path / 'once')
+    assert {type(source) for source in held} == {decoded_source.DecodedSource}
+    monkeypatch.setattr(decoded_source, 'HOLD_BYTES', 0)
+    held.clear()
+    _train(run, tmp_path / 'each')
+    assert decoded_source.DecodedSource not in {type(s) for s in held}
+    assert _losses(tmp_path / 'once') == _losses(tmp_path / 'each')
+    _assert_equal(_arrays(tmp_path / 'once'), _arrays(tmp_path / 'each'))
