@@ -89,6 +89,6 @@ def _draw(rows) -> figure.Figure:
                   color='gray', linewidth=1)
         axes.set_xlabel('million pixels a step')
         axes.set_ylabel(name)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
     panels[0].legend(frameon=False)
     return drawn
