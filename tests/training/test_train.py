@@ -479,7 +479,7 @@ def test_sets_of_different_classes_are_refused(make_run, tmp_path):
 
 
 def test_decoding_once_gives_the_same_run(make_run, tmp_path, monkeypatch):
-    run = make_run('segment')
+    run = make_run('segment', steps=6, label_count=5)  # Each is seen twice.
     held = []
     decode = inputs.decoded_once
 
