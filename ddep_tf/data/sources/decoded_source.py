@@ -119,7 +119,8 @@ class _TensorList:
 
 
 def _decoded(source, prepare, most):
-    """Returns the examples of a source, or None if they take more bytes."""
+    """Returns the examples of a source, or None if they take more bytes, or
+    are fewer than it says."""
     dataset = base.untuned(source.records().map(
         lambda record: prepare(source, record),
         num_parallel_calls=parallel.cores(), deterministic=True))
@@ -132,7 +133,7 @@ def _decoded(source, prepare, most):
                  if len(examples) == _SAMPLE else taken)
         if total > most:
             return None
-    return examples
+    return examples if len(examples) == source.num_examples else None
 
 
 def _nbytes(example):

@@ -125,3 +125,11 @@ def test_a_damaged_image_is_left_to_who_reads_it(tmp_path):
     assert pipelines.decoded_once(sources, 1, 8) == sources
     with pytest.raises(tf.errors.InvalidArgumentError):
         batches(sources)
+
+
+def test_records_that_end_too_soon_are_left_to_who_reads_them(
+        data_dir, monkeypatch):
+    source = opened(data_dir, limit=20)
+    records = source.records().take(19)
+    monkeypatch.setattr(source, 'records', lambda: records)
+    assert pipelines.decoded_once([source], 1, 8) == [source]
