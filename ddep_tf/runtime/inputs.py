@@ -124,12 +124,13 @@ def train_dataset(run: specs.RunSpec, sources: Sources,
 
 
 def decoded_once(run: specs.RunSpec, sources: Sources,
-                 start_step: int = 0) -> Sources:
+                 start_step: int = 0, data_service: str = '') -> Sources:
     """Returns a run's training sets for `train_dataset`, decoded here and now
-    where memory holds them and the steps from `start_step` on see them twice
-    or more."""
+    where memory holds them, the steps from `start_step` on see them twice or
+    more, and they are not left to other hosts or to a data service."""
     uses = (run.steps - start_step) * run.global_batch_size
-    if uses < 2 * sum(source.num_examples for source in sources):
+    if (data_service or are_portable(sources)
+            or uses < 2 * sum(source.num_examples for source in sources)):
         return sources
     return pipelines.decoded_once(sources, _max_readers(run),
                                   run.global_batch_size)

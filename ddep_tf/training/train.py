@@ -195,16 +195,13 @@ class TrainingRun:
     def _train(self):
         """Trains to the last step; returns the validation value there."""
         run = self.run
-        sources = self.inputs['train']
-        # A set that any host can make is left to them.
-        anywhere = inputs.are_portable(sources)
-        if not (anywhere or self._data_service):
-            sources = inputs.decoded_once(run, sources, self.step)
+        sources = inputs.decoded_once(run, self.inputs['train'], self.step,
+                                      self._data_service)
         dataset = feed.distribute(
             self.strategy,
             functools.partial(inputs.train_dataset, run, sources, self.step,
                               data_service=self._data_service),
-            run.global_batch_size, anywhere)
+            run.global_batch_size, inputs.are_portable(sources))
         drive = loop.Loop(self.objective, dataset, self.strategy,
                           self.state.step, run, self.stop,
                           self.folder.workers, self._log)

@@ -483,8 +483,8 @@ def test_decoding_once_gives_the_same_run(make_run, tmp_path, monkeypatch):
     held = []
     decode = inputs.decoded_once
 
-    def watched(run, sources, step):
-        held.extend(decode(run, sources, step))
+    def watched(*args):
+        held.extend(decode(*args))
         return held
     monkeypatch.setattr(inputs, 'decoded_once', watched)
     _train(run, tmp_path / 'once')

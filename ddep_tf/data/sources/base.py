@@ -138,10 +138,9 @@ class Source(abc.ABC):
         if unknown or not wanted:
             what = f'no example {unknown[0]!r}' if unknown else 'no id given'
             raise errors.UserError(f'{self.title}: subset: {what}')
-        indices = range(len(own)) if self._kept is None else self._kept
         result = copy.copy(self)
         result._kept = np.array(
-            [k for k, i in zip(indices, own) if i in wanted], np.int64)
+            [k for k, i in zip(self._indices(), own) if i in wanted], np.int64)
         return result
 
     def first_ids(self, count: int) -> list[str]:
@@ -246,6 +245,10 @@ class Source(abc.ABC):
     def _count(self) -> int:
         """Number of examples of the split, after `spec.limit`."""
 
+    def _indices(self) -> np.ndarray:
+        """[n] int64: the examples among those of the split."""
+        return np.arange(self._count()) if self._kept is None else self._kept
+
     @abc.abstractmethod
     def _list_ids(self) -> list[str]:
         """Ids of the split's examples, after `spec.limit`."""
@@ -284,6 +287,12 @@ def make_records(image: Sequence[str | bytes], label: Sequence[str | bytes],
         'image': tf.constant(list(image), tf.string, (count,)),
         'label': tf.constant(list(label), tf.string, (count,)),
     }))
+
+
+def make_index_records(indices: np.ndarray) -> tf.data.Dataset:
+    """Returns n records that hold nothing but their `class_or_index`."""
+    empty = [''] * len(indices)
+    return make_records(empty, empty, indices)
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:

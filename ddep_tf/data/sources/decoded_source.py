@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 
-import numpy as np
 import tensorflow as tf
 
 from ddep_tf.data import parallel
@@ -65,9 +64,7 @@ class DecodedSource(base.Source):
                         for name in examples[0]}
 
     def records(self) -> tf.data.Dataset:
-        kept = (np.arange(self._length) if self._kept is None else self._kept)
-        empty = [''] * len(kept)
-        return base.make_records(empty, empty, kept)
+        return base.make_index_records(self._indices())
 
     def decode(self, record: base.Tensors) -> base.Tensors:
         return {name: tensors.get(record['class_or_index'])

@@ -59,12 +59,11 @@ class FolderSource(base.Source):
 
     @property
     def files(self) -> list[str]:
-        kept = range(len(self._images)) if self._kept is None else self._kept
-        return [path for i in kept
+        return [path for i in self._indices()
                 for path in (self._images[i], self._masks[i]) if path]
 
     def records(self) -> tf.data.Dataset:
-        kept = range(len(self._images)) if self._kept is None else self._kept
+        kept = self._indices()
         return base.make_records([self._images[i] for i in kept],
                                  [self._masks[i] for i in kept],
                                  [self._classes[i] for i in kept])

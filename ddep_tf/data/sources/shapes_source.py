@@ -31,9 +31,7 @@ class ShapesSource(base.Source):
         return True
 
     def records(self) -> tf.data.Dataset:
-        kept = (np.arange(self._length) if self._kept is None else self._kept)
-        empty = [''] * len(kept)
-        return base.make_records(empty, empty, kept)
+        return base.make_index_records(self._indices())
 
     def decode(self, record: base.Tensors) -> base.Tensors:
         index = record['class_or_index']

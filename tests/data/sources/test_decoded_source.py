@@ -11,6 +11,8 @@ from ddep_tf import specs
 from ddep_tf.data import pipelines
 from ddep_tf.data.sources import decoded_source, factory
 
+import source_cases
+
 pytestmark = pytest.mark.quick
 
 
@@ -96,11 +98,10 @@ def test_an_image_is_decoded_once(data_dir):
 
 
 def test_what_memory_does_not_hold_is_left(data_dir, monkeypatch):
-    sources = [opened(data_dir, limit=10), opened(data_dir, 'mask', limit=30)]
+    sources = [opened(data_dir, limit=10), opened(data_dir, limit=30)]
     taken = sum(example['image'].nbytes + example['label'].nbytes
                 for source in sources
-                for example in source.records().map(
-                    source.decode).as_numpy_iterator())
+                for example in source_cases.examples(source))
     for limit, fits in ((taken, True), (taken - 1, False)):
         monkeypatch.setattr(decoded_source, 'HOLD_BYTES', limit)
         found = pipelines.decoded_once(sources, 1, 8)
