@@ -291,8 +291,10 @@ def _is_of_tensorflow(error):
 def _is_of_lost_worker(error):
     if not _is_of_tensorflow(error):
         return False
+    from ddep_tf.runtime import strategy
     kinds = sys.modules['tensorflow'].errors
-    return isinstance(error, (kinds.UnavailableError, kinds.AbortedError))
+    lost = (kinds.UnavailableError, kinds.AbortedError)
+    return isinstance(error, lost) or bool(strategy.silent_host())
 
 
 def _is_disk_error(error):

@@ -152,8 +152,8 @@ class State:
             manager.save(checkpoint_number=step, options=self._options)
         except tf.errors.OpError as error:
             _remove_parts(manager.directory, step)
-            if files.is_bucket(manager.directory):
-                raise  # Google's answer says whether to start again.
+            if files.is_bucket(manager.directory) or strategies.silent_host():
+                raise  # It is not the disk: the error says what it is.
             raise errors.UserError(
                 f'{manager.directory}: the state of step {step} cannot be '
                 f'written ({_reason(error)}): free space, or choose another '

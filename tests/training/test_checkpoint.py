@@ -7,7 +7,10 @@ import pytest
 import tensorflow as tf
 
 from ddep_tf import errors
+from ddep_tf.runtime import strategy, workers
 from ddep_tf.training import checkpoint
+
+import remote_hosts
 
 STEPS = (5, 10, 15)
 
@@ -145,3 +148,19 @@ def test_a_full_disk_is_named_and_the_last_state_stays(make_disk):
     again, value = _state(small_disk)
     assert again.restore() == step - 1
     np.testing.assert_array_equal(value.numpy(), _value(1))
+
+
+def test_a_host_that_is_gone_while_a_state_is_saved_is_no_full_disk(
+        run_dir, monkeypatch):
+    state, _ = _restored(run_dir)
+    state.step.assign(20)
+    gone = f'localhost:{remote_hosts.free_port()}'
+    monkeypatch.setattr(strategy, '_driven', [gone])
+
+    def write(*args, **kwargs):  # What is said of a variable of that host.
+        raise tf.errors.UnknownError(None, None, 'Failed to connect')
+
+    monkeypatch.setattr(tf.train.CheckpointManager, 'save', write)
+    with pytest.raises(errors.WorkerLost, match=f'{gone} does not answer'), (
+            workers.losses_named()):
+        state.save(0.0)
