@@ -132,10 +132,6 @@ def draw_labels(axes, experiment: read.Experiment, variant: str,
         points = [score for score in found if score.arm == arm]
         _draw_arm(axes, arm, [score.labels * shift for score in points],
                   points, bars)
-        dots = [(score.labels * shift, value) for score in points
-                for value in score.values]
-        axes.plot(*zip(*dots), '.', color=spec_lib.find_arm(arm).color,
-                  alpha=0.4)
     _label_ticks(axes, found)
     axes.set_xlabel('labelled training images (log scale)')
     _finish(axes)
@@ -158,17 +154,22 @@ def _over_variants(experiment):
     for axes, labels in zip(panels, counts):
         positions = values if numeric else {
             variant: i for i, variant in enumerate(experiment.variants)}
-        for arm in experiment.arms:
+        # Variants that lie on no axis have nothing between them: no line.
+        ordered = bool(experiment.axis)
+        for index, arm in enumerate(experiment.arms):
             points = [score for score in found
                       if (score.arm, score.labels) == (arm, labels)]
+            shift = 0.0 if ordered else 0.08 * (
+                index - (len(experiment.arms) - 1) / 2)
             _draw_arm(axes, arm,
-                      [positions[score.variant] for score in points], points,
-                      _deviations)
+                      [positions[score.variant] + shift for score in points],
+                      points, _deviations, line=ordered)
         _variant_ticks(axes, positions, values, numeric)
         axes.set_xlabel(experiment.axis or 'variant')
         axes.set_ylabel('test mIoU (points, 0 to 100)')
         axes.set_title(f'{_count(labels, "labelled image")}\nMean over seeds; '
-                       'bars: one standard deviation', fontsize=9)
+                       'bars: one standard deviation;\n'
+                       'faint dots: single runs', fontsize=9)
         _finish(axes)
         axes.legend(frameon=False)
     return drawn
@@ -188,14 +189,20 @@ def _panels(count: int, sharey: bool) -> tuple[figure.Figure, np.ndarray]:
 
 
 def _draw_arm(axes, arm: str, positions: Sequence[float],
-              scores: Sequence[stats.Score], bars: Bars) -> None:
+              scores: Sequence[stats.Score], bars: Bars,
+              line: bool = True) -> None:
+    if not scores:
+        return
     look = spec_lib.find_arm(arm)
-    if scores:
-        axes.errorbar(
-            positions, [score.mean for score in scores],
-            yerr=np.transpose([bars(score) for score in scores]),
-            color=look.color, marker=look.marker, linestyle=look.line,
-            label=arm, capsize=4, linewidth=1.8, markersize=7)
+    axes.errorbar(
+        positions, [score.mean for score in scores],
+        yerr=np.transpose([bars(score) for score in scores]),
+        color=look.color, marker=look.marker,
+        linestyle=look.line if line else 'none',
+        label=arm, capsize=4, linewidth=1.8, markersize=7)
+    dots = [(position, value) for position, score in zip(positions, scores)
+            for value in score.values]
+    axes.plot(*zip(*dots), '.', color=look.color, alpha=0.4)
 
 
 def _variant_title(experiment, variant):
