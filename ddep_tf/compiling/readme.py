@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ddep_tf.compiling import chips, environment
+from ddep_tf.compiling import chips, environment, plan
 from ddep_tf.compiling import program as program_lib
 
 _NAMES = {'denoise': 'denoise', 'segment': 'fine-tune', 'evaluate': 'evaluate'}
@@ -93,12 +93,20 @@ def _cells(group):
             f'{first["width"]}x', first['precision'].replace('mixed_', ''),
             'yes' if first['remat'] == 'True' else '',
             first['parts'] if first['parts'] != '1' else '', first['chip'],
-            *found, _following(following)]
+            *found, _following(following) if following else
+            _not_tried(first, best)]
+
+
+def _not_tried(row, best):
+    """Returns which batch would end a search that was cut short, or ''."""
+    left = [batch for batch in plan.BATCHES if batch > _batch(best)]
+    searched = any(not entry.batch and all(
+        row[name] == str(value) for name, value in entry.key.items())
+        for entry in plan.entries())
+    return f'{left[0]} is not tried yet' if searched and left else ''
 
 
 def _following(row):
-    if row is None:
-        return ''
     size = f', {row["total"]} GiB' if row['total'] else ''
     return f'{row["batch"]} {row["outcome"]}{size}'.replace(
         'does not fit', 'does not')

@@ -53,6 +53,17 @@ def test_the_largest_batch_is_bracketed_on_each_chip(tmp_path):
     assert '5 minutes of a core' in page
 
 
+def test_a_search_that_was_cut_short_is_told_from_a_batch_asked_for(tmp_path):
+    compiler = Compiler()
+    for entry in (FIXED, SEARCHED):
+        _table(tmp_path, compiler).fill(entry, 'v4:2x2x1')
+    rows = files.read_csv(tmp_path / 'table.csv')
+    assert 'not tried' not in readme.text(rows)
+    cut = readme.text([row for row in rows if row['batch'] != '16'
+                       or row['what'] == 'denoise'])
+    assert cut.count('16 is not tried yet') == cut.count('not tried') == 1
+
+
 def test_rows_that_are_there_are_not_compiled_again(tmp_path):
     first = Compiler()
     for entry in (FIXED, SEARCHED):
