@@ -27,6 +27,8 @@ _PATHS = ('claims', 'compare_images', 'data_dir', 'figure', 'gin_file',
           'manual_dir', 'other', 'output', 'output_dir', 'page', 'panel',
           'results_dir', 'reuse', 'run_dir', 'save_label_ids', 'weights',
           'work_dir')
+# What TensorFlow says of a disk that is no longer written.
+_DISK_REASONS = ('No space left', 'Read-only file system', 'Permission denied')
 
 
 def define_config_flags() -> None:
@@ -263,16 +265,9 @@ def _guarded(function):
     except OSError as error:
         return _fail_at_file(error)
     except Exception as error:  # Of data and states that TensorFlow handles.
-        if _is_of_tensorflow(error) and 'gs://' in str(error):
-            from ddep_tf import buckets
-            return _fail_at_file(buckets.os_error(error))
-        if _is_of_lost_worker(error):
-            return _fail(f'a worker or TPU was lost ({error}): start all '
-                         'workers again', WORKER_LOST)
-        if _is_disk_error(error):
-            return _fail(f'the disk cannot be written: {error}: free space, '
-                         'or choose another --run_dir', USER_ERROR)
-        raise
+        if not _is_of_tensorflow(error):
+            raise
+        return _fail_in_tensorflow(error)
 
 
 def _check_paths():
@@ -288,20 +283,19 @@ def _is_of_tensorflow(error):
         error, sys.modules['tensorflow'].errors.OpError)
 
 
-def _is_of_lost_worker(error):
-    if not _is_of_tensorflow(error):
-        return False
-    from ddep_tf.runtime import strategy
-    kinds = sys.modules['tensorflow'].errors
-    lost = (kinds.UnavailableError, kinds.AbortedError)
-    return isinstance(error, lost) or bool(strategy.silent_host())
-
-
-def _is_disk_error(error):
-    text = str(error)
-    return _is_of_tensorflow(error) and (
-        'No space left' in text or 'Read-only file system' in text or
-        'Permission denied' in text)
+def _fail_in_tensorflow(error):
+    """Raises the error again if it says nothing to a user."""
+    from ddep_tf.runtime import workers
+    if lost := workers.loss(error):
+        return _fail(f'a worker or TPU was lost ({lost}): start all workers '
+                     'again', WORKER_LOST)
+    if 'gs://' in str(error):
+        from ddep_tf import buckets
+        return _fail_at_file(buckets.os_error(error))
+    if any(reason in str(error) for reason in _DISK_REASONS):
+        return _fail(f'the disk cannot be written: {error}: free space, or '
+                     'choose another --run_dir', USER_ERROR)
+    raise error
 
 
 def _fail_at_file(error):

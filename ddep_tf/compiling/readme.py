@@ -93,20 +93,24 @@ def _cells(group):
             f'{first["width"]}x', first['precision'].replace('mixed_', ''),
             'yes' if first['remat'] == 'True' else '',
             first['parts'] if first['parts'] != '1' else '', first['chip'],
-            *found, _following(following) if following else
-            _not_tried(first, best)]
+            *found, _not_tried(first, best, following) or
+            _following(following)]
 
 
-def _not_tried(row, best):
-    """Returns which batch would end a search that was cut short, or ''."""
-    left = [batch for batch in plan.BATCHES if batch > _batch(best)]
+def _not_tried(row, best, following):
+    """Returns which batch a search that was cut short has left out, or ''."""
     searched = any(not entry.batch and all(
         row[name] == str(value) for name, value in entry.key.items())
         for entry in plan.entries())
+    low = _batch(best) if best else 0
+    high = _batch(following) if following else plan.BATCHES[-1] + 1
+    left = [batch for batch in plan.BATCHES if low < batch < high]
     return f'{left[0]} is not tried yet' if searched and left else ''
 
 
 def _following(row):
+    if not row:
+        return ''
     size = f', {row["total"]} GiB' if row['total'] else ''
     return f'{row["batch"]} {row["outcome"]}{size}'.replace(
         'does not fit', 'does not')

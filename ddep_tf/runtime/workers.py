@@ -108,16 +108,24 @@ def losses_named() -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        # Of a host that is gone, its next use may say anything.
-        host = strategies.silent_host()
-        if not host and (not isinstance(error, _LOST) or
-                         'gs://' in str(error.message)):
-            raise  # An error of its own, or a bucket that does not answer.
-        line = (f'{host} does not answer' if host else
-                str(error.message).strip().splitlines()[0])
+        lost = loss(error)
+        if not lost:
+            raise
         raise errors.WorkerLost(
-            f'a worker or TPU was lost ({line}): start all workers again, to '
+            f'a worker or TPU was lost ({lost}): start all workers again, to '
             'go on from the last saved state') from error
+
+
+def loss(error: tf.errors.OpError) -> str:
+    """Returns what an error of TensorFlow says of a lost worker or TPU, in one
+    line; '' if it means something else, or a bucket that does not answer."""
+    # Of a host that is gone, its next use may say anything.
+    host = strategies.silent_host()
+    if host:
+        return f'{host} does not answer'
+    if not isinstance(error, _LOST) or 'gs://' in str(error.message):
+        return ''
+    return str(error.message).strip().splitlines()[0]
 
 
 def _members(cluster):

@@ -62,6 +62,9 @@ def test_a_search_that_was_cut_short_is_told_from_a_batch_asked_for(tmp_path):
     cut = readme.text([row for row in rows if row['batch'] != '16'
                        or row['what'] == 'denoise'])
     assert cut.count('16 is not tried yet') == cut.count('not tried') == 1
+    # 16 does not fit, which tells nothing of smaller ones.
+    assert '1 is not tried yet' in readme.text(
+        [row for row in rows if row['batch'] != '8'])
 
 
 def test_rows_that_are_there_are_not_compiled_again(tmp_path):

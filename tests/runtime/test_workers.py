@@ -1,9 +1,11 @@
 """Which errors of TensorFlow mean that a worker or a TPU is gone."""
 
+import sys
+
 import pytest
 import tensorflow as tf
 
-from ddep_tf import errors
+from ddep_tf import cli, errors
 from ddep_tf.runtime import strategy, workers
 
 import remote_hosts
@@ -13,11 +15,20 @@ pytestmark = pytest.mark.quick
 
 @pytest.mark.parametrize('error', [
     tf.errors.UnavailableError(None, None, 'Connection reset by peer'),
-    tf.errors.AbortedError(None, None, 'worker restarted')])
-def test_a_lost_worker_is_named(error):
+    tf.errors.AbortedError(None, None, 'worker restarted'),
+    tf.errors.CancelledError(None, None, 'step reset by a peer')])
+def test_a_lost_worker_is_named(error, monkeypatch, capsys):
     with pytest.raises(errors.WorkerLost, match='reset|restarted'), (
             workers.losses_named()):
         raise error
+
+    def evaluate():
+        raise error
+    monkeypatch.setattr(sys, 'argv', ['evaluate.py'])
+    with pytest.raises(SystemExit) as ended:
+        cli.main(evaluate)
+    assert ended.value.code == cli.WORKER_LOST
+    assert 'a worker or TPU was lost' in capsys.readouterr().err
 
 
 def test_whatever_is_said_of_a_host_that_is_gone_means_that(monkeypatch):
