@@ -1,6 +1,6 @@
 """What the launchers share: flags, exit codes, one-line errors. No TF."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import dataclasses
 import functools
 import glob
@@ -268,6 +268,18 @@ def _guarded(function):
         if not _is_of_tensorflow(error):
             raise
         return _fail_in_tensorflow(error)
+
+
+def refuse(names: Iterable[str], reason: str) -> None:
+    """Raises UserError if a flag of these was given, which would be ignored.
+
+    Args:
+      names: of flags.
+      reason: goes on after the flag.
+    """
+    for name in names:
+        if FLAGS[name].present:
+            raise errors.UserError(f'--{name} {reason}: leave it out')
 
 
 def _check_paths():

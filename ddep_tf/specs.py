@@ -103,8 +103,9 @@ class DatasetSpec(spec_base.Spec):
         They are then sent to the device as uint8, a quarter of the bytes, as
         images are that are only cropped and moved [O].
       readers: files that are read side by side, at most, where the set is
-        TFRecord files of known lengths; a batch takes as much from each. 1
-        reads all files one after the other. Of several sets the least
+        TFRecord files of known lengths; a batch takes as much from each, so
+        that fewer are read where some would have far fewer examples. 1 reads
+        all files one after the other. Of several sets the least
         counts. The order of the examples depends on it [O].
       limit: use only the first so many examples of each split; 0 is all.
       label_key, image_key, id_key: features of a TFDS or TFRecord set.

@@ -40,7 +40,8 @@ flags.DEFINE_enum('what', 'chain', ['chain', 'growth', *STAGES],
                   'What is measured.')
 flags.DEFINE_multi_string('gin_file', [], 'Of the chain, the data set; else '
                           'read before --gin_param.')
-flags.DEFINE_multi_string('gin_param', [], 'Bound in every command.')
+flags.DEFINE_multi_string('gin_param', [], 'Bound in every command; not for '
+                          '--what=growth.')
 flags.DEFINE_integer('steps', None, 'Of each stage of the chain, 4; else '
                      'measured after the warm-up, 5.', lower_bound=1)
 flags.DEFINE_string('data_dir', os.environ.get('DDEP_DATA_DIR', 'data'),
@@ -68,6 +69,9 @@ flags.DEFINE_bool('json', False, 'Print one line of JSON.')
 cli.define_strategy_flags()
 cli.define_image_flags()
 FLAGS = flags.FLAGS
+# What is not among the columns by which rows of growth are told apart.
+_NOT_OF_GROWTH = ('gin_file', 'gin_param', 'classes', 'strategy', 'tpu',
+                  'replicas', 'batch', 'size', 'json')
 
 
 def main():
@@ -95,7 +99,6 @@ def _measure():
         [*generated.bindings(FLAGS.classes),
          f'DecoderSpec.width_multiplier={FLAGS.width}',
          f'{stage}/RunSpec.global_batch_size={FLAGS.batch}',
-         f'{stage}/EvalSpec.batch_size={FLAGS.batch}',
          f'{stage}/RunSpec.crop_size=({FLAGS.size}, {FLAGS.size})',
          f'{stage}/RunSpec.steps={warm_up + steps}',
          f'{stage}/RunSpec.log_every=1', *FLAGS.gin_param],
@@ -122,6 +125,7 @@ def _measure_growth():
     from ddep_tf.reports import growth_page
     if not FLAGS.output_dir:
         raise errors.UserError('--output_dir is needed: where the table goes')
+    cli.refuse(_NOT_OF_GROWTH, 'is not for --what=growth')
     rows = growth.measure(FLAGS.output_dir, {
         'what': specs.DENOISE, 'encoder': FLAGS.encoder,
         'width': str(FLAGS.width), 'precision': FLAGS.precision},

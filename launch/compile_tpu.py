@@ -41,6 +41,9 @@ flags.DEFINE_bool('table', False, 'Fill the table of results/tpu_compile.')
 flags.DEFINE_string('output_dir', '', 'With --table: where table.csv and '
                     'README.md go.')
 FLAGS = flags.FLAGS
+# Flags that say which program is compiled.
+_OF_ONE = ('gin_file', 'gin_param', 'what', 'image_size', 'stage', 'topology',
+           'batch')
 
 
 def main():
@@ -50,6 +53,7 @@ def main():
         raise errors.UserError('--table and --output_dir go together: what is '
                                'compiled, and where its rows go')
     if FLAGS.table:
+        cli.refuse(_OF_ONE, 'is not for --table, which has its own plan')
         table.fill(FLAGS.output_dir, configure.load_run)
         return
     run, _ = configure.load_run(FLAGS.stage, FLAGS.gin_file, FLAGS.gin_param)

@@ -43,7 +43,8 @@ def evaluation(program: program_lib.Program) -> bytes:
                                  spec.single_scale)
     group = rounds.Group([np.zeros((*program.image_size, 3), np.float32)],
                          program.image_size)
-    inputs, = rounds.inputs(spec, spec.single_scale, [group], 1, static=True)
+    inputs, = rounds.inputs(spec, spec.single_scale, [group], 1, static=True,
+                            batch=spec.batch_size)
     return _hlo(counting.count, {
         name: tf.TensorSpec(array.shape, array.dtype)
         for name, array in inputs.items()})

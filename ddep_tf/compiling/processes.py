@@ -14,7 +14,7 @@ import ddep_tf
 from ddep_tf import errors, files, spec_base
 from ddep_tf.compiling import chips, environment
 from ddep_tf.compiling import program as program_lib
-from ddep_tf.runtime import child_process
+from ddep_tf.runtime import child_process, run_folder
 
 SECONDS = 20 * 60  # Of a core, for a lowering and for a compilation.
 # Beside other processes they last longer.
@@ -60,13 +60,14 @@ def compile_for(program: program_lib.Program,
 def _lowered(program):
     """Returns the HLO file of a program, and the seconds and GiB it took.
 
-    It is kept, since it serves all chips, until the code of this package
-    changes.
+    It is kept, since it serves all chips, until the code of this package or
+    the version of a library changes.
     """
     text = spec_base.to_json(program)
     folder = files.cache_folder() / 'hlo'
     folder.mkdir(parents=True, exist_ok=True)
-    stem = hashlib.sha256((text + _sources()).encode()).hexdigest()[:16]
+    made_by = json.dumps(run_folder.versions()) + _sources()
+    stem = hashlib.sha256((text + made_by).encode()).hexdigest()[:16]
     hlo, took = folder / f'{stem}.hlo', folder / f'{stem}.json'
     if not took.exists():
         source = folder / f'{stem}.program.json'

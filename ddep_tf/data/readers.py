@@ -17,14 +17,26 @@ from ddep_tf.data.sources import base, record_runs
 # A reader shuffles this many bytes of undecoded records as a block, and reads
 # the next block ahead.
 BLOCK_BYTES = 2 ** 26
+# Most by which a record may be seen more often than another.
+_UNEVEN = 1.25
 _FILES = -1  # Stands for the number of a block where files are ordered.
 
 
 def count(sources: Sequence[base.Source], most: int, batch_size: int) -> int:
     """Returns V: the greatest divisor of the batch that is at most `most` and
-    leaves each reader a file of each source."""
+    leaves each reader a file of each source, and all about as many records:
+    those of a reader that has few would be seen more often."""
     most = min(most, *(len(source.shards) for source in sources))
-    return next((v for v in range(most, 1, -1) if not batch_size % v), 1)
+    if most < 2:
+        return 1
+    kept = [_kept_of_files(source) for source in sources]
+
+    def is_even(readers):
+        sizes = sum(np.bincount(np.arange(len(of_files)) % readers, of_files)
+                    for of_files in kept)
+        return sizes.max() <= _UNEVEN * sizes.min()
+    return next((v for v in range(most, 1, -1)
+                 if not batch_size % v and is_even(v)), 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,20 +175,25 @@ def _files(sources):
         place = np.arange(total) if source.kept is None else np.full(total, -1)
         if source.kept is not None:
             place[source.kept] = np.arange(len(source.kept))
-        start = 0
-        for shard, own in zip(source.shards, record_runs.of_shards(
-                source.shards, source.kept, first, len(paths))):
-            end = start + shard.take
+        for own in record_runs.of_shards(source.shards, source.kept, first,
+                                         len(paths)):
             runs += own
             before.append(len(runs))
-            rows.append((np.count_nonzero(place[start:end] >= 0), index))
-            start = end
+        rows += [(kept, index) for kept in _kept_of_files(source)]
         paths += [shard.path for shard in source.shards]
         positions.append(np.where(place < 0, -1, place + offset))
         first, offset = first + total, offset + source.num_examples
     files = _Files(record_runs.Runs(paths, runs), np.array(before),
                    *np.array(rows, np.int64).T)
     return files, None if whole else np.concatenate(positions)
+
+
+def _kept_of_files(source):
+    """Returns how many records of each file are examples."""
+    ends = np.cumsum([0, *(shard.take for shard in source.shards)])
+    if source.kept is None:
+        return np.diff(ends)
+    return np.diff(np.searchsorted(source.kept, ends))
 
 
 def _divided(value, by):

@@ -6,6 +6,7 @@ order is no function of the seed, and a run that is resumed begins an epoch.
 
 from collections.abc import Iterator, Sequence
 import contextlib
+import queue
 import re
 import socket
 import threading
@@ -30,18 +31,24 @@ def check(address: str, sources: Sequence[base.Source]) -> None:
       UserError: the address is malformed, a source is read by this process's
         Python, or no dispatcher or no worker answers.
     """
-    found = re.fullmatch(r'(\[[0-9a-fA-F:]+\]|[^:/\s]+):(\d{1,5})', address)
-    if not found or not 0 < int(found[2]) < 2 ** 16:
-        raise errors.UserError(f'--data_service={address}: give HOST:PORT of '
-                               'the dispatcher, such as 10.0.0.5:5050')
+    host, port = _host_and_port(address)
     for source in sources:
         if source.needs_python:
             raise errors.UserError(
                 f'--data_service: {source.title}: is read by Python, which no '
                 'other process can: leave the flag out, or take TFRecord '
                 'files, TFDS or a folder of 8-bit gray masks')
-    _await_dispatcher(address, found[1].strip('[]'), int(found[2]))
+    _await_dispatcher(address, host, port)
     _await_worker(address)
+
+
+def await_dispatcher(address: str) -> None:
+    """Waits until a dispatcher answers, as a worker of it should first.
+
+    Raises:
+      UserError: the address is malformed, or no dispatcher answers.
+    """
+    _await_dispatcher(address, *_host_and_port(address))
 
 
 def distributed(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
@@ -74,8 +81,17 @@ def errors_named(address: str) -> Iterator[None]:
             'path, and the same version') from error
 
 
+def _host_and_port(address):
+    found = re.fullmatch(r'(\[[0-9a-fA-F:]+\]|[^:/\s]+):(\d{1,5})', address)
+    if not found or not 0 < int(found[2]) < 2 ** 16:
+        raise errors.UserError(f'--data_service={address}: give HOST:PORT of '
+                               'the dispatcher, such as 10.0.0.5:5050')
+    return found[1].strip('[]'), int(found[2])
+
+
 def _await_dispatcher(address, host, port):
     end = time.monotonic() + WAIT_SECONDS
+    told = False
     while True:
         try:
             socket.create_connection((host, port), timeout=5).close()
@@ -86,21 +102,34 @@ def _await_dispatcher(address, host, port):
             raise errors.UserError(
                 f'--data_service={address}: no dispatcher answers ({reason}): '
                 'start python launch/data_service.py there')
+        if not told:
+            print(f'waiting for {address} ({reason}) ...', flush=True)
+        told = True
         time.sleep(1)
 
 
 def _await_worker(address):
     """TensorFlow itself would wait without an end or a word."""
-    answered = threading.Event()
+    answers: queue.SimpleQueue[tf.errors.OpError | None] = queue.SimpleQueue()
 
     def ask():
-        for _ in distributed(tf.data.Dataset.range(1), address):
-            pass
-        answered.set()
+        try:
+            for _ in distributed(tf.data.Dataset.range(1), address):
+                pass
+            answers.put(None)
+        except tf.errors.OpError as error:
+            answers.put(error)
     # One that is never answered ends with the process.
     threading.Thread(target=ask, daemon=True).start()
-    if not answered.wait(WAIT_SECONDS):
+    try:
+        error = answers.get(timeout=WAIT_SECONDS)
+    except queue.Empty:
         raise errors.UserError(
             f'--data_service={address}: no worker answers: start python '
             f'launch/data_service.py --data_service={address} on each machine '
-            'that shall read')
+            'that shall read') from None
+    if error:
+        raise errors.UserError(
+            f'--data_service={address}: is no dispatcher of this version of '
+            f'TensorFlow ({error.message.strip().splitlines()[0]}): check the '
+            'address') from error

@@ -1,6 +1,7 @@
 """Measures a network on a split, as its objective asks to be judged."""
 
 from collections.abc import Callable, Mapping
+import itertools
 import os
 from typing import Any
 
@@ -10,8 +11,9 @@ from ddep_tf import errors, specs
 from ddep_tf.data import pipelines
 from ddep_tf.data.sources import factory
 from ddep_tf.evaluation import predictor as predictor_lib
+from ddep_tf.evaluation import rounds
 from ddep_tf.objectives import base
-from ddep_tf.runtime import build, input_checks, inputs, progress
+from ddep_tf.runtime import build, feed, input_checks, inputs, progress
 from ddep_tf.runtime import strategy as strategies
 from ddep_tf.runtime import workers as workers_lib
 
@@ -79,7 +81,9 @@ class Evaluator:
         self.objective = objective
         self._strategy = strategy
         self._look = look
-        self._eval_step = self._on_replicas(objective.eval_step)
+        self._eval_step = self._on_replicas(lambda batch: {
+            name: tf.reshape(share, [1])  # Workers exchange no scalars.
+            for name, share in objective.eval_step(batch).items()})
         self._sample_images = self._on_replicas(objective.sample_images)
         self.predictor = None
         if objective.whole_images:
@@ -148,20 +152,38 @@ class Evaluator:
                                       self._run.evaluation.batch_size)
         totals, seen = {}, 0
         replicas = self._strategy.num_replicas_in_sync
-        for batch in self._bar(dataset, 'batch'):
-            count = len(batch['position'])
-            shares = self._run_first(self._eval_step, batch)
-            for name, share in shares.items():
-                totals[name] = (totals.get(name, 0.0) +
-                                float(share) * replicas * count)
-            seen += count
+        for batches in _rounds(self._bar(dataset, 'batch'), replicas):
+            count = len(batches[0]['position'])
+            for name, shares in self._run_each(batches).items():
+                for share in shares:
+                    totals[name] = (totals.get(name, 0.0) +
+                                    float(share) * replicas * count)
+            seen += count * len(batches)
         predictor_lib.check_seen(seen, source.num_examples)
         means = {name: total / seen for name, total in totals.items()}
         return {'value': means[self.objective.headline], **means,
                 'images': seen}
+
+    def _run_each(self, batches):
+        """Returns the shares of batches, each on a replica of its own."""
+        # Those that are left without one repeat the last.
+        parts = feed.to_all(self._strategy, lambda index: batches[
+            min(index, len(batches) - 1)])
+        with strategies.on_host(self._strategy):
+            results = self._eval_step(parts)
+        return {name: feed.from_all(self._strategy, result)[:len(batches), 0]
+                for name, result in results.items()}
 
     def _bar(self, iterable, unit='image'):
         for item in progress.bar(iterable, 'evaluate', unit):
             self._look()
             yield item
             del item  # Or it would be held while the next one is read.
+
+
+def _rounds(batches, replicas):
+    """Yields lists of up to so many neighbors of one size: the replicas run
+    one program."""
+    for _, equal in itertools.groupby(
+            batches, lambda batch: len(batch['position'])):
+        yield from rounds.in_turn(equal, replicas)

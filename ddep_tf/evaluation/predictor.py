@@ -112,7 +112,8 @@ class Predictor:
             for label in group.labels:
                 metrics.check_labels(label, self._classes)
         parts = rounds.inputs(self._spec, single_scale, groups, self.replicas,
-                              self._static)
+                              self._static,
+                              self.batch_size if self._static else 0)
         found = self._run(self._count[single_scale], parts.__getitem__)
         names = ('matrix', 'image_finite', 'result_finite',
                  *(('ids',) if with_ids else ()))

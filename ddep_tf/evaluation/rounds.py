@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ddep_tf import specs
 from ddep_tf.evaluation import tiles
 
 Arrays = dict[str, np.ndarray]
+T = TypeVar('T')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +66,15 @@ def groups(dataset: Iterable[Mapping[str, Any]],
         yield group()
 
 
-def in_turn(found: Iterable[Group], replicas: int) -> Iterator[list[Group]]:
-    """Returns lists of a group for each replica; the last may be shorter."""
+def in_turn(found: Iterable[T], replicas: int) -> Iterator[list[T]]:
+    """Returns lists of a group, or a batch, for each replica; the last may be
+    shorter."""
     iterator = iter(found)  # Nothing here holds on to what was given out.
     return iter(lambda: list(itertools.islice(iterator, replicas)), [])
 
 
 def inputs(spec: specs.EvalSpec, single_scale: bool, found: Sequence[Group],
-           replicas: int, static: bool) -> list[Arrays]:
+           replicas: int, static: bool, batch: int = 0) -> list[Arrays]:
     """Returns what each replica's `program.Program` takes.
 
     Their shapes are the same, those of the largest group: larger canvases take
@@ -85,10 +87,11 @@ def inputs(spec: specs.EvalSpec, single_scale: bool, found: Sequence[Group],
       replicas: their number.
       static: whether programs are compiled for fixed shapes, so that these
         should be few.
+      batch: images to which each replica's are filled up; 0 is as many as
+        the largest group has.
     """
     found = [*found, *(replicas - len(found)) * [_NONE]]
-    batch = (spec.batch_size if static else
-             max(len(group.images) for group in found))
+    batch = batch or max(len(group.images) for group in found)
     least = 256 if static else 1
     canvas = _canvas([group.size for group in found], (least, least))
     label_canvas = _canvas([group.label_size for group in found],

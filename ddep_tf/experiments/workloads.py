@@ -76,7 +76,10 @@ def _train_flops(run):
 
 
 def _evaluate(run, strategy, folder):
-    """Times evaluations of a split of one batch."""
+    """Times evaluations of a split of one batch, shared by the replicas."""
+    share = -(-run.global_batch_size // strategy.num_replicas_in_sync)
+    run = dataclasses.replace(run, evaluation=dataclasses.replace(
+        run.evaluation, batch_size=share))
     source = _split(run, folder)
     objective = _objective(run, strategy)
     evaluator = evaluator_lib.Evaluator(run, objective, strategy)

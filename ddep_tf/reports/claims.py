@@ -32,6 +32,8 @@ class Claim(spec_base.Spec):
       labels: numbers of labelled images, each of which is judged.
       variant, arm: the side that is to be better.
       minus_variant, minus: the other side; '' is the same variant.
+      than_labels, than_variant: where the same difference is to be smaller: of
+        so many labelled images, or of another variant; 0 and '' are off.
       outcome: what is compared, a key of OUTCOMES.
       margin: in points: the claim fails if so large a gain is excluded.
     """
@@ -43,6 +45,8 @@ class Claim(spec_base.Spec):
     arm: str = ''
     minus_variant: str = ''
     minus: str = ''
+    than_labels: int = 0
+    than_variant: str = ''
     outcome: str = 'test'
     margin: float = MARGIN
 
@@ -86,14 +90,21 @@ def measure(claim: Claim, labels: int,
       UserError: the experiment has no such variant or arm, which would read
         as not measured, or the two sides share their runs.
     """
-    for side in claim.sides:
+    than = [side._replace(variant=claim.than_variant or side.variant)
+            for side in claim.sides]
+    for side in (*claim.sides, *than):
         _require(side.variant, experiment.variants, claim)
         _require(side.arm, experiment.arms, claim)
     if any(one.run == other.run for one, other in stats.paired_runs(
             experiment, labels, *claim.sides)):
         raise errors.UserError(f'{claim.claim!r} compares runs of '
                                f'{claim.results} with themselves')
-    return OUTCOMES[claim.outcome](experiment, labels, *claim.sides)
+    compare = OUTCOMES[claim.outcome]
+    found = compare(experiment, labels, *claim.sides)
+    if not found or not claim.than_labels and not claim.than_variant:
+        return found
+    other = compare(experiment, claim.than_labels or labels, *than)
+    return other and stats.excess(found, other)
 
 
 def _require(name, known, claim):

@@ -28,8 +28,11 @@ LEGEND = (
     'margin beside it, and the same test finds that the gain is not as large. '
     f'"{claims_lib.OPEN}": neither. The rule was set before the runs. It takes '
     'pairs that share a denoising run for independent, and is not corrected '
-    'for the number of claims. The last column completes '
-    '`python launch/experiment.py`, which runs the experiment again.')
+    'for the number of claims. "Less that with 40" is how much larger a '
+    'difference is than the same one with 40 labelled images, by seed. The '
+    'last column completes `python launch/experiment.py --data_dir=DATA`, '
+    'which runs the experiment again; the commit and the versions of its runs '
+    'are in `experiment.json` of its results.')
 _HEAD = ['Claim', 'Where measured', 'Difference (95 %)', 'Pairs', 'p',
          'Detectable', 'Verdict', 'Command']
 _LEFT = ('Where measured', 'Verdict', 'Command')
@@ -97,7 +100,7 @@ def _row(claim: claims_lib.Claim, labels: int,
     found = experiment and claims_lib.measure(claim, labels, experiment)
     text = f'{claim.claim} {claim.source}'.strip()
     where = f'{labels} labelled images, {_OUTCOMES[claim.outcome]}: ' + (
-        ' - '.join(map(_side, claim.sides)))
+        ' - '.join(map(_side, claim.sides)) + _than(claim))
     if not experiment or not found:
         return [text, f'{claim.results}, {where}', *[tables.BLANK] * 4,
                 claims_lib.UNMEASURED, tables.BLANK]
@@ -117,6 +120,13 @@ def _linked(name: str, link: str, where: str) -> formats.Markup:
 
 def _side(side: stats.Side) -> str:
     return f'{side.arm} ({side.variant})' if side.variant else side.arm
+
+
+def _than(claim: claims_lib.Claim) -> str:
+    """Returns such as ', less that with 40'."""
+    parts = ([f'with {claim.than_labels}'] if claim.than_labels else []) + (
+        [f'of {claim.than_variant}'] if claim.than_variant else [])
+    return f', less that {" ".join(parts)}' if parts else ''
 
 
 def _incomplete(experiment: read.Experiment) -> str:

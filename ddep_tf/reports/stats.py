@@ -188,6 +188,18 @@ def difference(labels: int, ours: Side, theirs: Side, seeds: Sequence[int],
         minus_mean, low, high, tuple(map(float, values)), tuple(seeds))
 
 
+def excess(found: Difference, other: Difference) -> Difference | None:
+    """Returns by how much one Difference is larger than another, over the
+    seeds of both; None without one. Its `arm_mean` and `minus_mean` are the
+    means of the two."""
+    one, two = (dict(zip(each.seeds, each.values)) for each in (found, other))
+    seeds = sorted(one.keys() & two.keys())
+    return difference(
+        found.labels, Side(found.variant, found.arm),
+        Side(found.minus_variant, found.minus), seeds,
+        [(one[seed], two[seed]) for seed in seeds])
+
+
 def _runs(experiment, labels, side) -> list[records.RunRow]:
     return [run for run in experiment.finished()
             if (run.labels, run.variant, run.arm) == (labels, *side)]

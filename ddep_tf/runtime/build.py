@@ -26,10 +26,15 @@ def build_network(run: specs.RunSpec,
 
     Returns:
       Classifier or Network.
+
+    Raises:
+      UserError: an encoder of one's own has batch normalization, which
+        RunSpec.accumulate or RunSpec.remat would change.
     """
     with precision.policy(run.precision):
         network = registry.objective_of(run.stage).build_network(
             run, _position_grid(run, weights_path))
+        _check_batch_norm(run, network.encoder)
         if run.remat:
             network.recompute_blocks()
     return network
@@ -88,6 +93,18 @@ def graft(run: specs.RunSpec, network: keras.Model) -> list[Row]:
              'loaded' if key in loaded else 'new')
             for key, variable in weights.named_variables(network).items()
             ] + list(left.values())
+
+
+def _check_batch_norm(run, encoder):
+    in_parts = run.accumulate > 1 or run.remat
+    frozen = run.stage == specs.DENOISE and not run.train_encoder
+    if in_parts and not frozen and any(
+            isinstance(layer, keras.layers.BatchNormalization)
+            for layer in encoder._flatten_layers()):
+        raise errors.UserError(
+            f'{run.encoder.name}: RunSpec.accumulate and RunSpec.remat need '
+            'an encoder without batch normalization, which would see parts of '
+            'the batch, or count it twice')
 
 
 def _position_grid(run, weights_path):

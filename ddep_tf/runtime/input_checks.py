@@ -63,8 +63,9 @@ def explained(inputs: Inputs) -> Iterator[None]:
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError,
-            tf.errors.NotFoundError):
-        print('an example cannot be read: looking for it ...', flush=True)
+            tf.errors.NotFoundError) as error:
+        print(f'{_first_line(error)}\nperhaps an example cannot be read: '
+              'looking for it ...', flush=True)
         for source in itertools.chain.from_iterable(inputs.values()):
             source.check(_bar)
         raise
@@ -72,3 +73,7 @@ def explained(inputs: Inputs) -> Iterator[None]:
 
 def _bar(examples):
     return progress.bar(examples, 'read the data')
+
+
+def _first_line(error):
+    return (error.message.strip().splitlines() or [''])[0]

@@ -11,7 +11,7 @@ from ddep_tf.data.sources import record_index, stream_source
 from source_cases import open_source, png, write
 
 VALUES = dict(name='own', source='tfrecord', num_classes=99)
-COUNTS = (7, 5, 6, 4, 8, 5, 3, 6)  # Of the files; reader v of 4 has v and v+4.
+COUNTS = (6, 5, 6, 5, 5, 6, 5, 6)  # Of the files; reader v of 4 has v and v+4.
 STARTS = np.cumsum([0, *COUNTS])
 
 
@@ -32,8 +32,8 @@ def _small_blocks(monkeypatch):
     monkeypatch.setattr(readers, 'BLOCK_BYTES', 4)
 
 
-def _source(folder):
-    source = open_source(VALUES, 'train', folder)
+def _source(folder, **changes):
+    source = open_source(VALUES | changes, 'train', folder)
     source.record_bytes = 1
     return source
 
@@ -135,7 +135,34 @@ def test_a_streamed_subset(folder, monkeypatch):
 def test_readers_divide_the_batch_and_leave_each_a_file(folder):
     source = _source(folder)
     assert [readers.count([source], most, batch) for most, batch in (
-        (1, 8), (64, 8), (64, 12), (64, 7), (64, 11), (3, 8))] == [
-            1, 8, 6, 7, 1, 2]
+        (1, 8), (64, 8), (64, 11), (3, 8))] == [1, 8, 1, 2]
     (folder / 'train.index.json').unlink()
     assert readers.count([_source(folder)], 64, 8) == 8
+
+
+@pytest.mark.parametrize('changes, most', [
+    ({}, {8: 8, 12: 4, 7: 1}),  # Of 6 and of 7 readers, some have two files.
+    ({'limit': 13}, {8: 1}),  # Files of 6, 5 and 2.
+    ({'limit': 22}, {8: 4, 12: 4}),
+])
+def test_no_example_is_seen_far_more_often_than_another(folder, changes, most):
+    source = _source(folder, **changes)
+    assert {batch: readers.count([source], 64, batch) for batch in most} == most
+    for batch, count in most.items():
+        seen = np.bincount(_positions(_batches(
+            300 // batch * 4, source, max_readers=64,
+            global_batch_size=batch)).ravel())
+        assert len(seen) == source.num_examples
+        assert seen.max() <= 1.25 * seen.min() + 2, count
+
+
+def test_readers_share_the_examples_of_a_subset(folder, monkeypatch):
+    monkeypatch.setattr(stream_source, '_HOLD_BYTES', 0)
+    # All of the first files, one of each other: 4 readers would have 7, 2, 2
+    # and 2.
+    ids = [f'x{i}' for i in (*range(6), *STARTS[1:-1])]
+    assert readers.count([_source(folder).subset(ids)], 64, 8) == 1
+    # Two of each file; one file has none, which no reader may have alone.
+    ids = [f'x{i + k}' for i in STARTS[:-1] for k in range(2)]
+    assert readers.count([_source(folder).subset(ids)], 64, 8) == 8
+    assert readers.count([_source(folder).subset(ids[2:])], 64, 8) == 1

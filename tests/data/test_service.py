@@ -67,6 +67,14 @@ def test_what_a_service_cannot_read_is_refused(served):
         service.check(address, [shapes])
 
 
+def test_an_address_of_another_server_is_said_at_once(served, source,
+                                                      monkeypatch):
+    _, workers, _ = served
+    monkeypatch.setattr(service, 'WAIT_SECONDS', 30.0)
+    with pytest.raises(errors.UserError, match='is no dispatcher'):
+        service.check(workers[0]._address, [source])
+
+
 @pytest.mark.quick
 @pytest.mark.parametrize('address', [
     'nonsense', '5050', ':5050', 'host:', 'host:0', 'host:99999',
@@ -74,6 +82,8 @@ def test_what_a_service_cannot_read_is_refused(served):
 def test_a_malformed_address_is_refused(address):
     with pytest.raises(errors.UserError, match='HOST:PORT'):
         service.check(address, [])
+    with pytest.raises(errors.UserError, match='HOST:PORT'):
+        service.await_dispatcher(address)
 
 
 def test_a_service_that_does_not_answer_is_not_waited_for_forever(
@@ -89,6 +99,9 @@ def test_a_service_that_does_not_answer_is_not_waited_for_forever(
             service.check(f'localhost:{nobody.getsockname()[1]}', [source])
         with pytest.raises(errors.UserError, match='no worker answers'):
             service.check(address, [source])
+        with pytest.raises(errors.UserError, match='no dispatcher answers'):
+            service.await_dispatcher(f'localhost:{nobody.getsockname()[1]}')
+    service.await_dispatcher(address)
     worker = kinds.WorkerServer(kinds.WorkerConfig(address))
     service.check(address, [source])  # What waited can end.
     del worker

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +12,7 @@ from ddep_tf.data import pipelines
 from ddep_tf.evaluation import evaluator
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import segment
-from ddep_tf.runtime import inputs
+from ddep_tf.runtime import build, feed, inputs
 
 import networks
 
@@ -78,3 +79,28 @@ def test_each_prediction_of_the_whole_evaluation_is_seen(make_run, network):
                                        example['label'].shape)[0]
         assert ids.dtype == np.uint8
         assert (ids == expected).mean() > 0.999  # Near ties may turn.
+
+
+@pytest.mark.parametrize('stage', ['classify', 'denoise'])
+@pytest.mark.parametrize('batch_size, rounds', [(2, 2), (4, 2), (1, 3)])
+def test_replicas_share_the_batches(make_run, two, monkeypatch, stage,
+                                    batch_size, rounds):
+    """Six images: of 2, the last round has one batch; of 4, the last batch is
+    smaller, and has a round of its own."""
+    run = make_run(stage, evaluation=specs.EvalSpec(batch_size=batch_size))
+    source, = inputs.open_inputs(run, '', ('val',))['val']
+    found, calls = [], []
+    to_all = feed.to_all
+    monkeypatch.setattr(feed, 'to_all', lambda strategy, part: (
+        calls.append(strategy), to_all(strategy, part))[1])
+    for strategy in ONE, two:
+        with strategy.scope():
+            keras.utils.set_random_seed(0)
+            objective = build.build_objective(run, build.build_network(run))
+        found.append(evaluator.Evaluator(run, objective, strategy).measure(
+            source))
+    one, other = found
+    assert calls.count(two) == rounds and one['images'] == 6
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_allclose(other[name], one[name], rtol=1e-5)

@@ -212,7 +212,7 @@ def test_a_program_of_fixed_shapes_compiles_and_counts_alike(predictor):
     """As a TPU takes it: canvases, and tiles whose number alone is known."""
     group = _groups()[0]
     (matrices, _), = predictor.count([group], single_scale=True)
-    inputs, = rounds.inputs(SPEC, True, [group], 1, static=True)
+    inputs, = rounds.inputs(SPEC, True, [group], 1, static=True, batch=2)
     of_replica = program.Program(NETWORK, SPEC, single_scale=True)
     canvas, label_canvas = (inputs[name].shape[1:3]
                             for name in ('image', 'label'))

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -80,3 +81,20 @@ def test_a_malformed_address_is_one_line(tmp_path):
         f'--data_dir={tmp_path / "data"}', f'--run_dir={tmp_path / "run"}')
     assert code == 2 and 'give HOST:PORT' in err, err
     assert 'Traceback' not in err
+    code, _, err = run('data_service', '--data_service=nonsense')
+    assert code == 2 and 'give HOST:PORT' in err, err
+
+
+def test_a_worker_that_waits_for_its_dispatcher_can_be_stopped(tmp_path):
+    with socket.socket() as nobody:
+        nobody.bind(('localhost', 0))
+        address = f'localhost:{nobody.getsockname()[1]}'
+        worker = start('data_service', f'--data_service={address}',
+                       cwd=tmp_path)
+        end = time.monotonic() + 100
+        while f'waiting for {address}' not in worker.said():
+            assert worker.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGINT)
+        _, err = worker.communicate(timeout=60)
+    assert worker.returncode == 130 and 'Traceback' not in err, err

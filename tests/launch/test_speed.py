@@ -95,3 +95,13 @@ def test_a_mistake_is_one_line(flags, named):
     code, out, err = run('benchmark', *flags, '--json')
     assert code == 2 and not out and 'Traceback' not in err, err
     assert named in err.strip().splitlines()[-1]
+
+
+@pytest.mark.quick
+def test_flags_that_would_be_ignored_are_refused(tmp_path):
+    for launcher, *args in (
+            ('benchmark', '--what=growth', '--gin_param=RunSpec.remat=True'),
+            ('compile_tpu', '--table', '--topology=v5e:2x2')):
+        code, _, err = run(launcher, *args, f'--output_dir={tmp_path}')
+        assert code == 2 and f'{args[-1].split("=")[0]} is not for' in err
+    assert not list(tmp_path.iterdir())

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from ddep_tf import errors
+from ddep_tf import errors, specs
 from ddep_tf.models import encoder, registry, segmenter, weights
-from ddep_tf.runtime import export
+from ddep_tf.runtime import build, export
 
 import commands
 
@@ -131,6 +131,23 @@ def test_a_saved_network_keeps_its_keys(package):
     assert list(loaded) == list(arrays)
     for key, value in arrays.items():
         np.testing.assert_array_equal(loaded[key], value)
+
+
+@pytest.mark.parametrize('changes', [{'accumulate': 2}, {'remat': True}])
+def test_its_batch_norm_sees_whole_batches_once(package, make_run, changes):
+    path = package / 'my_package/plain_cnn.py'
+    group = "layers.GroupNorm(channels // 16, name=f'{name}.norm')"
+    text = path.read_text(encoding='utf-8')
+    assert group in text
+    path.write_text(text.replace(
+        group, "keras.layers.BatchNormalization(name=f'{name}.norm')"),
+        encoding='utf-8')
+    changes = {'encoder': specs.EncoderSpec(name=NAME), **changes}
+    build.build_network(make_run('denoise', **changes))  # It is frozen.
+    for run in (make_run('denoise', train_encoder=True, **changes),
+                make_run('segment', **changes), make_run('classify', **changes)):
+        with pytest.raises(errors.UserError, match='batch normalization'):
+            build.build_network(run)
 
 
 @pytest.mark.parametrize('name, message', [

@@ -126,6 +126,33 @@ def test_margins_curves_and_what_is_not_measured(folder):
     assert other['Verdict'] == claims.UNMEASURED
 
 
+def test_a_gain_is_compared_with_that_of_other_labels_or_variants(folder):
+    gains = {('w3', 5): [3, 4, 5], ('w1', 5): [1, 1, 2], ('w1', 10): [0, 5, 1]}
+    scores = {}
+    for (variant, labels), values in gains.items():
+        for arm, points in (('ddep', [30 + value for value in values]),
+                            ('supervised', [30] * 3)):
+            scores.setdefault((variant, arm), {})[labels] = points
+    result_cases.write(folder / 'results' / 'widths', scores)
+    claim = {'claim': 'c', 'results': 'widths', 'labels': [5], 'arm': 'ddep',
+             'minus': 'supervised'}
+    _write_claims(folder, {**claim, 'variant': 'w3', 'than_variant': 'w1'},
+                  {**claim, 'variant': 'w1', 'than_labels': 10},
+                  {**claim, 'variant': 'w3', 'than_labels': 10})
+    wider, fewer, unknown = _cells(folder)
+    # 2, 3, 3; and 1, -4, 1: by seed.
+    assert wider['Difference (95 %)'] == '+2.7 (+2.0 to +3.0)'
+    assert wider['Where measured'].endswith(
+        'ddep (w3) - supervised (w3), less that of w1')
+    assert fewer['Difference (95 %)'] == '-0.7 (-4.0 to +1.0)'
+    assert fewer['Pairs'] == '3 (seeds 0 to 2)'
+    assert fewer['Where measured'].endswith(', less that with 10')
+    assert unknown['Verdict'] == claims.UNMEASURED
+    _write_claims(folder, {**claim, 'variant': 'w3', 'than_variant': 'w2'})
+    with pytest.raises(errors.UserError, match="names 'w2'"):
+        _cells(folder)
+
+
 @pytest.mark.parametrize('arm', ['ddep', 'ddep_shuffled'])
 def test_the_denoising_runs_behind_the_pairs_are_told(folder, arm):
     """Those of the same variant; a control starts from another arm's."""
