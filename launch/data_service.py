@@ -30,6 +30,7 @@ def main():
     from ddep_tf import errors
     cli.start_worker(FLAGS.max_image_pixels)
     import tensorflow as tf
+
     from ddep_tf.data import service as services
     if FLAGS.data_service:
         # TensorFlow's worker would wait for it without an end or a word.

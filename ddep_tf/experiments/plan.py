@@ -139,13 +139,25 @@ class Plan:
     def axis_values(self) -> dict[str, int | float | str | None]:
         """Returns {variant: its value of the field ExperimentSpec.axis}.
 
-        The values are None if no axis is named.
+        The values are None if no axis is named. They are those of the first
+        stage in which the variants differ: denoise, segment, classify.
 
         Raises:
           UserError: there is no such field.
         """
-        return {variant: _field(stages, self.spec.axis)
-                for variant, stages in self._templates.items()}
+        axis, templates = self.spec.axis, self._templates
+        if not axis:
+            return dict.fromkeys(templates)
+        # A variant that differs in its pretraining is about the pretraining.
+        order = [specs.DENOISE, specs.SEGMENT, specs.CLASSIFY]
+        if axis.startswith('LossSpec.'):  # Of one stage alone.
+            order.insert(0, specs.SEGMENT)
+        found = [{variant: _field(stages[stage], axis)
+                  for variant, stages in templates.items()}
+                 for stage in order
+                 if all(stage in stages for stages in templates.values())]
+        return next((values for values in found
+                     if len(set(values.values())) > 1), found[0])
 
     def chosen(self, planned: PlannedRun, best: PlannedRun) -> PlannedRun:
         """Returns `planned` with the rates of `best`, a run of its sweep."""
@@ -322,16 +334,9 @@ def _suffix(arm, setting, seed):
     return f'{arm}-n{labels}-s{seed}'
 
 
-def _field(templates: Mapping[str, specs.RunSpec], axis: str) -> Any:
-    """Returns the value of a field in one variant's templates."""
-    if not axis:
-        return None
+def _field(run: specs.RunSpec, axis: str) -> Any:
+    """Returns the value of a field in a template."""
     spec_name, _, field = axis.rpartition('.')
-    # A variant that differs in its pretraining is about the pretraining.
-    order = [specs.DENOISE, specs.SEGMENT, specs.CLASSIFY]
-    if spec_name == 'LossSpec':  # Of one stage alone.
-        order.insert(0, specs.SEGMENT)
-    run = next(templates[stage] for stage in order if stage in templates)
     part = getattr(run, _PARTS[spec_name]) if spec_name in _PARTS else run
     if (spec_name not in _PARTS and spec_name != 'RunSpec') or (
             not hasattr(part, field)):

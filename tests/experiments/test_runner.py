@@ -130,6 +130,12 @@ def test_variants_share_what_does_not_differ():
     assert {widths.find(f'w{k}-segment-{arm}-n20-s0').run.decoder
             .width_multiplier for k in (1, 2)
             for arm in ('supervised', 'ddep')} == {1, 2}
+    # What differs in the fine-tuning alone is told apart by it.
+    longer = _plan("ExperimentSpec.variants=('short', 'long')",
+                   'segment/short/RunSpec.steps=7',
+                   'segment/long/RunSpec.steps=9',
+                   "ExperimentSpec.axis='RunSpec.steps'")
+    assert longer.axis_values() == {'short': 7, 'long': 9}
     only = _plan(*WIDTHS, "ExperimentSpec.run_variants=('w2',)")
     assert only.axis_values() == {'w2': 2} and 'denoise-ddep-s0' in only.runs
     with pytest.raises(errors.UserError, match='axis'):

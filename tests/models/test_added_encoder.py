@@ -145,7 +145,8 @@ def test_its_batch_norm_sees_whole_batches_once(package, make_run, changes):
     changes = {'encoder': specs.EncoderSpec(name=NAME), **changes}
     build.build_network(make_run('denoise', **changes))  # It is frozen.
     for run in (make_run('denoise', train_encoder=True, **changes),
-                make_run('segment', **changes), make_run('classify', **changes)):
+                make_run('segment', **changes),
+                make_run('classify', **changes)):
         with pytest.raises(errors.UserError, match='batch normalization'):
             build.build_network(run)
 
