@@ -54,8 +54,8 @@ def _introduction(rows):
         f'{_only(rows, "tensorflow")} and compiled by libtpu '
         f'{_only(rows, "libtpu")} for one chip, without the chip ({sizes}). '
         'Where no batch was asked for, it is the largest power of two that '
-        'fits, and the next one was compiled too, unless it says that it was '
-        f'not tried yet.{took} Every compilation is a '
+        'fits, and the next one was compiled too, where the search is done.'
+        f'{took} Every compilation is a '
         f'row of `table.csv`. Commits: {commits}.')
 
 

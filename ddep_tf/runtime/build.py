@@ -26,15 +26,10 @@ def build_network(run: specs.RunSpec,
 
     Returns:
       Classifier or Network.
-
-    Raises:
-      UserError: an encoder of one's own has batch normalization, which
-        RunSpec.accumulate or RunSpec.remat would change.
     """
     with precision.policy(run.precision):
         network = registry.objective_of(run.stage).build_network(
             run, _position_grid(run, weights_path))
-        _check_batch_norm(run, network.encoder)
         if run.remat:
             network.recompute_blocks()
     return network
@@ -42,9 +37,16 @@ def build_network(run: specs.RunSpec,
 
 def build_objective(run: specs.RunSpec,
                     network: keras.Model) -> base.Objective:
-    """Wraps the network in its stage's objective, without an optimizer."""
+    """Wraps the network in its stage's objective, without an optimizer.
+
+    Raises:
+      UserError: an encoder of one's own trains batch normalization, which
+        RunSpec.accumulate or RunSpec.remat would change.
+    """
     objective = registry.objective_of(run.stage).from_run(run, network)
     objective.accumulate = run.accumulate
+    if run.accumulate > 1 or run.remat:
+        _check_batch_norm(run, objective)
     return objective
 
 
@@ -95,10 +97,10 @@ def graft(run: specs.RunSpec, network: keras.Model) -> list[Row]:
             ] + list(left.values())
 
 
-def _check_batch_norm(run, encoder):
-    in_parts = run.accumulate > 1 or run.remat
-    frozen = run.stage == specs.DENOISE and not run.train_encoder
-    if in_parts and not frozen and any(
+def _check_batch_norm(run, objective):
+    encoder = objective.network.encoder
+    trained = {id(variable) for variable in objective.trained_variables}
+    if any(id(variable) in trained for variable in encoder.variables) and any(
             isinstance(layer, keras.layers.BatchNormalization)
             for layer in encoder._flatten_layers()):
         raise errors.UserError(

@@ -143,12 +143,14 @@ def test_its_batch_norm_sees_whole_batches_once(package, make_run, changes):
         group, "keras.layers.BatchNormalization(name=f'{name}.norm')"),
         encoding='utf-8')
     changes = {'encoder': specs.EncoderSpec(name=NAME), **changes}
-    build.build_network(make_run('denoise', **changes))  # It is frozen.
+    frozen = make_run('denoise', **changes)
+    build.build_objective(frozen, build.build_network(frozen))
     for run in (make_run('denoise', train_encoder=True, **changes),
                 make_run('segment', **changes),
                 make_run('classify', **changes)):
+        network = build.build_network(run)
         with pytest.raises(errors.UserError, match='batch normalization'):
-            build.build_network(run)
+            build.build_objective(run, network)
 
 
 @pytest.mark.parametrize('name, message', [
