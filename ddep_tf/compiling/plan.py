@@ -62,6 +62,9 @@ class Entry:
                 'width': self.width, 'precision': self.precision,
                 'remat': self.remat, 'parts': self.accumulate}
 
+    def has(self, row: Mapping[str, str]) -> bool:
+        """Whether a row of the table is of this entry, for any chip."""
+        return all(row[name] == str(value) for name, value in self.key.items())
 
     def guess(self, usable: float) -> float:
         """Returns about how many images fit into so many GiB: where the
@@ -100,21 +103,30 @@ def entries() -> Iterator[Entry]:
                     what=program_lib.EVALUATE)
 
 
+def undecided(verdicts: Mapping[int, bool]) -> list[int]:
+    """Returns the batches that may be the largest that fits, and are not tried.
+
+    Args:
+      verdicts: {batch: whether it fits} of a chip, as tried so far.
+    """
+    low = max((b for b, fits in verdicts.items() if fits), default=0)
+    high = min((b for b, fits in verdicts.items() if not fits),
+               default=BATCHES[-1] + 1)
+    return [batch for batch in BATCHES if low < batch < high]
+
+
 def next_batch(verdicts: Mapping[int, bool], totals: Mapping[int, float],
                fixed: float, usable: float, first: float) -> int | None:
     """Returns the batch to try next for the largest that fits, or None.
 
     Args:
-      verdicts: {batch: whether it fits} of the chip, as tried so far.
+      verdicts: as of `undecided`.
       totals: {batch: GiB} of this or another chip.
       fixed: GiB of them that do not grow with the batch.
       usable: GiB of the chip.
       first: where to begin.
     """
-    low = max((b for b, fits in verdicts.items() if fits), default=0)
-    high = min((b for b, fits in verdicts.items() if not fits),
-               default=BATCHES[-1] + 1)
-    left = [batch for batch in BATCHES if low < batch < high]
+    left = undecided(verdicts)
     if not left:
         return None
     if not totals:

@@ -94,18 +94,15 @@ def _cells(group):
             f'{first["width"]}x', first['precision'].replace('mixed_', ''),
             'yes' if first['remat'] == 'True' else '',
             first['parts'] if first['parts'] != '1' else '', first['chip'],
-            *found, _not_tried(first, best, following) or
-            _following(following)]
+            *found, _not_tried(group) or _following(following)]
 
 
-def _not_tried(row, best, following):
+def _not_tried(group):
     """Returns which batch a search that was cut short has left out, or ''."""
-    searched = any(not entry.batch and all(
-        row[name] == str(value) for name, value in entry.key.items())
-        for entry in plan.entries())
-    low = _batch(best) if best else 0
-    high = _batch(following) if following else plan.BATCHES[-1] + 1
-    left = [batch for batch in plan.BATCHES if low < batch < high]
+    searched = any(not entry.batch and entry.has(group[0])
+                   for entry in plan.entries())
+    left = plan.undecided({
+        _batch(row): row['outcome'] == program_lib.FITS for row in group})
     return f'{left[0]} is not tried yet' if searched and left else ''
 
 

@@ -56,8 +56,7 @@ class Table:
     def _next_batch(self, entry, chip):
         """Returns the batch to compile next, None if there is none."""
         # Those of another chip tell how the memory grows.
-        known = [row for row in self.rows if all(
-            row[name] == str(value) for name, value in entry.key.items())]
+        known = [row for row in self.rows if entry.has(row)]
         verdicts = {int(row['batch']): row['outcome'] == program_lib.FITS
                     for row in known if row['chip'] == chip}
         if entry.batch:
