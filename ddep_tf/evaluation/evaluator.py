@@ -167,10 +167,8 @@ class Evaluator:
     def _run_each(self, batches):
         """Returns the shares of batches, each on a replica of its own."""
         # Those that are left without one repeat the last.
-        parts = feed.to_all(self._strategy, lambda index: batches[
-            min(index, len(batches) - 1)])
-        with strategies.on_host(self._strategy):
-            results = self._eval_step(parts)
+        results = feed.run(self._strategy, self._eval_step, lambda index: (
+            batches[min(index, len(batches) - 1)]))
         return {name: feed.from_all(self._strategy, result)[:len(batches), 0]
                 for name, result in results.items()}
 

@@ -114,7 +114,8 @@ class Predictor:
         parts = rounds.inputs(self._spec, single_scale, groups, self.replicas,
                               self._static,
                               self.batch_size if self._static else 0)
-        found = self._run(self._count[single_scale], parts.__getitem__)
+        found = feed.run(self._strategy, self._count[single_scale],
+                         parts.__getitem__)
         names = ('matrix', 'image_finite', 'result_finite',
                  *(('ids',) if with_ids else ()))
         results = {name: feed.from_all(self._strategy, found[name])
@@ -128,17 +129,12 @@ class Predictor:
         group = rounds.Group(np.asarray(images), tuple(size))
         own = self.replicas // feed.workers(self._strategy)
         parts = rounds.inputs(self._spec, False, [group], own, self._static)
-        found = self._run(function, lambda index: parts[index % own])
+        found = feed.run(self._strategy, function,
+                         lambda index: parts[index % own])
         found = {key: feed.of_first(self._strategy, value)
                  for key, value in found.items()}
         _check_finite(found)
         return found[name][:len(group.images), :size[0], :size[1]]
-
-    def _run(self, function, part):
-        """Returns what a function gives of the part of each replica."""
-        inputs = feed.to_all(self._strategy, part)
-        with strategies.on_host(self._strategy):
-            return function(inputs)
 
     def _compiled(self, of_program, function):
         # One trace for all sizes, where these may be open.

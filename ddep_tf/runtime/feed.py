@@ -92,6 +92,20 @@ def to_all(strategy: tf.distribute.Strategy,
             tf.constant, part(context.replica_id_in_sync_group)))
 
 
+def run(strategy: tf.distribute.Strategy, function: Callable[[Any], Any],
+        part: Callable[[int], Any]) -> Any:
+    """Returns what a function, run on each replica, gives of its own part.
+
+    Args:
+      strategy: tf.distribute.Strategy.
+      function: a tf.function of what `to_all` returns.
+      part: as of `to_all`.
+    """
+    inputs = to_all(strategy, part)
+    with strategies.on_host(strategy):
+        return function(inputs)
+
+
 def from_all(strategy: tf.distribute.Strategy, value: Any) -> np.ndarray:
     """Returns what all replicas, of all workers, hold of a value, stacked.
 
