@@ -16,8 +16,9 @@ from ddep_tf import errors, files
 from ddep_tf.runtime import child_process
 
 TABLE = 'table.csv'
-SIZES = (128, 192, 256)  # Of the square crops, pixels.
-BATCHES = (1, 2, 4)
+# Of the square crops, pixels: with less, the memory is what starting takes.
+SIZES = (192, 256, 384)
+BATCHES = (2, 4, 8)
 _POINT = ('what', 'encoder', 'width', 'precision', 'size', 'batch')
 COLUMNS = (*_POINT, 'core_seconds_per_step', 'seconds_per_step',
            'peak_rss_mib', 'gflop_per_step', 'steps', 'processor', 'cores',
