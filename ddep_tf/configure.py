@@ -193,13 +193,14 @@ class _Bindings:
             return _FACTORIES[cls](**kwargs)
         except errors.UserError as error:
             # gin appends lines of its own to what passes through it.
-            raise errors.UserError(_first_line(error)) from error
+            raise errors.UserError(errors.first_line(error)) from error
         except (TypeError, ValueError, RuntimeError) as error:
             hint = ''
             if 'data' in str(error) and cls is specs.RunSpec:
                 hint = ': name a data set with --gin_file=data/NAME.gin'
             raise errors.UserError(
-                f'{cls.__name__} cannot be built{hint} ({_first_line(error)})'
+                f'{cls.__name__} cannot be built{hint} '
+                f'({errors.first_line(error)})'
             ) from error
         finally:
             _notes.reset(token)
@@ -285,7 +286,7 @@ def _parse_file(name):
             gin.parse_config_file(path)
     except Exception as error:  # gin raises whatever its files raise.
         raise errors.UserError(
-            f'--gin_file {name}: {_first_line(error)}') from error
+            f'--gin_file {name}: {errors.first_line(error)}') from error
 
 
 @contextlib.contextmanager
@@ -326,10 +327,5 @@ def _bind(text):
         gin.parse_config(f'{name} = {value}')
     except Exception as error:
         raise errors.UserError(
-            f'--gin_param {text!r}: {_first_line(error)} (a string value '
+            f'--gin_param {text!r}: {errors.first_line(error)} (a string value '
             'must be in quotes)') from error
-
-
-def _first_line(error):
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""The errors that a launcher turns into an exit code."""
+"""The errors that a launcher turns into an exit code, and words of others."""
 
 
 class UserError(ValueError):
@@ -27,3 +27,10 @@ class Preempted(RuntimeError):
 
 class WorkerLost(RuntimeError):
     """Another worker of the run, or its TPU, is gone. Exit code 75."""
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of what an error says; its type if it says
+    nothing."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip()

@@ -17,7 +17,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parent.parent / 'ddep_tf'
 FLOORS = (
     {'__init__'},  # The public names, which it imports when they are asked for.
     {'errors'},
-    {'buckets'},
+    {'buckets', 'servers'},
     {'spec_base', 'files'},
     {'specs'},
     {'data', 'models', 'objectives'},

@@ -85,8 +85,7 @@ def main(source: str, target: str) -> None:
     except errors.UserError as error:
         sys.exit(str(error))
     except Exception as error:  # Whatever TensorFlow has no HLO for.
-        lines = str(error).strip().splitlines() or ['']
-        sys.exit(f'{type(error).__name__}: {lines[0]}')
+        sys.exit(f'{type(error).__name__}: {errors.first_line(error)}')
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({'seconds': time.process_time(),
                       'host': usage.ru_maxrss * 1024}))

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import queue
 import re
-import socket
 import threading
-import time
 
 import tensorflow as tf
 
-from ddep_tf import errors
+from ddep_tf import errors, servers
 from ddep_tf.data.sources import base
 
 WAIT_SECONDS = 60.0  # For the dispatcher, and then for a worker.
@@ -31,14 +29,13 @@ def check(address: str, sources: Sequence[base.Source]) -> None:
       UserError: the address is malformed, a source is read by this process's
         Python, or no dispatcher or no worker answers.
     """
-    host, port = _host_and_port(address)
     for source in sources:
         if source.needs_python:
             raise errors.UserError(
                 f'--data_service: {source.title}: is read by Python, which no '
                 'other process can: leave the flag out, or take TFRecord '
                 'files, TFDS or a folder of 8-bit gray masks')
-    _await_dispatcher(address, host, port)
+    await_dispatcher(address)
     _await_worker(address)
 
 
@@ -48,7 +45,12 @@ def await_dispatcher(address: str) -> None:
     Raises:
       UserError: the address is malformed, or no dispatcher answers.
     """
-    _await_dispatcher(address, *_host_and_port(address))
+    _check_form(address)
+    error = servers.wait(address, WAIT_SECONDS)
+    if error:
+        raise errors.UserError(
+            f'--data_service={address}: no dispatcher answers ({error}): '
+            'start python launch/data_service.py there')
 
 
 def distributed(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
@@ -74,38 +76,17 @@ def errors_named(address: str) -> Iterator[None]:
             tf.errors.NotFoundError) as error:
         if not address:
             raise
-        lines = [line for line in error.message.splitlines() if line.strip()]
         raise errors.UserError(
             f'--data_service={address}: a worker cannot read an example that '
-            f'can be read here ({lines[0]}): give it the data under the same '
-            'path, and the same version') from error
+            f'can be read here ({errors.first_line(error)}): give it the data '
+            'under the same path, and the same version') from error
 
 
-def _host_and_port(address):
+def _check_form(address):
     found = re.fullmatch(r'(\[[0-9a-fA-F:]+\]|[^:/\s]+):(\d{1,5})', address)
     if not found or not 0 < int(found[2]) < 2 ** 16:
         raise errors.UserError(f'--data_service={address}: give HOST:PORT of '
                                'the dispatcher, such as 10.0.0.5:5050')
-    return found[1].strip('[]'), int(found[2])
-
-
-def _await_dispatcher(address, host, port):
-    end = time.monotonic() + WAIT_SECONDS
-    told = False
-    while True:
-        try:
-            socket.create_connection((host, port), timeout=5).close()
-            return
-        except OSError as error:
-            reason = error
-        if time.monotonic() > end:
-            raise errors.UserError(
-                f'--data_service={address}: no dispatcher answers ({reason}): '
-                'start python launch/data_service.py there')
-        if not told:
-            print(f'waiting for {address} ({reason}) ...', flush=True)
-        told = True
-        time.sleep(1)
 
 
 def _await_worker(address):
@@ -131,5 +112,5 @@ def _await_worker(address):
     if error:
         raise errors.UserError(
             f'--data_service={address}: is no dispatcher of this version of '
-            f'TensorFlow ({error.message.strip().splitlines()[0]}): check the '
+            f'TensorFlow ({errors.first_line(error)}): check the '
             'address') from error

@@ -7,7 +7,7 @@ import os
 
 import tensorflow as tf
 
-from ddep_tf import files
+from ddep_tf import errors, files
 from ddep_tf.data.sources import factory
 from ddep_tf.runtime import check_marks, progress
 from ddep_tf.runtime import workers as workers_lib
@@ -64,7 +64,7 @@ def explained(inputs: Inputs) -> Iterator[None]:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError,
             tf.errors.NotFoundError) as error:
-        print(f'{_first_line(error)}\nperhaps an example cannot be read: '
+        print(f'{errors.first_line(error)}\nperhaps an example cannot be read: '
               'looking for it ...', flush=True)
         for source in itertools.chain.from_iterable(inputs.values()):
             source.check(_bar)
@@ -73,7 +73,3 @@ def explained(inputs: Inputs) -> Iterator[None]:
 
 def _bar(examples):
     return progress.bar(examples, 'read the data')
-
-
-def _first_line(error):
-    return (error.message.strip().splitlines() or [''])[0]

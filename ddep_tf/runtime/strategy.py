@@ -3,12 +3,11 @@
 import contextlib
 from contextlib import AbstractContextManager as ContextManager
 import os
-import socket
 import time
 
 import tensorflow as tf
 
-from ddep_tf import errors, spec_base, specs
+from ddep_tf import errors, servers, spec_base, specs
 
 WAIT_SECONDS = 600.0  # For the hosts of a slice to start.
 _driven: list[str] = []  # Addresses of the hosts that this process drives.
@@ -143,32 +142,18 @@ def _await_hosts(resolver):
     cluster = resolver.cluster_spec().as_dict()
     _driven[:] = cluster.get(resolver.get_job_name(), ())
     for address in _driven:
-        told = False
-        while error := _refusal(address):
-            if time.monotonic() > end:
-                raise errors.WorkerLost(
-                    f'--tpu: no server answers at {address} ({error}): start '
-                    'python -m ddep_tf.runtime.tpu_host on each host')
-            if not told:
-                print(f'waiting for {address} ({error}) ...', flush=True)
-            told = True
-            time.sleep(1)
+        error = servers.wait(address, end - time.monotonic())
+        if error:
+            raise errors.WorkerLost(
+                f'--tpu: no server answers at {address} ({error}): start '
+                'python -m ddep_tf.runtime.tpu_host on each host')
 
 
 def silent_host() -> str:
     """Returns the address of a host that this process drives and that does not
     answer, '' if there is none."""
-    return next((address for address in _driven if _refusal(address)), '')
-
-
-def _refusal(address):
-    """Returns why a server does not answer, None if it does."""
-    host, _, port = address.rpartition(':')
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-        return None
-    except (OSError, ValueError) as error:
-        return error
+    return next((address for address in _driven
+                 if servers.refusal(address)), '')
 
 
 def _initialize(resolver):

@@ -226,6 +226,5 @@ def _flat(values, separator):
 
 
 def _say(service, error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    print(f'--track={service} fails ({lines[0]}): the run goes on, and may be '
-          'missing there', flush=True)
+    print(f'--track={service} fails ({errors.first_line(error)}): the run goes '
+          'on, and may be missing there', flush=True)

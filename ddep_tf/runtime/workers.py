@@ -125,7 +125,7 @@ def loss(error: tf.errors.OpError) -> str:
         return f'{host} does not answer'
     if not isinstance(error, _LOST) or 'gs://' in str(error.message):
         return ''
-    return str(error.message).strip().splitlines()[0]
+    return errors.first_line(error)
 
 
 def _members(cluster):

@@ -63,8 +63,8 @@ def compare(original: formats.Segment, form: formats.Format,
         raise
     except Exception as error:  # Of any runtime.
         raise errors.UserError(
-            f'{path.name} does not run ({_first_line(error)}): take another '
-            'format, or give --image_size') from error
+            f'{path.name} does not run ({errors.first_line(error)}): take '
+            'another format, or give --image_size') from error
     pairs = list(zip(expected, found, strict=True))
     difference = max(_difference(*pair) for pair in pairs)
     if not difference <= TOLERANCE:
@@ -124,8 +124,3 @@ def _milliseconds(segment, batch):
         segment(batch)
         seconds.append(time.perf_counter() - start)
     return 1000 * float(np.median(seconds))
-
-
-def _first_line(error):
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip() if lines else type(error).__name__

@@ -189,5 +189,5 @@ def _remove_parts(folder, step):
 
 def _reason(error):
     """Returns what the file system says, without TensorFlow's operation."""
-    line = str(error.message).strip().splitlines()[0]
-    return re.sub(r'^.*?; |\{\{[^}]*\}\} | \[Op:\w+\].*$', '', line)
+    return re.sub(r'^.*?; |\{\{[^}]*\}\} | \[Op:\w+\].*$', '',
+                  errors.first_line(error))

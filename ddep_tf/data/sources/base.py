@@ -230,9 +230,11 @@ class Source(abc.ABC):
                   error: Exception) -> str:
         """The message for a record that cannot be decoded, or (None) read."""
         del record
+        reason = ('the records end before it'
+                  if isinstance(error, StopIteration)
+                  else errors.first_line(error))
         return (f'{self.title}: cannot use example {position} '
-                f'{self._quoted_id(position)}({_first_line(error)}): replace '
-                'or remove it')
+                f'{self._quoted_id(position)}({reason}): replace or remove it')
 
     def _quoted_id(self, position: int) -> str:
         """The id for a message, '' if the damage hides the ids too."""
@@ -304,8 +306,3 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
-
-
-def _first_line(error):
-    text = getattr(error, 'message', '') or 'the records end before it'
-    return str(text).strip().splitlines()[0]

@@ -138,4 +138,4 @@ class FolderSource(base.Source):
 
     def _unusable(self, record, position, error):
         return str(image_files.unreadable(
-            record['image'].numpy().decode(), error.message.splitlines()[0]))
+            record['image'].numpy().decode(), errors.first_line(error)))
