@@ -1,5 +1,9 @@
 """Functions in place of networks."""
 
+import numpy as np
+
+from ddep_tf.evaluation import rounds
+
 
 class Plain:
     """A function of images as a network of so many outputs.
@@ -16,3 +20,10 @@ class Plain:
     def __call__(self, images, training=False):
         del training
         return self._function(images)
+
+
+def probabilities(predictor, images, size):
+    """Returns what a Predictor gives of images of one size: [B, h, w, C]."""
+    (_, found), = predictor.predict(
+        [rounds.Group(np.asarray(images), size)], True)
+    return found

@@ -10,12 +10,12 @@ import tqdm
 
 from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files, labels, photos, transforms, videos
-from ddep_tf.evaluation import ahead, prediction_files
+from ddep_tf.evaluation import ahead, prediction_files, rounds
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import build, process
 
-_AHEAD = 2  # Images that are read while one is segmented.
+_AHEAD = 2  # Images for each replica that are read while some are segmented.
 
 
 def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
@@ -52,20 +52,21 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
     skipped: dict[photos.Photo, str] = {}  # Errors would hold the pixels.
     with tqdm.tqdm(total=len(found), desc='predict', unit='image') as bar:
-        for photo, name, image in ahead.read_ahead(
-                _read(found, frame_step, bar), _AHEAD):
-            if photo in skipped:
-                continue  # What is left of a video.
-            try:
-                if isinstance(image, image_files.Unusable):
-                    raise image
-                written.write(name, _predict(
-                    predictor, image, run, name, written.takes_probabilities))
-            except image_files.Unusable as error:
-                if strict:
-                    raise
-                skipped[photo] = str(error)
-            bar.update()
+        images = ahead.read_ahead(_read(found, frame_step, bar),
+                                  _AHEAD * predictor.own_replicas)
+        for some in rounds.in_turn(images, predictor.own_replicas):
+            for photo, name, result in _predict(
+                    predictor, some, run.data[0], written.takes_probabilities):
+                if photo in skipped:
+                    continue  # What is left of a video.
+                if not isinstance(result, image_files.Unusable):
+                    written.write(name, result)
+                elif strict:
+                    raise result
+                else:
+                    skipped[photo] = str(result)
+                bar.update()
+                del result  # Or it would be held while the next is computed.
     if skipped and not written.count:
         raise errors.UserError(next(iter(skipped.values())))
     written.finish()
@@ -76,30 +77,19 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
         print(f'{len(skipped)} of {len(found)} skipped, named above')
 
 
-def predict_image(predictor: predictor_lib.Predictor, image: np.ndarray,
-                  dataset_spec: specs.DatasetSpec) -> np.ndarray:
-    """Segments one image at its own size.
+def as_group(images: Sequence[np.ndarray],
+             dataset_spec: specs.DatasetSpec) -> rounds.Group:
+    """Returns images as a Predictor takes them, to be segmented at their size.
 
     Args:
-      predictor: predictor_lib.Predictor.
-      image: [H, W, 3] uint8.
-      dataset_spec: DatasetSpec that the run was trained on; the image is
-        resized in the same way.
-
-    Returns:
-      [H, W] uint8 train ids.
+      images: of one size, each [H, W, 3] uint8.
+      dataset_spec: DatasetSpec that the run was trained on; they are resized
+        in the same way.
     """
-    return predictor.label_ids(as_input(image, dataset_spec),
-                               image.shape[:2])[0]
-
-
-def as_input(image: np.ndarray, dataset_spec: specs.DatasetSpec) -> tf.Tensor:
-    """Returns an image [H, W, 3] uint8 as a network takes it: [1, h, w, 3]
-    float32 in [-1, 1], resized as `predict_image` does."""
-    example = transforms.to_float(transforms.resize(
+    inputs = [transforms.to_float(transforms.resize(
         {'image': tf.constant(image)}, dataset_spec.scale,
-        dataset_spec.short_side))
-    return example['image'][None]
+        dataset_spec.short_side))['image'].numpy() for image in images]
+    return rounds.Group(inputs, images[0].shape[:2])
 
 
 def require_segments(run: specs.RunSpec, run_dir: str | os.PathLike) -> None:
@@ -135,19 +125,40 @@ def _images(photo: photos.Photo, frame_step: int, bar: tqdm.tqdm
                       f'header claims, {video.read} could be read')
 
 
-def _predict(predictor, image, run, name, with_probabilities):
-    """Returns the Prediction of an image, [H, W, 3] uint8."""
-    size = image.shape[:2]
+def _predict(predictor, some, dataset_spec, with_probabilities):
+    """Yields (photo, name, Prediction) of what _read yields, or an Unusable in
+    place of what cannot be read or segmented."""
+    images = [image for *_, image in some
+              if not isinstance(image, image_files.Unusable)]
+    found = iter(_segmented(predictor, images, dataset_spec,
+                            with_probabilities))
+    for photo, name, image in some:
+        result = image
+        if not isinstance(image, image_files.Unusable):
+            result = next(found) or image_files.Unusable(
+                f'{name}, {image.shape[1]} x {image.shape[0]} pixels, does not '
+                'fit in memory: give smaller tiles, such as '
+                "--gin_param='EvalSpec.tile=(512, 512)'")
+        yield photo, name, result
+
+
+def _segmented(predictor, images, dataset_spec, with_probabilities):
+    """Returns a Prediction of each image [H, W, 3] uint8, each on a replica of
+    its own, or None of one that does not fit in memory."""
+    if not images:
+        return []
     try:
-        inputs = as_input(image, run.data[0])
-        if not with_probabilities:
-            return prediction_files.Prediction(
-                image, predictor.label_ids(inputs, size)[0])
-        found = predictor(inputs, size)
+        found = predictor.predict(
+            [as_group([image], dataset_spec) for image in images],
+            with_probabilities)
     except (tf.errors.ResourceExhaustedError, MemoryError):
-        raise image_files.Unusable(
-            f'{name}, {image.shape[1]} x {image.shape[0]} pixels, does not fit '
-            'in memory: give smaller tiles, such as '
-            "--gin_param='EvalSpec.tile=(512, 512)'") from None
-    return prediction_files.Prediction(
-        image, predictor_lib.most_probable(found)[0], found[0])
+        found = None  # Not here: the error holds what is to be freed.
+    if found:
+        return [prediction_files.Prediction(
+            image, ids[0], probabilities[0] if with_probabilities else None)
+            for image, (ids, probabilities) in zip(images, found, strict=True)]
+    if len(images) == 1:
+        return [None]
+    # Each took as much as the largest of them.
+    return [one for image in images for one in _segmented(
+        predictor, [image], dataset_spec, with_probabilities)]

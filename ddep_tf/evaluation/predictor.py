@@ -39,6 +39,7 @@ class Predictor:
     Attributes:
       batch_size: images of one shape that a replica takes at once.
       replicas: number of replicas.
+      own_replicas: of them, those of this worker.
 
     Args:
       network: images [B, h, w, 3] -> logits [B, h, w, C], for any h, w that
@@ -57,6 +58,7 @@ class Predictor:
                 "give one, such as --gin_param='EvalSpec.tile=(512, 512)'")
         self.batch_size = spec.batch_size
         self.replicas = self._strategy.num_replicas_in_sync
+        self.own_replicas = self.replicas // feed.workers(self._strategy)
         self._spec = spec
         self._classes = network.num_outputs
         whole = program.Program(network, spec)
@@ -68,27 +70,37 @@ class Predictor:
             counting = program.Program(network, spec, single_scale=plain)
             self._count[plain] = self._compiled(counting, counting.count)
 
-    def __call__(self, images: np.ndarray | tf.Tensor,
-                 size: Sequence[int]) -> np.ndarray:
-        """Averages over all views of images, on one replica.
+    def predict(self, groups: Sequence[rounds.Group],
+                with_probabilities: bool = False
+                ) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Segments images without labels, on the replicas of this worker.
 
         Args:
-          images: [B, H, W, 3] float32 in [-1, 1].
-          size: (height, width) of the result.
+          groups: for each of `own_replicas`; there may be fewer.
+          with_probabilities: whether they are wanted, averaged over all views.
 
         Returns:
-          Probabilities, [B, height, width, C] float32.
+          For each group the most probable classes, [B, h, w] uint8 at its
+          label_size, and probabilities [B, h, w, C] float32, or None.
 
         Raises:
           UserError: an image, or the result, holds values that are not finite.
         """
-        return self._of_one(self._probabilities, 'probabilities', images, size)
-
-    def label_ids(self, images: np.ndarray | tf.Tensor,
-                  size: Sequence[int]) -> np.ndarray:
-        """As a call, but the most probable classes, [B, height, width]
-        uint8."""
-        return self._of_one(self._predict, 'ids', images, size)
+        parts = rounds.inputs(self._spec, False, groups, self.own_replicas,
+                              self._static)
+        found = feed.run(
+            self._strategy,
+            self._probabilities if with_probabilities else self._predict,
+            lambda index: parts[index % self.own_replicas])
+        names = ('image_finite', 'result_finite', 'ids',
+                 *(('probabilities',) if with_probabilities else ()))
+        results = {name: feed.of_worker(self._strategy, found[name])
+                   for name in names}
+        _check_finite(results)
+        probabilities = results.get('probabilities', len(parts) * [None])
+        return [(_cut(group, ids).astype(np.uint8, copy=False),
+                 _cut(group, own)) for group, ids, own in zip(
+                     groups, results['ids'], probabilities)]
 
     def count(self, groups: Sequence[rounds.Group], with_ids: bool = False,
               single_scale: bool = False
@@ -106,7 +118,7 @@ class Predictor:
           be larger than the labels are.
 
         Raises:
-          UserError: a label lies outside the classes, or as of a call.
+          UserError: a label lies outside the classes, or as of `predict`.
         """
         for group in groups:
             for label in group.labels:
@@ -124,17 +136,6 @@ class Predictor:
         ids = (results['ids'].astype(np.uint8) if with_ids else
                len(parts) * [None])
         return list(zip(results['matrix'].astype(np.int64), ids))[:len(groups)]
-
-    def _of_one(self, function, name, images, size):
-        group = rounds.Group(np.asarray(images), tuple(size))
-        own = self.replicas // feed.workers(self._strategy)
-        parts = rounds.inputs(self._spec, False, [group], own, self._static)
-        found = feed.run(self._strategy, function,
-                         lambda index: parts[index % own])
-        found = {key: feed.of_first(self._strategy, value)
-                 for key, value in found.items()}
-        _check_finite(found)
-        return found[name][:len(group.images), :size[0], :size[1]]
 
     def _compiled(self, of_program, function):
         # One trace for all sizes, where these may be open.
@@ -215,11 +216,6 @@ def check_seen(seen: int, num_examples: int) -> None:
                            f'{num_examples}')
 
 
-def most_probable(found: np.ndarray) -> np.ndarray:
-    """[B, h, w, C] probabilities -> [B, h, w] uint8 train ids."""
-    return tf.argmax(found, -1).numpy().astype(np.uint8)
-
-
 def summary(matrix: np.ndarray) -> dict[str, Any]:
     """Returns {'mean_iou', 'pixel_accuracy', 'iou': list of each class's}."""
     return {'mean_iou': metrics.mean_iou(matrix),
@@ -227,10 +223,20 @@ def summary(matrix: np.ndarray) -> dict[str, Any]:
             'iou': metrics.iou_per_class(matrix).tolist()}
 
 
-def _check_finite(results: Mapping[str, np.ndarray]) -> None:
+def _cut(group, found):
+    """Returns what a replica gives of a group's images, without what fills
+    its canvas; None of None."""
+    if found is None:
+        return None
+    height, width = group.label_size
+    return found[:len(group.images), :height, :width]
+
+
+def _check_finite(
+        results: Mapping[str, Sequence[np.ndarray] | np.ndarray]) -> None:
     """Raises UserError if a program's flags say that it is to be."""
-    if not results['image_finite'].all():
+    if not np.all(results['image_finite']):
         raise errors.UserError('the image holds values that are not finite')
-    if not results['result_finite'].all():
+    if not np.all(results['result_finite']):
         raise errors.UserError('the network gives values that are not finite: '
                                'its weights are useless, train again')

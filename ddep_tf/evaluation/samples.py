@@ -13,6 +13,7 @@ from ddep_tf import files, specs
 from ddep_tf.data import image_files, labels, pipelines
 from ddep_tf.data.sources import factory
 from ddep_tf.evaluation import evaluator as evaluator_lib
+from ddep_tf.evaluation import rounds
 from ddep_tf.runtime import inputs, run_folder
 
 _LONGEST = 200  # Bytes of a file name made of an id.
@@ -139,7 +140,7 @@ def _of_whole_images(run, predictor, source):
     dataset = pipelines.eval_dataset(source, 1)
     for example in itertools.islice(dataset, run.evaluation.samples):
         truth = example['label'].numpy()
-        prediction = predictor.label_ids(example['image'][None],
-                                         truth.shape)[0]
+        ((prediction,), _), = predictor.predict([
+            rounds.Group([example['image'].numpy()], truth.shape)])
         yield int(example['position']), segmented(example['image'], truth,
                                                   prediction)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from ddep_tf import files, specs
 from ddep_tf.data import image_files, parallel
 from ddep_tf.evaluation import evaluator as evaluator_lib
-from ddep_tf.evaluation import predict, tiles
+from ddep_tf.evaluation import predict, rounds, tiles
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.experiments import cost, generated
 from ddep_tf.runtime import build, feed, inputs, stop_signal, workers
@@ -88,7 +88,7 @@ def _evaluate(run, strategy, folder):
 
 
 def _predict(run, strategy, folder):
-    """Times predictions of one batch of images, one by one."""
+    """Times predictions of one batch of images, one on each replica."""
     _split(run, folder)
     paths = sorted(files.path(folder, 'images', 'val').iterdir())
     with strategy.scope():
@@ -96,9 +96,10 @@ def _predict(run, strategy, folder):
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
 
     def step():
-        for path in paths:
-            predict.predict_image(predictor, image_files.read_image(path),
-                                  run.data[0])
+        for some in rounds.in_turn(paths, predictor.own_replicas):
+            predictor.predict([
+                predict.as_group([image_files.read_image(path)], run.data[0])
+                for path in some])
     return Timed(_seconds(run, step), network.count_params())
 
 

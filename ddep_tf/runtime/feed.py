@@ -115,13 +115,13 @@ def from_all(strategy: tf.distribute.Strategy, value: Any) -> np.ndarray:
     if workers(strategy) > 1:
         joined = strategy.gather(value, 0).numpy()
         return joined.reshape(replicas, -1, *joined.shape[1:])
-    return np.stack([part.numpy() for part in
-                     strategy.experimental_local_results(value)])
+    return np.stack(of_worker(strategy, value))
 
 
-def of_first(strategy: tf.distribute.Strategy, value: Any) -> np.ndarray:
-    """Returns what the first replica of this worker holds of a value."""
-    return strategy.experimental_local_results(value)[0].numpy()
+def of_worker(strategy: tf.distribute.Strategy,
+              value: Any) -> list[np.ndarray]:
+    """Returns what each replica of this worker holds of a value."""
+    return [part.numpy() for part in strategy.experimental_local_results(value)]
 
 
 def workers(strategy: tf.distribute.Strategy) -> int:

@@ -115,10 +115,9 @@ def of_network(run: specs.RunSpec, network: keras.Model,
     predictor = predictor_lib.Predictor(network, evaluation)
 
     def segment(images):
-        inputs = tf.concat([predict.as_input(image, run.data[0])
-                            for image in images], 0)
-        chances = predictor(inputs, images.shape[1:3])
-        return predictor_lib.most_probable(chances), chances
+        found, = predictor.predict([predict.as_group(images, run.data[0])],
+                                   True)
+        return found
 
     label_set = samples.label_set(run)
     return ImageSegmenter(segment, label_set.class_names, label_set.palette)

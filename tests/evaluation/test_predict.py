@@ -34,14 +34,13 @@ def test_images_are_resized_as_in_training(changes, inner):
     network = _Halves()
     tf.config.run_functions_eagerly(True)
     try:
-        ids = predict.predict_image(
-            predictor.Predictor(network, specs.EvalSpec()), image,
-            specs.DatasetSpec(**changes))
+        (ids, _), = predictor.Predictor(network, specs.EvalSpec()).predict([
+            predict.as_group([image], specs.DatasetSpec(**changes))])
     finally:
         tf.config.run_functions_eagerly(False)
     assert network.sizes == [inner]
-    assert ids.shape == (64, 96) and ids.dtype == np.uint8
-    np.testing.assert_array_equal(ids, image[..., 0] // 255)
+    assert ids.shape == (1, 64, 96) and ids.dtype == np.uint8
+    np.testing.assert_array_equal(ids[0], image[..., 0] // 255)
 
 
 def test_a_run_of_another_stage_is_refused():
@@ -51,24 +50,47 @@ def test_a_run_of_another_stage_is_refused():
         predict.predict_files('here', run, [], 'out', None)
 
 
-class _Full:
-    """Stands in for a Predictor on a device whose memory is full."""
+class _Small:
+    """Stands in for a Predictor of two devices with room for 24 pixels."""
+
+    own_replicas = 2
 
     def __init__(self, *args):
         pass
 
-    def label_ids(self, images, size):
-        raise tf.errors.ResourceExhaustedError(None, None, 'OOM')
+    def predict(self, groups, with_probabilities):
+        most = max(np.prod(group.label_size) for group in groups)
+        if most > 24:
+            raise tf.errors.ResourceExhaustedError(None, None, 'OOM')
+        return [(np.zeros((1, *group.label_size), np.uint8), None)
+                for group in groups]
+
+
+def _small_devices(monkeypatch, folder, sizes):
+    """Predicts images of some sizes with a _Small."""
+    for name, size in sizes.items():
+        Image.new('RGB', size).save(folder / f'{name}.png')
+    monkeypatch.setattr(predict.build, 'load_network', lambda *_: None)
+    monkeypatch.setattr(predict.predictor_lib, 'Predictor', _Small)
+    run = specs.RunSpec(stage='segment', data=(specs.DatasetSpec(
+        name='own', num_classes=2),))
+    predict.predict_files('run', run, [folder], folder / 'out',
+                          tf.distribute.get_strategy(), ['ids'])
 
 
 def test_an_image_beyond_the_memory_is_named_with_a_way_out(
         tmp_path, monkeypatch):
-    Image.new('RGB', (6, 4)).save(tmp_path / 'large.png')
-    monkeypatch.setattr(predict.build, 'load_network', lambda *_: None)
-    monkeypatch.setattr(predict.predictor_lib, 'Predictor', _Full)
-    run = specs.RunSpec(stage='segment', data=(specs.DatasetSpec(
-        name='own', num_classes=2),))
-    with pytest.raises(errors.UserError, match='large, 6 x 4 .*EvalSpec.tile'):
-        predict.predict_files('run', run, [tmp_path / 'large.png'],
-                              tmp_path / 'out', tf.distribute.get_strategy())
+    with pytest.raises(errors.UserError, match='large, 7 x 4 .*EvalSpec.tile'):
+        _small_devices(monkeypatch, tmp_path, {'large': (7, 4)})
     assert not (tmp_path / 'out').exists()
+
+
+def test_an_image_beyond_the_memory_takes_no_other_with_it(
+        tmp_path, monkeypatch, capsys):
+    _small_devices(monkeypatch, tmp_path, {
+        'a': (7, 4), 'b': (6, 4), 'c': (3, 4), 'd': (2, 2), 'e': (4, 7)})
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        'b.png', 'c.png', 'd.png']
+    out = capsys.readouterr().out
+    assert 'skipped: a, 7 x 4' in out and 'skipped: e, 4 x 7' in out
+    assert '2 of 5 skipped' in out

@@ -49,7 +49,7 @@ def _image(height, width, seed=0):
 
 def _answer(network, image, **kwargs):
     predictor = predictor_lib.Predictor(network, specs.EvalSpec(**kwargs))
-    return predictor(image[None], image.shape[:2])[0]
+    return networks.probabilities(predictor, image[None], image.shape[:2])[0]
 
 
 @pytest.mark.parametrize('flip', [False, True])

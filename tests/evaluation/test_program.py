@@ -105,7 +105,7 @@ def of_one_device():
 @pytest.mark.parametrize('size, label_size', zip(SIZES, LABEL_SIZES))
 def test_probabilities_are_those_of_numpy(predictor, size, label_size):
     images = _images(size, 2)
-    ours = predictor(images, label_size)
+    ours = networks.probabilities(predictor, images, label_size)
     for image, found in zip(images, ours, strict=True):
         expected, _ = _expected(image, label_size)
         np.testing.assert_allclose(found, expected, atol=2e-5)
@@ -171,9 +171,9 @@ def test_replicas_count_others_images_as_one_does(predictor):
         np.testing.assert_array_equal(ids[:count, :height, :width],
                                       one_ids[:, :height, :width])
         assert not matrix[count:].any()
-    np.testing.assert_allclose(
-        two(groups[0].images, LABEL_SIZES[0]),
-        predictor(groups[0].images, LABEL_SIZES[0]), atol=1e-6)
+    np.testing.assert_allclose(*(networks.probabilities(
+        one, groups[0].images, LABEL_SIZES[0]) for one in (two, predictor)),
+        atol=1e-6)
 
 
 # Prints the confusion matrix of images of three sizes, shared out.
@@ -236,4 +236,4 @@ def test_what_is_not_finite_is_said(predictor):
     broken = predictor_lib.Predictor(networks.Plain(
         CLASSES, lambda images: _answer(images) * np.inf), SPEC)
     with pytest.raises(ValueError, match='the network gives values that are'):
-        broken(_images((40, 40)), (40, 40))
+        networks.probabilities(broken, _images((40, 40)), (40, 40))

@@ -24,8 +24,8 @@ def loaded(tmp_path_factory):
 def test_predicts_what_the_launcher_does(loaded):
     run, network, model = loaded
     image = RNG.integers(0, 256, (45, 70, 3)).astype('u1')
-    expected = predict.predict_image(
-        predictor.Predictor(network, run.evaluation), image, run.data[0])
+    ((expected,), _), = predictor.Predictor(network, run.evaluation).predict(
+        [predict.as_group([image], run.data[0])])
     np.testing.assert_array_equal(model.predict(image), expected)
     ids, probabilities = model.predict(image, probabilities=True)
     np.testing.assert_array_equal(ids, expected)
