@@ -1,4 +1,4 @@
-"""The errors that a launcher turns into an exit code, and words of others."""
+"""The errors that a launcher turns into an exit code; the first line of any."""
 
 
 class UserError(ValueError):

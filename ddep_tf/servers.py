@@ -18,7 +18,7 @@ def refusal(address: str) -> Exception | None:
 
 
 def wait(address: str, seconds: float) -> Exception | None:
-    """Waits for a server to answer, and says once that it does.
+    """Waits until a server answers, and prints once that it waits.
 
     Args:
       address: 'HOST:PORT'.
@@ -30,8 +30,8 @@ def wait(address: str, seconds: float) -> Exception | None:
     end = time.monotonic() + seconds
     told = False
     while error := refusal(address):
-        if time.monotonic() > end:
-            return error
+        if isinstance(error, ValueError) or time.monotonic() > end:
+            return error  # Of what is no address, at once.
         if not told:
             print(f'waiting for {address} ({error}) ...', flush=True)
         told = True

@@ -39,3 +39,4 @@ def test_one_that_is_gone(listening, capsys):
 
 def test_no_address():
     assert isinstance(servers.refusal('nonsense'), ValueError)
+    assert isinstance(servers.wait('nonsense', 600.0), ValueError)

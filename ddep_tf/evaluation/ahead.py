@@ -1,7 +1,7 @@
 """Reads the next items while the last one is worked on. No TF."""
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent import futures
 from typing import TypeVar
 
@@ -9,7 +9,8 @@ Item = TypeVar('Item')
 _END = object()
 
 
-def read_ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+def read_ahead(items: Iterable[Item],
+               count: int) -> Generator[Item, None, None]:
     """Yields items, which a thread takes from the iterable before they are
     asked for: up to `count` of them. What it raises is raised here."""
     iterator = iter(items)

@@ -1,6 +1,7 @@
 """Segments photos and videos with a finished run."""
 
 from collections.abc import Iterable, Iterator, Sequence
+import contextlib
 import os
 import pathlib
 
@@ -14,8 +15,6 @@ from ddep_tf.evaluation import ahead, prediction_files, rounds
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import build, process
-
-_AHEAD = 2  # Images for each replica that are read while some are segmented.
 
 
 def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
@@ -51,22 +50,23 @@ def predict_files(run_dir: str | os.PathLike, run: specs.RunSpec,
     network = build.load_network(run, run_dir, strategy)
     predictor = predictor_lib.Predictor(network, run.evaluation, strategy)
     skipped: dict[photos.Photo, str] = {}  # Errors would hold the pixels.
-    with tqdm.tqdm(total=len(found), desc='predict', unit='image') as bar:
-        images = ahead.read_ahead(_read(found, frame_step, bar),
-                                  _AHEAD * predictor.own_replicas)
+    with (tqdm.tqdm(total=len(found), desc='predict', unit='image') as bar,
+          contextlib.closing(ahead.read_ahead(
+              _read(found, frame_step, bar),
+              predictor.own_replicas + 1)) as images):
         for some in rounds.in_turn(images, predictor.own_replicas):
+            some = [one for one in some if one[0] not in skipped]
             for photo, name, result in _predict(
                     predictor, some, run.data[0], written.takes_probabilities):
-                if photo in skipped:
-                    continue  # What is left of a video.
-                if not isinstance(result, image_files.Unusable):
+                if isinstance(result, image_files.Unusable):
+                    if strict:
+                        raise result
+                    skipped.setdefault(photo, str(result))
+                elif photo not in skipped:  # Or what is left of a video.
                     written.write(name, result)
-                elif strict:
-                    raise result
-                else:
-                    skipped[photo] = str(result)
                 bar.update()
-                del result  # Or it would be held while the next is computed.
+                del result
+            del some  # Or both would be held while the next ones are read.
     if skipped and not written.count:
         raise errors.UserError(next(iter(skipped.values())))
     written.finish()
@@ -144,7 +144,7 @@ def _predict(predictor, some, dataset_spec, with_probabilities):
 
 def _segmented(predictor, images, dataset_spec, with_probabilities):
     """Returns a Prediction of each image [H, W, 3] uint8, each on a replica of
-    its own, or None of one that does not fit in memory."""
+    its own, or None for one that does not fit in memory."""
     if not images:
         return []
     try:
@@ -159,6 +159,6 @@ def _segmented(predictor, images, dataset_spec, with_probabilities):
             for image, (ids, probabilities) in zip(images, found, strict=True)]
     if len(images) == 1:
         return [None]
-    # Each took as much as the largest of them.
+    # Each lay in a canvas as high as the highest, as wide as the widest.
     return [one for image in images for one in _segmented(
         predictor, [image], dataset_spec, with_probabilities)]

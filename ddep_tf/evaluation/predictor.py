@@ -92,12 +92,12 @@ class Predictor:
             self._strategy,
             self._probabilities if with_probabilities else self._predict,
             lambda index: parts[index % self.own_replicas])
-        names = ('image_finite', 'result_finite', 'ids',
-                 *(('probabilities',) if with_probabilities else ()))
-        results = {name: feed.of_worker(self._strategy, found[name])
-                   for name in names}
-        _check_finite(results)
-        probabilities = results.get('probabilities', len(parts) * [None])
+        # Only of replicas with images, one after the other: they are large.
+        results = {name: feed.of_worker(self._strategy, value)
+                   for name, value in found.items()}
+        _check_finite({name: list(itertools.islice(results[name], len(groups)))
+                       for name in ('image_finite', 'result_finite')})
+        probabilities = results.get('probabilities', itertools.repeat(None))
         return [(_cut(group, ids).astype(np.uint8, copy=False),
                  _cut(group, own)) for group, ids, own in zip(
                      groups, results['ids'], probabilities)]
@@ -225,11 +225,11 @@ def summary(matrix: np.ndarray) -> dict[str, Any]:
 
 def _cut(group, found):
     """Returns what a replica gives of a group's images, without what fills
-    its canvas; None of None."""
+    its canvas, nor holding on to that; None of None."""
     if found is None:
         return None
     height, width = group.label_size
-    return found[:len(group.images), :height, :width]
+    return np.ascontiguousarray(found[:len(group.images), :height, :width])
 
 
 def _check_finite(

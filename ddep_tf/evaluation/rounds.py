@@ -67,8 +67,7 @@ def groups(dataset: Iterable[Mapping[str, Any]],
 
 
 def in_turn(found: Iterable[T], replicas: int) -> Iterator[list[T]]:
-    """Returns lists of a group, or a batch, for each replica; the last may be
-    shorter."""
+    """Returns lists of an item for each replica; the last may be shorter."""
     iterator = iter(found)  # Nothing here holds on to what was given out.
     return iter(lambda: list(itertools.islice(iterator, replicas)), [])
 
@@ -77,8 +76,9 @@ def inputs(spec: specs.EvalSpec, single_scale: bool, found: Sequence[Group],
            replicas: int, static: bool, batch: int = 0) -> list[Arrays]:
     """Returns what each replica's `program.Program` takes.
 
-    Their shapes are the same, those of the largest group: larger canvases take
-    memory, but no more operations of the network.
+    Their shapes are the same, as high as the highest group's and as wide as the
+    widest's: larger canvases take memory, but no more operations of the
+    network.
 
     Args:
       spec: EvalSpec.
@@ -89,7 +89,12 @@ def inputs(spec: specs.EvalSpec, single_scale: bool, found: Sequence[Group],
         should be few.
       batch: images to which each replica's are filled up; 0 is as many as
         the largest group has.
+
+    Raises:
+      ValueError: there are more groups than replicas.
     """
+    if len(found) > replicas:
+        raise ValueError(f'{len(found)} groups for {replicas} replicas')
     found = [*found, *(replicas - len(found)) * [_NONE]]
     batch = batch or max(len(group.images) for group in found)
     least = 256 if static else 1

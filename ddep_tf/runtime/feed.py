@@ -115,13 +115,15 @@ def from_all(strategy: tf.distribute.Strategy, value: Any) -> np.ndarray:
     if workers(strategy) > 1:
         joined = strategy.gather(value, 0).numpy()
         return joined.reshape(replicas, -1, *joined.shape[1:])
-    return np.stack(of_worker(strategy, value))
+    return np.stack(list(of_worker(strategy, value)))
 
 
 def of_worker(strategy: tf.distribute.Strategy,
-              value: Any) -> list[np.ndarray]:
-    """Returns what each replica of this worker holds of a value."""
-    return [part.numpy() for part in strategy.experimental_local_results(value)]
+              value: Any) -> Iterator[np.ndarray]:
+    """Yields what each replica of this worker holds of a value; each is
+    fetched when it is asked for."""
+    for part in strategy.experimental_local_results(value):
+        yield part.numpy()
 
 
 def workers(strategy: tf.distribute.Strategy) -> int:

@@ -54,11 +54,13 @@ class _Small:
     """Stands in for a Predictor of two devices with room for 24 pixels."""
 
     own_replicas = 2
+    calls = 0
 
     def __init__(self, *args):
         pass
 
     def predict(self, groups, with_probabilities):
+        _Small.calls += 1
         most = max(np.prod(group.label_size) for group in groups)
         if most > 24:
             raise tf.errors.ResourceExhaustedError(None, None, 'OOM')
@@ -68,6 +70,7 @@ class _Small:
 
 def _small_devices(monkeypatch, folder, sizes):
     """Predicts images of some sizes with a _Small."""
+    _Small.calls = 0
     for name, size in sizes.items():
         Image.new('RGB', size).save(folder / f'{name}.png')
     monkeypatch.setattr(predict.build, 'load_network', lambda *_: None)
@@ -94,3 +97,18 @@ def test_an_image_beyond_the_memory_takes_no_other_with_it(
     out = capsys.readouterr().out
     assert 'skipped: a, 7 x 4' in out and 'skipped: e, 4 x 7' in out
     assert '2 of 5 skipped' in out
+
+
+def test_of_a_video_beyond_the_memory_no_more_frames_are_tried(
+        tmp_path, monkeypatch, capsys):
+    def images(photo, *_):
+        large = photo.name.name == 'b'
+        for number in range(20 if large else 1):
+            yield photo.name / str(number), np.zeros(
+                (7, 4, 3) if large else (2, 2, 3), np.uint8)
+
+    monkeypatch.setattr(predict, '_images', images)
+    _small_devices(monkeypatch, tmp_path, {'a': (2, 2), 'b': (7, 4)})
+    assert _Small.calls == 3  # Both at once, then each alone.
+    assert [path.name for path in (tmp_path / 'out').rglob('*.*')] == ['0.png']
+    assert '1 of 2 skipped' in capsys.readouterr().out

@@ -10,9 +10,10 @@ from ddep_tf.evaluation import predict, predictor
 import segment_runs
 
 
-def test_replicas_segment_others_as_one_does_all(two, tmp_path, monkeypatch,
+def test_two_replicas_write_what_one_does(two, tmp_path, monkeypatch,
                                                  capsys):
-    """Of several sizes, one of which cannot be read, to the last byte."""
+    """Of images of several sizes, and a file that cannot be read: the same
+    files, but for the rounding of probabilities."""
     run, _ = segment_runs.write(tmp_path / 'run', evaluation=specs.EvalSpec(
         tile=(32, 32), flip=True))
     rng = np.random.default_rng(0)
