@@ -177,13 +177,12 @@ def _resolve(tpu, zone, project):
 
 def _reason(error):
     """Returns the line of an error that says most."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
     # An error of a graph begins with where its operation was made.
-    whole = [line for line in lines if not line.startswith((' ', '\t', '['))]
-    return (whole[-1] if isinstance(error, tf.errors.OpError) and whole
-            else lines[0].strip())
+    whole = [line for line in str(error).splitlines()
+             if line.strip() and not line.startswith((' ', '\t', '['))]
+    if isinstance(error, tf.errors.OpError) and whole:
+        return whole[-1]
+    return errors.first_line(error)
 
 
 def check_batch(global_batch_size: int, strategy: tf.distribute.Strategy,

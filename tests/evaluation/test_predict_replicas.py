@@ -11,7 +11,7 @@ import segment_runs
 
 
 def test_two_replicas_write_what_one_does(two, tmp_path, monkeypatch,
-                                                 capsys):
+                                          capsys):
     """Of images of several sizes, and a file that cannot be read: the same
     files, but for the rounding of probabilities."""
     run, _ = segment_runs.write(tmp_path / 'run', evaluation=specs.EvalSpec(
