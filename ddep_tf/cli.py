@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 import dataclasses
 import functools
 import glob
+import json
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -104,6 +105,17 @@ def define_data_service_flag() -> None:
         'Their order is no longer a function of the seed.')
 
 
+def is_chief() -> bool:
+    """Returns whether this process is the one that writes, of the workers of
+    --strategy=multi_worker, whom TF_CONFIG names."""
+    if FLAGS.strategy != 'multi_worker':
+        return True
+    config = json.loads(os.environ.get('TF_CONFIG') or '{}')
+    task, cluster = config.get('task', {}), config.get('cluster', {})
+    kind = 'chief' if 'chief' in cluster else 'worker'
+    return (task.get('type', kind), int(task.get('index', 0))) == (kind, 0)
+
+
 def data_dir_of_service() -> str:
     """Returns --data_dir as workers of --data_service know it, who start in
     other folders."""
@@ -155,14 +167,19 @@ def run_stage(stage: str) -> None:
                     track=track, data_service=FLAGS.data_service)
 
 
-def finished_run() -> specs.RunSpec:
-    """Returns the RunSpec in --run_dir, with gin's bindings of EvalSpec."""
-    from ddep_tf import configure
+def named_run() -> specs.RunSpec:
+    """Returns the RunSpec in --run_dir."""
     from ddep_tf.runtime import run_folder
     if not FLAGS.run_dir:
         raise errors.UserError('--run_dir is missing: name a finished run')
     set_up_devices()
-    run = run_folder.read_run(FLAGS.run_dir)
+    return run_folder.read_run(FLAGS.run_dir)
+
+
+def finished_run() -> specs.RunSpec:
+    """Returns the RunSpec in --run_dir, with gin's bindings of EvalSpec."""
+    from ddep_tf import configure
+    run = named_run()
     evaluation = configure.load_evaluation(
         run.evaluation, FLAGS.gin_file, FLAGS.gin_param)
     return dataclasses.replace(run, evaluation=evaluation)

@@ -10,7 +10,6 @@ from absl import flags
 
 from ddep_tf import cli
 
-cli.define_config_flags()
 cli.define_device_flags()
 flags.DEFINE_string('other', None, 'The run folder to compare it with.',
                     required=True)
@@ -20,7 +19,7 @@ FLAGS = flags.FLAGS
 
 
 def main():
-    cli.finished_run()
+    cli.named_run()  # Or refuse it before TensorFlow starts.
     strategy = cli.start_tensorflow()
     from ddep_tf.evaluation import similarity
     print(similarity.table(similarity.compare(

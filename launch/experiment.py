@@ -61,7 +61,7 @@ def main():
     whole = runner_lib.Experiment(
         spec, stages, operative, run_dir, FLAGS.data_dir,
         _executor(operative, slots, stop, track), stop,
-        reuse.Finished(FLAGS.reuse))
+        reuse.Finished(FLAGS.reuse, cli.is_chief()))
     if FLAGS.only:
         whole.run_one(FLAGS.only, FLAGS.wait)
         return

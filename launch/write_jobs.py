@@ -57,6 +57,7 @@ FLAGS = flags.FLAGS
 
 
 def main() -> None:
+    cli.refuse(['grace'], 'is --grace_seconds here')
     from ddep_tf import configure
     from ddep_tf.experiments import plan
     spec, stages, _ = configure.load_experiment(FLAGS.gin_file,
@@ -106,7 +107,8 @@ def _command(run_dir):
     elif strategy == 'auto' and FLAGS.hosts > 1:
         strategy = 'multi_worker'
     given = [f'--{name}={FLAGS[name].value}'
-             for name in ('tpu', 'zone', 'project', 'track')
+             for name in ('tpu', 'zone', 'project', 'track',
+                          'max_image_pixels')
              if FLAGS[name].value]
     return [*start, *(f'--gin_file={file}' for file in FLAGS.gin_file),
             *(f'--gin_param={text}' for text in FLAGS.gin_param),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 import dataclasses
+import math
 import os
 from typing import Any
 
@@ -13,6 +14,7 @@ from ddep_tf.data import image_files, labels
 from ddep_tf.evaluation import evaluator, samples
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import process
+from ddep_tf.runtime import workers as workers_lib
 
 
 def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
@@ -28,7 +30,8 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
       data_dir: root folder of the data.
       split: 'val' or 'test'.
       strategy: tf.distribute.Strategy.
-      output: JSON file for the numbers; '' writes none.
+      output: JSON file for the numbers, null for what cannot be told, such
+        as the IoU of a class that is absent; '' writes none.
       save_label_ids: folder for the predictions, as `label_id_writer` writes
         them; '' writes none.
 
@@ -38,13 +41,17 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
     Raises:
       UserError: as evaluator.measure_run and label_id_writer.
     """
+    if save_label_ids and not _segments(run):
+        raise errors.UserError(f'--save_label_ids: {run_dir} is a {run.stage} '
+                               'run, which predicts no masks')
     see = None
-    if save_label_ids:
-        if not _segments(run):
-            raise errors.UserError(f'--save_label_ids: {run_dir} is a '
-                                   f'{run.stage} run, which predicts no masks')
-        see = _saved_by(label_id_writer(samples.label_set(run),
-                                        save_label_ids))
+    workers = workers_lib.Workers(strategy)
+    with workers.together():  # All see all images; one of them writes.
+        if output and workers.is_chief:
+            files.path(output).parent.mkdir(parents=True, exist_ok=True)
+        if save_label_ids and workers.is_chief:
+            see = _saved_by(label_id_writer(samples.label_set(run),
+                                            save_label_ids))
     process.set_up(
         run.seed, deterministic=process.is_deterministic(run, strategy))
     result = evaluator.measure_run(run, run_dir, data_dir, split, strategy,
@@ -52,8 +59,8 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
     print('\n'.join(_table(run, result)))
     result = {'split': split, **result,
               'evaluation': dataclasses.asdict(run.evaluation)}
-    if output:
-        files.write_json(output, result)
+    if output and workers.is_chief:
+        files.write_json(output, _without_nan(result))
     return result
 
 
@@ -97,6 +104,15 @@ def _saved_by(write: Callable[[str, np.ndarray], None]) -> evaluator.See:
     def see(example_id, one):
         write(example_id, one.predicted)
     return see
+
+
+def _without_nan(value):
+    """Returns a result as JSON can hold it, which knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _segments(run):

@@ -5,6 +5,7 @@ import itertools
 import os
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from ddep_tf import errors, specs
@@ -14,7 +15,6 @@ from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.evaluation import rounds
 from ddep_tf.objectives import base
 from ddep_tf.runtime import build, feed, input_checks, inputs, progress
-from ddep_tf.runtime import strategy as strategies
 from ddep_tf.runtime import workers as workers_lib
 
 # Of each image's id.
@@ -113,22 +113,18 @@ class Evaluator:
         return self._measure_pixels(source, see, single_scale)
 
     def sample_images(self, batch: Mapping[str, tf.Tensor]
-                      ) -> dict[str, tf.Tensor]:
+                      ) -> dict[str, np.ndarray]:
         """Returns the objective's pictures of a batch of center crops."""
-        return self._run_first(self._sample_images, batch)
+        results = feed.run(self._strategy, self._sample_images,
+                           lambda index: batch)
+        return {name: next(feed.of_worker(self._strategy, result))
+                for name, result in results.items()}
 
     def _on_replicas(self, function):
         """Returns a traced function of a batch, as run on each replica."""
         return tf.function(
             lambda batch: self._strategy.run(function, args=(batch,)),
             reduce_retracing=True)
-
-    def _run_first(self, function, batch):
-        """Returns what a function gives of a batch on the first replica."""
-        with strategies.on_host(self._strategy):
-            results = function(batch)
-        return {name: self._strategy.experimental_local_results(result)[0]
-                for name, result in results.items()}
 
     def _measure_pixels(self, source, see, single_scale):
         ids = source.ids if see else []

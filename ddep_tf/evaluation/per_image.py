@@ -11,6 +11,7 @@ from ddep_tf.evaluation import metrics, samples
 from ddep_tf.evaluation import predictor as predictor_lib
 from ddep_tf.runtime import run_folder
 
+_DIGITS = 6  # Of a score: in the table and in the pictures the same are equal.
 _LONGEST = 1024  # Side of a picture: pages show less, and it is kept in memory.
 Pictures = dict[str, np.ndarray]  # {kind: uint8 pixels}.
 
@@ -29,7 +30,7 @@ class PerImage:
     def see(self, example_id: str, one: predictor_lib.Segmented) -> None:
         """Takes an image. Its mean is over the classes that it, or what is
         predicted of it, holds; nan if nothing in it counts."""
-        score = metrics.mean_iou(one.matrix)
+        score = round(metrics.mean_iou(one.matrix), _DIGITS)
         self._scores[example_id] = score
         if not math.isnan(score):
             for kept, key in (self._worst, score), (self._best, -score):
@@ -45,17 +46,15 @@ class PerImage:
         rows = sorted(self._scores.items(), key=lambda row: (
             math.isnan(row[1]), row[1]))
         table = files.csv_text(('id', 'mean_iou'), (
-            {'id': name, 'mean_iou': f'{score:.6f}'} for name, score in rows))
+            {'id': name, 'mean_iou': f'{score:.{_DIGITS}f}'} for name, score in rows))
         files.write_text(files.path(run_dir, run_folder.PER_IMAGE), table)
-        worst = self._worst.kept()
-        # Of a few images, one may be among both.
-        best = {name: shown for name, shown in self._best.kept().items()
-                if name not in worst}
-        for word, found in ('worst', worst), ('best', best):
-            for rank, pictures in enumerate(found.values(), 1):
-                samples.write_pictures(
-                    files.path(run_dir, run_folder.EXTREMES),
-                    f'{word}_{rank}', pictures)
+        worst, best = self._worst.kept(), self._best.kept()
+        folder = files.path(run_dir, run_folder.EXTREMES)
+        for rank, pictures in enumerate(worst.values(), 1):
+            samples.write_pictures(folder, f'worst_{rank}', pictures)
+        for rank, (name, pictures) in enumerate(best.items(), 1):
+            if name not in worst:  # Of a few images, one may be among both.
+                samples.write_pictures(folder, f'best_{rank}', pictures)
 
 
 class _Lowest:

@@ -17,6 +17,8 @@ from ddep_tf.evaluation import rounds
 from ddep_tf.runtime import inputs, run_folder
 
 _LONGEST = 200  # Bytes of a file name made of an id.
+# Separators, control characters, and bytes that are not UTF-8.
+_INVALID = re.compile(r'[/\\\x00-\x1f\x7f\ud800-\udfff]')
 
 
 def label_set(run: specs.RunSpec) -> labels.LabelSet:
@@ -27,10 +29,11 @@ def label_set(run: specs.RunSpec) -> labels.LabelSet:
 def file_name(example_id: str) -> str:
     """Returns an example's id as a valid file name, without an ending.
 
-    A name that leaves no room for what is appended, of the 255 bytes that disks
-    allow, ends in a hash.
+    It is the id, with '_' for what no file name can hold. One that leaves no
+    room for what is appended, of the 255 bytes that disks allow, ends in a
+    hash.
     """
-    name = re.sub(r'[^\w.-]', '_', example_id)
+    name = _INVALID.sub('_', example_id)
     encoded = name.encode()
     if len(encoded) <= _LONGEST:
         return name

@@ -81,6 +81,9 @@ class Plan:
     Attributes:
       runs: {name: PlannedRun}, each after the runs that it needs.
       cells: list of Cell, in table order.
+
+    Raises:
+      UserError: as `axis_values`.
     """
 
     def __init__(self, spec: spec_lib.ExperimentSpec, templates: Templates,
@@ -90,6 +93,7 @@ class Plan:
                            for variant in spec.run_variants or templates}
         self._exp_dir = exp_dir
         self._data_dir = data_dir
+        self.axis_values()  # Before any run: the tables need them.
         self.runs: dict[str, PlannedRun] = {}
         self.cells: list[Cell] = []
         for variant in self._templates:

@@ -197,9 +197,8 @@ def _failed(experiment: read.Experiment) -> Iterator[Html]:
         return
     yield element('h2', 'Runs that failed')
     yield table(tables.failed_rows(experiment), 'Left out above')
-    first = next(iter(experiment.failed))
-    yield element('p', 'To run one of them again: ', element(
-        'code', sentences.rerun_command(experiment, first)))
+    yield element('p', sentences.RERUN, element(
+        'code', sentences.only_flag(experiment)))
 
 
 def _provenance(experiment: read.Experiment) -> Iterator[Html]:

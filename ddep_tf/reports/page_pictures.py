@@ -118,11 +118,13 @@ def _extreme_rows(experiment, title: str,
     scores = run_files.image_scores(experiment.exp_dir, run.run)
     pictures = run_files.pictures(experiment.exp_dir, run.run, _SEGMENTED,
                                   run_folder.EXTREMES)
-    for word, ranked in ('worst', scores), ('best', scores[::-1]):
+    # Equal ones stay in the order of the table, as the pictures do.
+    best = sorted(scores, key=lambda row: -row[1])
+    for word, ranked in ('worst', scores), ('best', best):
         for rank, (example, score) in enumerate(ranked, 1):
             paths = pictures.get(f'{word}_{rank}')
             if not paths:
-                break
+                continue
             yield _row(experiment.palette, title, f'{example}, {word}',
                        {f'{run.arm}, mIoU {score:.1f}': paths})
 

@@ -126,7 +126,10 @@ def grid(experiment: read.Experiment) -> str:
             'has the mIoU on the images that were chosen on, in points.')
 
 
-def rerun_command(experiment: read.Experiment, name: str) -> str:
-    """Returns the command that does one run again."""
-    return (f'python launch/experiment.py --gin_file=experiments/'
-            f'{experiment.name}.gin --only={name}')
+RERUN = ("To run one of them again, give the experiment's command the flag "
+         '--only with its name, such as ')
+
+
+def only_flag(experiment: read.Experiment) -> str:
+    """Returns the flag that does the first run again that failed."""
+    return f'--only={next(iter(experiment.failed))}'

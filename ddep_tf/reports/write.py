@@ -181,11 +181,9 @@ def _grid_parts(experiment):
 def _failed_parts(experiment):
     if not experiment.failed:
         return []
-    first = next(iter(experiment.failed))
     return ['## Runs that failed',
             formats.markdown(tables.failed_rows(experiment)),
-            f'To run one of them again:\n\n```\n'
-            f'{sentences.rerun_command(experiment, first)}\n```']
+            f'{sentences.RERUN}`{sentences.only_flag(experiment)}`.']
 
 
 def _rerun(experiment):

@@ -84,8 +84,16 @@ def _writing(run_dir):
 def is_started(run_dir: str | os.PathLike) -> bool:
     """Returns whether a run folder holds anything that must not be lost."""
     folder = files.path(run_dir)
+    return has_state(folder) or any((folder / name).exists()
+                                    for name in (RESULT, WEIGHTS))
+
+
+def has_state(run_dir: str | os.PathLike) -> bool:
+    """Returns whether a training has saved anything in a run folder, to go on
+    from."""
+    folder = files.path(run_dir)
     return any((folder / name).exists() for name in (
-        RESULT, WEIGHTS, 'state/checkpoint', 'state/best/checkpoint')) or any(
+        'state/checkpoint', 'state/best/checkpoint')) or any(
             folder.glob('state/ckpt-*.index'))
 
 
@@ -129,10 +137,18 @@ def read_run(run_dir: str | os.PathLike) -> specs.RunSpec:
 
 def commit() -> str:
     """Returns the checkout's commit, '' outside of one."""
-    command = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
+    # An installed package may lie in a repository that is not this project's.
+    if not _git('ls-files', pathlib.Path(__file__).name):
+        return ''
+    return _git('describe', '--always', '--dirty', '--abbrev=12')
+
+
+def _git(*arguments):
+    """Returns what git says of this folder, '' if it fails or is not there."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True,
-                              cwd=pathlib.Path(__file__).parent, check=False)
+        done = subprocess.run(['git', *arguments], capture_output=True,
+                              text=True, cwd=pathlib.Path(__file__).parent,
+                              check=False)
     except OSError:
         return ''
     return done.stdout.strip()

@@ -72,6 +72,16 @@ def test_of_few_images_none_is_shown_twice(tmp_path):
     assert not list(tmp_path.glob('samples/extremes/best_2*'))
 
 
+def test_of_equal_images_pictures_have_the_ranks_of_the_table(tmp_path):
+    _seen(2, {'a': 0.5, 'b': 1.0, 'c': 1.0, 'd': 1.0}).write(tmp_path)
+    assert [row['id'] for row in files.read_csv(
+        tmp_path / 'per_image.csv')] == ['a', 'b', 'c', 'd']
+    # The best ones are b and c; b is among the worst already.
+    assert [_pixel(tmp_path, name) for name in (
+        'worst_1', 'worst_2', 'best_2')] == [0, 1, 2]
+    assert not list(tmp_path.glob('samples/extremes/best_1*'))
+
+
 def test_without_pictures_the_table_stays(tmp_path):
     _seen(0).write(tmp_path)
     assert [path.name for path in tmp_path.rglob('*')] == ['per_image.csv']

@@ -74,6 +74,14 @@ def test_no_id_leads_out_of_the_folder(tmp_path, example_id):
         np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
+@pytest.mark.parametrize('example_id, name', [
+    ('img (1)', 'img (1)'), ('cafe\u0301', 'cafe\u0301'),
+    ('\u0e01\u0e49\u0e32', '\u0e01\u0e49\u0e32'), ('a/b\\c', 'a_b_c'),
+    ('line\n', 'line_'), ('\udce9', '_')])
+def test_ids_are_file_names_where_they_can_be(example_id, name):
+    assert samples.file_name(example_id) == name
+
+
 def test_long_ids_keep_different_names():
     one, other = (samples.file_name('x' * 250 + end) for end in 'ab')
     assert one != other and len(one) == len(other) == 200

@@ -102,3 +102,54 @@ def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(errors.UserError, match='--reuse .*none'):
         reuse.Finished([tmp_path / 'none'])
     assert not (tmp_path / 'none').exists()
+
+
+def _with_weights(where):
+    for folder in (where / 'runs').iterdir():
+        (folder / run_folder.WEIGHTS).write_bytes(b'weights')
+
+
+@pytest.mark.parametrize('cut', ['write_config', 'write_result'])
+def test_a_copy_that_is_cut_short_is_made_again(tmp_path, monkeypatch, cut):
+    one, two, three = (tmp_path / name for name in ('one', 'two', 'three'))
+    _run(one)
+    _with_weights(one)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+    for where in (two, three):
+        with monkeypatch.context() as patched:
+            patched.setattr(run_folder, cut, stop)
+            with pytest.raises(KeyboardInterrupt):
+                _run(where, reused=[one])
+    assert _run(two, reused=[one]) == []
+    assert all((folder / run_folder.WEIGHTS).exists()
+               for folder in (two / 'runs').iterdir())
+    assert _run(three) == RUNS  # Without --reuse they are trained.
+
+
+def test_other_workers_wait_for_the_copy_of_the_first(tmp_path, monkeypatch):
+    one = tmp_path / 'one'
+    _run(one)
+    run = run_folder.read_run(one / 'runs' / 'classify')
+    target = tmp_path / 'taken'
+    chief, other = (reuse.Finished([one], is_chief)
+                    for is_chief in (True, False))
+    monkeypatch.setattr(reuse, '_WAIT_SECONDS', 0)
+    with pytest.raises(errors.WorkerLost, match='taken'):
+        other.take(run, target, False)
+    assert not target.exists()
+    # The chief makes it while the other one waits, or has made it.
+    monkeypatch.setattr(reuse, '_WAIT_SECONDS', 60)
+    monkeypatch.setattr(reuse.time, 'sleep',
+                        lambda _: chief.take(run, target, False))
+    expected = one / 'runs' / 'classify'
+    assert other.take(run, target, False) == expected
+    assert run_folder.read_result(target)
+    assert [each.take(run, target, False) for each in (other, chief)] == [
+        expected, expected]
+    # Where a training has begun, both go on with it.
+    (target / 'state').mkdir()
+    (target / 'state' / 'checkpoint').touch()
+    assert [each.take(run, target, False) for each in (other, chief)] == [
+        None, None]

@@ -108,6 +108,11 @@ WIDTHS = ["ExperimentSpec.variants=('w1', 'w2')",
           "ExperimentSpec.axis='DecoderSpec.width_multiplier'"]
 
 
+def test_an_axis_that_is_no_field_is_refused_before_any_run():
+    with pytest.raises(errors.UserError, match='NoiseSpec.sttdev'):
+        _plan("ExperimentSpec.axis='NoiseSpec.sttdev'")
+
+
 def test_variants_share_what_does_not_differ():
     graph = _plan("ExperimentSpec.variants=('low', 'high')",
                   'denoise/low/NoiseSpec.stddev=0.1',

@@ -110,7 +110,7 @@ def _predict(run_dir, tmp_path):
 
 def _evaluate(run_dir, tmp_path):
     """What training measured on test, evaluate.py measures again."""
-    output = tmp_path / 'numbers.json'
+    output = tmp_path / 'new' / 'numbers.json'
     code, out, err = run('evaluate', f'--run_dir={run_dir}',
                           f'--output={output}',
                           f'--save_label_ids={tmp_path / "ids"}')

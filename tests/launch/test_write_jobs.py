@@ -57,6 +57,18 @@ def test_pods_run_the_command_of_the_image(tmp_path, engine, flags, strategy):
             and f'- {SMALL[1]}\n' in w for w in words)
 
 
+def test_flags_of_the_runs_are_passed_on(tmp_path):
+    flags = ['--max_image_pixels=500', '--track=mlflow', '--reuse=a',
+             '--grace_seconds=7', f'--jobs_dir={tmp_path}']
+    code, out, err = _run(*flags)
+    assert code == 0, err
+    script = pathlib.Path(out.splitlines()[0]).read_text()
+    for flag in (*flags[:3], '--grace=7'):
+        assert f' {flag}' in script
+    code, _, err = _run(*flags, '--grace=7')
+    assert code == 2 and '--grace_seconds' in err
+
+
 def test_a_dry_run_prints_and_writes_nothing(tmp_path):
     code, out, _ = _run('--dry_run', '--run_dir=r', '--jobs_dir=j',
                         cwd=tmp_path)

@@ -262,6 +262,14 @@ def test_the_worst_and_the_best_images_are_shown_by_arm(exp_dir):
     assert 'nothing counts' not in page.text
 
 
+def test_of_equally_good_images_the_first_is_shown(exp_dir):
+    for path in exp_dir.glob('runs/*/per_image.csv'):
+        path.write_text('id,mean_iou\nlow,0.1\nmid,0.2\none,0.9\ntwo,0.9\n')
+    alts = [attributes.get('alt', '') for _, attributes in _page(exp_dir).tags]
+    assert any('of one, best' in alt for alt in alts)
+    assert not any('of two, best' in alt for alt in alts)
+
+
 def test_a_crop_is_shown_at_several_levels_of_noise(exp_dir):
     shown = [attributes['alt'] for tag, attributes in _page(exp_dir).tags
              if tag == 'img' and attributes['alt'].startswith('one crop')]

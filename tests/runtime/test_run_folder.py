@@ -1,6 +1,8 @@
 """A run folder refuses what is damaged, and says which file."""
 
 import json
+import re
+import subprocess
 
 import pytest
 
@@ -63,3 +65,19 @@ def test_a_table_drops_what_came_after_a_save_and_a_cut_off_row(tmp_path):
     assert files.read_csv(path) == [
         {'step': '1', 'loss': '0.25'}, {'step': '2', 'loss': '0.5'},
         {'step': '3', 'loss': '9.0'}]
+
+
+def test_the_commit_is_this_projects_alone(tmp_path, monkeypatch):
+    assert re.fullmatch('[0-9a-f]{12}(-dirty)?|', run_folder.commit())
+    git = ['git', '-C', str(tmp_path), '-c', 'user.name=a', '-c',
+           'user.email=a@b']
+    installed = tmp_path / '.venv' / 'run_folder.py'
+    installed.parent.mkdir()
+    installed.touch()
+    (tmp_path / '.gitignore').write_text('.venv')
+    for words in (['init', '-q'], ['add', '.'], ['commit', '-qm', 'a']):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(run_folder, '__file__', str(installed))
+    assert run_folder.commit() == ''
+    subprocess.run([*git, 'add', '-f', str(installed)], check=True)
+    assert run_folder.commit()

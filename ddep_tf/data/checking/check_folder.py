@@ -11,11 +11,12 @@ import numpy as np
 import tqdm
 
 from ddep_tf import errors, files, specs
-from ddep_tf.data import image_files, labels, parallel
+from ddep_tf.data import class_files, image_files, labels, parallel
 from ddep_tf.data.checking import copies, looks
 from ddep_tf.data.checking.findings import UNLABELLED, Checked, Findings
 from ddep_tf.data.sources import folder_layout
 
+_SHOWN = 20  # Ids of a message.
 # Formats that other programs take for images, and a folder is not read for.
 _OTHER_SUFFIXES = ('.bmp', '.gif', '.heic', '.tif', '.tiff', '.webp')
 
@@ -34,12 +35,17 @@ def check(spec: specs.DatasetSpec, data_dir: str | os.PathLike) -> Findings:
         raise errors.UserError(f'there is no folder {data_dir}: set '
                                '--data_dir to the folder of the data')
     found = Findings(None, [], [], [], [])
-    try:
-        found.label_set = labels.for_spec(spec)
-    except errors.UserError as error:
-        found.problems.append(str(error))
+    unnamed = not (spec.label_set or spec.num_classes)
+    if not unnamed:
+        try:
+            found.label_set = labels.for_spec(spec)
+        except errors.UserError as error:
+            found.problems.append(str(error))
     for split in _splits(spec, data_dir):
         _check_split(spec, split, data_dir, found)
+    if unnamed:
+        found.problems.append(_missing_classes(
+            found, files.path(data_dir, spec.path, class_files.NAME)))
     _check_ids(found)
     found.warnings += _other_views(found.images)
     copies.check(found)
@@ -118,16 +124,22 @@ def _strays(layout, images, title, has_masks):
                    f'{len(alone)}, such as {alone[0]}')
 
 
+def _missing_classes(found, path):
+    """Returns what to write into the file that names the classes."""
+    ids = sorted({int(i) for image in found.images if image.pixels is not None
+                  for i in np.flatnonzero(image.pixels)})
+    shown = ', '.join(map(str, ids[:_SHOWN]))
+    if len(ids) > _SHOWN:
+        shown += f', ... ({len(ids)} ids)'
+    return (f'{path} is missing, which names the classes: the masks hold the '
+            f'ids {shown}, of which {specs.IGNORE_LABEL} is ignored: write '
+            '{"classes": [{"id": 0, "name": "background", "color": "#000000"}, '
+            '...]}')
+
+
 def _check_ids(found):
     """Adds a problem for each mask with ids outside the classes."""
     if found.label_set is None:
-        ids = sorted({int(i) for image in found.images
-                      if image.pixels is not None
-                      for i in np.flatnonzero(image.pixels)})
-        found.problems.append(
-            f'the masks hold the ids {", ".join(map(str, ids[:20]))}: name '
-            'them in classes.json, or give --gin_param='
-            'folder/DatasetSpec.num_classes=N')
         return
     refused = found.label_set.table < 0
     for image in found.images:

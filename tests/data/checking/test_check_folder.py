@@ -1,6 +1,7 @@
 """What a check says of folders with one thing wrong each."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -126,8 +127,8 @@ def test_a_turned_photo_with_a_mask_is_a_problem_without_one_a_warning(data):
 def test_classes_that_nobody_named(data):
     (data / 'classes.json').unlink()
     found = check(data)
-    assert any('hold the ids 0, 1, 2, 3: name them' in line
-               for line in found.problems)
+    problem, = found.problems
+    assert re.search('classes.json is missing.* ids 0, 1, 2, 3, of', problem)
     assert not check(data, 'folder/DatasetSpec.num_classes=4').problems
 
 
