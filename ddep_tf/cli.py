@@ -110,10 +110,13 @@ def is_chief() -> bool:
     --strategy=multi_worker, whom TF_CONFIG names."""
     if FLAGS.strategy != 'multi_worker':
         return True
-    config = json.loads(os.environ.get('TF_CONFIG') or '{}')
-    task, cluster = config.get('task', {}), config.get('cluster', {})
-    kind = 'chief' if 'chief' in cluster else 'worker'
-    return (task.get('type', kind), int(task.get('index', 0))) == (kind, 0)
+    try:
+        config = json.loads(os.environ.get('TF_CONFIG') or '{}')
+        task, cluster = config.get('task', {}), config.get('cluster', {})
+        kind = 'chief' if 'chief' in cluster else 'worker'
+        return (task.get('type', kind), int(task.get('index', 0))) == (kind, 0)
+    except (AttributeError, TypeError, ValueError):
+        return True  # The strategy refuses it, and says why.
 
 
 def data_dir_of_service() -> str:
@@ -323,7 +326,7 @@ def _fail_in_tensorflow(error):
         return _fail_at_file(buckets.os_error(error))
     if any(reason in str(error) for reason in _DISK_REASONS):
         return _fail(f'the disk cannot be written: {error}: free space, or '
-                     'choose another --run_dir', USER_ERROR)
+                     'choose another folder', USER_ERROR)
     raise error
 
 

@@ -125,12 +125,17 @@ def new_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
       it raises, it is removed.
 
     Raises:
-      UserError: `target` exists, and is no empty folder.
+      UserError: `target` exists, and is no empty folder, or one that cannot
+        be replaced.
     """
     target = path(target)
+    if str(target) == '.':
+        target = target.resolve()  # Which has a name, to take its place.
     if target.is_symlink() or target.exists() and (
             not target.is_dir() or any(target.iterdir())):
         raise errors.UserError(f'{target} is not empty: name a new folder')
+    if target.is_dir():
+        _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(
         dir=target.parent, prefix=f'.{target.name}.', suffix=PART))
@@ -142,6 +147,17 @@ def new_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
         os.rename(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_replaceable(folder):
+    """UserError if an empty folder cannot give way, such as a mounted one."""
+    try:
+        folder.rmdir()
+        folder.mkdir()
+    except OSError as error:
+        raise errors.UserError(
+            f'{folder} cannot be replaced ({error.strerror}): name a new '
+            'folder in it') from None
 
 
 @contextlib.contextmanager

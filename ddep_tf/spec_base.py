@@ -74,13 +74,23 @@ def from_dict(cls: type[SpecType], values: Mapping[str, Any]) -> SpecType:
     Fields that are missing take their defaults.
 
     Raises:
-      UserError: a field is unknown to this version.
+      UserError: a field is unknown to this version, one without a default is
+        missing, or `values` is no mapping.
     """
+    if not isinstance(values, Mapping):
+        raise errors.UserError(f'{cls.__name__} must be an object of its '
+                               f'fields, got {values!r:.60}')
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise errors.UserError(f'{cls.__name__} has no field {unknown[0]!r}: '
                                'was it written by another version?')
+    missing = [field.name for field in dataclasses.fields(cls)
+               if field.name not in values
+               and field.default is dataclasses.MISSING
+               and field.default_factory is dataclasses.MISSING]
+    if missing:
+        raise errors.UserError(f'{cls.__name__} lacks the field {missing[0]!r}')
     return cls(**{k: _from_json(hints[k], v) for k, v in values.items()})
 
 

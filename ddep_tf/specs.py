@@ -8,6 +8,7 @@ and not verified, [O] our own choice.
 
 from collections.abc import Sequence
 import dataclasses
+import math
 import numbers
 import re
 
@@ -53,7 +54,7 @@ class ClassSpec(spec_base.Spec):
     Attributes:
       id: in the mask files, 0 to 254.
       name: shown in tables.
-      color: of pictures and legends, '#rrggbb'.
+      color: of pictures and legends, '#rrggbb', in small letters.
     """
     id: int
     name: str
@@ -61,6 +62,7 @@ class ClassSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
+        object.__setattr__(self, 'color', self.color.lower())
         if not 0 <= self.id < IGNORE_LABEL:
             raise errors.UserError('ClassSpec.id must lie in 0 to '
                                    f'{IGNORE_LABEL - 1}, got {self.id}')
@@ -205,7 +207,7 @@ class DecoderSpec(spec_base.Spec):
     def __post_init__(self):
         super().__post_init__()
         self.require_positive('width_multiplier', 'entry_channels',
-                              'block_channels')
+                              'block_channels', 'group_size')
         self.require('norm', 'group', 'batch')
         if len(self.block_channels) != 4:
             raise errors.UserError('DecoderSpec.block_channels must name four '
@@ -484,6 +486,12 @@ class RunSpec(spec_base.Spec):
                               'log_every', 'keep', 'accumulate')
         self.require_non_negative('label_count', 'eval_every',
                                   'checkpoint_every', 'seed')
+        if self.seed >= 2 ** 32:
+            raise errors.UserError('RunSpec.seed must be below 2 ** 32, as '
+                                   f"NumPy's seeds are, got {self.seed}")
+        if not math.isfinite(self.length):
+            raise errors.UserError('RunSpec.length must be finite, got '
+                                   f'{self.length}')
         object.__setattr__(self, 'steps',
                            max(1, round(self.steps * self.length)))
         object.__setattr__(self, 'length', 1.0)

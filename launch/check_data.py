@@ -47,9 +47,13 @@ def main():
                                 FLAGS.gin_param, FLAGS.data_dir)
     spec, = run.data
     found = check_folder.check(spec, FLAGS.data_dir)
+    try:
+        subset = _subset(found, spec)
+    except errors.UserError as error:  # Fewer images can be read.
+        found.problems.append(f'--label_count: {error}')
+        subset = None
     found.warnings += check_folder.rare_classes(
-        found, _subset(found, spec), spec.train_split, spec.val_split,
-        FLAGS.rare)
+        found, subset, spec.train_split, spec.val_split, FLAGS.rare)
     _print(found)
     if FLAGS.page:
         from ddep_tf.reports import data_page, output

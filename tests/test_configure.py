@@ -49,6 +49,9 @@ def test_the_operative_config_parses_to_the_same_run(tmp_path):
     'LossSpec.focal_gamma=-1',
     'AugmentSpec.hue=0.6',
     'AugmentSpec.contrast=-0.1',
+    'DecoderSpec.group_size=0',
+    'RunSpec.length=1e999',
+    'RunSpec.seed=4294967296',
 ])
 def test_mistakes_are_refused_in_one_line(param):
     with pytest.raises(errors.UserError) as caught:

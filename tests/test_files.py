@@ -235,3 +235,19 @@ def test_a_new_folder_is_whole_or_absent(tmp_path):
           files.new_folder(link)):
         pass
     assert [p.name for p in target.parent.iterdir()] == ['b']
+
+
+def test_the_working_folder_can_be_a_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with files.new_folder('.') as folder:
+        (folder / 'x').touch()
+    assert (tmp_path / 'x').exists()
+
+
+def test_a_folder_that_cannot_give_way_is_named_at_once(tmp_path, monkeypatch):
+    def busy(_):
+        raise OSError(16, 'Device or resource busy')
+    monkeypatch.setattr(pathlib.Path, 'rmdir', busy)
+    with (pytest.raises(errors.UserError, match='busy.*name a new folder in'),
+          files.new_folder(tmp_path)):
+        pytest.fail('the work was begun')

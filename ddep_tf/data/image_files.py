@@ -5,7 +5,7 @@ import contextlib
 import io
 import os
 import pathlib
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -18,6 +18,8 @@ SUFFIXES = ('.jpg', '.jpeg', '.png')  # Of the images that folders are read for.
 _STEM_SUFFIXES = (*SUFFIXES, '.bmp', '.gif')
 # PIL's modes of single-channel images: bits, gray, palette, wider integers.
 _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
+# PIL's names of what TensorFlow decodes; MPO is a JPEG of a phone.
+_DECODED = ('JPEG', 'MPO', 'PNG', 'GIF')
 _ORIENTATION = 0x0112  # The EXIF tag; 1 is upright.
 _PNG_DEPTH = 24  # Offset of the byte with a PNG's bits per channel.
 # What PIL raises for a file that is truncated, no image, or far too large.
@@ -79,11 +81,20 @@ def write_png(path: str | os.PathLike, pixels: np.ndarray,
         image.save(temporary, format='PNG')
 
 
-def check_image(path: str | os.PathLike,
-                has_mask: bool = False) -> tuple[int, int]:
+def check_image(path: str | os.PathLike) -> None:
     """Checks an image's header.
 
     Gray, palette, transparent and CMYK images pass: they are read as RGB.
+
+    Raises:
+      Unusable: the file cannot be opened, or has more than 8 bits per channel.
+    """
+    _checked_header(path)
+
+
+def check_stored(path: str | os.PathLike,
+                 has_mask: bool = False) -> tuple[int, int]:
+    """As `check_image`, of an image that TensorFlow decodes.
 
     Args:
       path: the image file.
@@ -93,13 +104,16 @@ def check_image(path: str | os.PathLike,
       (width, height).
 
     Raises:
-      Unusable: the file cannot be opened, or has more than 8 bits per channel.
+      Unusable: as `check_image`, or the file is of another format.
       UserError: it is turned, and has a mask.
     """
-    size, _, turn = _header(path)
-    if has_mask and turn != 1:
-        raise turned(path, turn)
-    return size
+    found = _checked_header(path)
+    if found.format not in _DECODED:
+        raise Unusable(f'the image {path} is a {found.format} file, whatever '
+                       'its name says: save it as JPEG or PNG')
+    if has_mask and found.turn != 1:
+        raise turned(path, found.turn)
+    return found.size
 
 
 def check_pair(image: str | os.PathLike, mask: str | os.PathLike) -> bool:
@@ -110,22 +124,23 @@ def check_pair(image: str | os.PathLike, mask: str | os.PathLike) -> bool:
       mask: the mask file.
 
     Returns:
-      Whether the mask is 8-bit gray, which TensorFlow decodes unchanged.
+      Whether the mask is an 8-bit gray PNG, which TensorFlow decodes
+      unchanged.
 
     Raises:
       UserError: one of them cannot be used, or their sizes differ.
     """
-    size = check_image(image, has_mask=True)
-    mask_size, mode, _ = _header(mask, image=False)
-    if mode not in _MASK_MODES:
+    size = check_stored(image, has_mask=True)
+    found = _header(mask)
+    if found.mode not in _MASK_MODES:
         raise errors.UserError(
-            f'the mask {mask} is in {mode} colors: it must hold class ids, '
-            'as gray values or palette indices')
-    if mask_size != size:
+            f'the mask {mask} is in {found.mode} colors: it must hold class '
+            'ids, as gray values or palette indices')
+    if found.size != size:
         raise errors.UserError(
-            f'the mask {mask} has {mask_size[0]} x {mask_size[1]} pixels, '
+            f'the mask {mask} has {found.size[0]} x {found.size[1]} pixels, '
             f'its image {image} {size[0]} x {size[1]}: they must agree')
-    return mode == 'L'
+    return found.mode == 'L' and found.format == 'PNG'
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -187,23 +202,45 @@ def turned(name: str | os.PathLike, turn: int) -> errors.UserError:
 
 
 def orientation(image: PIL.Image.Image) -> int:
-    """Returns the EXIF orientation of an open image; 1 is upright."""
-    return image.getexif().get(_ORIENTATION, 1)
+    """Returns the EXIF orientation of an open image, 1 to 8; 1 is upright, and
+    so is an image whose tag says none of them."""
+    turn = image.getexif().get(_ORIENTATION, 1)
+    return turn if turn in range(1, 9) else 1
 
 
-def _header(path: str | os.PathLike,
-            image: bool = True) -> tuple[tuple[int, int], str, Any]:
-    """Returns (width, height), PIL's mode and the EXIF orientation."""
+class _Header(NamedTuple):
+    """What PIL says of a file before it is decoded.
+
+    Attributes:
+      size: (width, height).
+      mode, format: as PIL names them.
+      turn: EXIF orientation.
+      is_wide: whether it has more than 8 bits per channel.
+    """
+    size: tuple[int, int]
+    mode: str
+    format: str
+    turn: int
+    is_wide: bool
+
+
+def _header(path: str | os.PathLike) -> _Header:
     try:
         with (files.path(path).open('rb') as file,
               PIL.Image.open(file) as header):
-            found = header.size, header.mode, orientation(header)
+            turn = orientation(header)
             file.seek(_PNG_DEPTH)
-            wide = (header.mode[0] in 'IF' or  # Of TIFF files.
-                    header.format == 'PNG' and file.read(1) == b'\x10')
+            is_wide = (header.mode[0] in 'IF' or  # Of TIFF files.
+                       header.format == 'PNG' and file.read(1) == b'\x10')
+            return _Header(header.size, header.mode, header.format or '', turn,
+                           is_wide)
     except BROKEN as error:
         raise unreadable(path, error) from None
-    if image and wide:
+
+
+def _checked_header(path):
+    found = _header(path)
+    if found.is_wide:
         raise Unusable(f'the image {path} has 16 bits per channel, or more: '
                        'save it with 8, scaled to the intended range')
     return found

@@ -2,6 +2,7 @@
 
 import contextlib
 from contextlib import AbstractContextManager as ContextManager
+import json
 import os
 import time
 
@@ -27,12 +28,12 @@ def get_strategy(name: str = 'auto', tpu: str = '', zone: str = '',
         this machine, if it is one of Google Cloud's.
 
     Raises:
-      UserError: an unknown name, or no TPU answers.
+      UserError: an unknown name, no TPU answers, or TF_CONFIG is malformed.
     """
     spec_base.require(name, specs.STRATEGIES, '--strategy')
     # These two before anything asks for the devices.
     if name == 'multi_worker':
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _multi_worker_strategy()
     if name == 'tpu' or (name == 'auto' and tpu):
         return _tpu_strategy(tpu or 'local', zone, project)
     if name != 'mirrored' and not tf.config.list_physical_devices('GPU'):
@@ -119,6 +120,20 @@ def _device(strategy):
 def _job(strategy):
     device = _device(strategy)
     return device and device.job
+
+
+def _multi_worker_strategy():
+    try:
+        config = json.loads(os.environ.get('TF_CONFIG') or '{}')
+        if not isinstance(config, dict):
+            raise ValueError('it is no JSON object')
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (AttributeError, KeyError, RuntimeError, TypeError,
+            ValueError) as error:
+        raise errors.UserError(
+            'the variable TF_CONFIG names no cluster '
+            f'({errors.first_line(error)}): it must be as docs/gpu.md shows it'
+        ) from error
 
 
 def _tpu_strategy(tpu, zone, project):

@@ -26,6 +26,11 @@ def load(stage, data_dir, *params):
         stage, [*FILES, f'stage/{stage}.gin'], params, data_dir)[0]
 
 
+def test_colors_may_be_in_capitals():
+    assert specs.ClassSpec(0, 'a', '#FF00aa') == specs.ClassSpec(
+        0, 'a', '#ff00aa')
+
+
 def test_a_file_is_read_as_it_was_written(folder):
     assert class_files.read(folder / 'classes.json') == CLASSES
 

@@ -248,6 +248,14 @@ def test_a_record_that_claims_too_many_pixels_is_refused(tmp_path, name):
             decoding.decode_gray(data, 'here')
 
 
+@pytest.mark.parametrize('tag', [0, 1, 9])
+def test_a_tag_that_says_no_turn_is_upright(tmp_path, tag):
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    photo().save(tmp_path / 'a.jpg', exif=exif)
+    image_files.check_stored(tmp_path / 'a.jpg', has_mask=True)
+
+
 def test_the_limit_of_pixels_can_be_set(tmp_path):
     path = tmp_path / 'a.png'
     photo().save(path)

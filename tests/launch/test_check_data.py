@@ -17,8 +17,8 @@ def test_a_folder_is_checked(tmp_path):
 
     next((tmp_path / 'data/masks/train').iterdir()).unlink()
     code, out, err = commands.run('check_data', f'--data_dir={tmp_path}/data',
-                                  '--page=')
-    assert code == 2 and 'problem: ' in out and 'has no mask' in out
+                                  '--page=', '--label_count=1000')
+    assert code == 2 and 'problem: --label_count' in out and 'has no mask' in out
     assert err.splitlines()[-1] == (
-        f'check_data.py: {tmp_path}/data: 1 problem named above: solve them '
+        f'check_data.py: {tmp_path}/data: 2 problems named above: solve them '
         'and check again')

@@ -12,6 +12,15 @@ from ddep_tf.runtime import run_folder
 pytestmark = pytest.mark.quick
 
 
+@pytest.mark.parametrize('text', [
+    '{}', '{"stage": "segment", "data": [1]}',
+    '{"stage": "segment", "data": [], "encoder": 3}'])
+def test_a_config_that_is_no_run_is_named(tmp_path, text):
+    (tmp_path / 'config.json').write_text(text)
+    with pytest.raises(errors.UserError):
+        run_folder.read_run(tmp_path)
+
+
 @pytest.mark.parametrize('text', ['{"stage": "segm', '[1, 2]', ''])
 @pytest.mark.parametrize('read, name', [
     (run_folder.read_result, 'result.json'),

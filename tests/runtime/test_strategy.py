@@ -26,6 +26,17 @@ def test_without_credentials_google_is_not_asked(monkeypatch, tmp_path):
         strategy.get_strategy('tpu', 'my-tpu', 'us-central2-b', 'p')
 
 
+@pytest.mark.parametrize('config', [
+    '{"cluster": ', '[]', '{"cluster": "host0:1", "task": {"index": 0}}',
+    '{"cluster": {"worker": ["localhost:1", "localhost:2"]}, '
+    '"task": {"type": "worker", "index": 2}}'])
+def test_a_malformed_tf_config_is_one_line(monkeypatch, config):
+    monkeypatch.setenv('TF_CONFIG', config)
+    with pytest.raises(errors.UserError, match='TF_CONFIG .*docs/gpu') as found:
+        strategy.get_strategy('multi_worker')
+    assert '\n' not in str(found.value)
+
+
 @pytest.fixture(autouse=True)
 def no_hosts(monkeypatch):
     """Forgets the hosts again that a test names."""

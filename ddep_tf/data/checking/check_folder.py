@@ -57,7 +57,7 @@ def _splits(spec, data_dir):
     named = [spec.train_split, spec.val_split, spec.test_split]
     there = [name for name in ('test', UNLABELLED)
              if '{split}' in spec.image_dir and files.path(
-                 data_dir, spec.path, spec.image_dir.format(split=name)
+                 data_dir, spec.path, spec.image_dir.replace('{split}', name)
              ).is_dir()]
     return list(dict.fromkeys(name for name in (*named, *there) if name))
 
@@ -89,7 +89,7 @@ def _check_split(spec, split, data_dir, found):
 def _read(split, name, image, mask):
     """Returns a Checked. UserError if it cannot be used."""
     if mask is None:
-        image_files.check_image(image)
+        image_files.check_stored(image)
     else:
         image_files.check_pair(image, mask)
     data = image.read_bytes()

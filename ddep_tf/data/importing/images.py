@@ -11,7 +11,7 @@ import pathlib
 import posixpath
 import unicodedata
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.data import image_files
 
 # Those that are no JPEG or PNG are converted.
@@ -108,7 +108,10 @@ class ImageIndex:
             'utf-8', 'replace')
         image = ImageFile(path, name)
         key = _key(name)
-        self._files[key] = image
+        other = self._files.setdefault(key, image)
+        if other is not image:
+            raise errors.UserError(files.printable(
+                f'{other.path} and {path} have one name as UTF-8: rename one'))
         self._names.add(key, image)
         self._stems.add(key[:-len(path.suffix)], image)
 

@@ -102,11 +102,14 @@ def import_labels(options: Options) -> list[str]:
             options.input, index, faults, options.mask_suffix))
         found = classes.resolve(export, options.renamed, options.background)
         items = _all_items(export, index, options.empty, faults)
-        kept, planned = _plan(items, options, faults)
+        kept, planned, held = _plan(items, options, faults)
         written = _write(planned, folder, found, options, tally, faults)
         class_files.write(folder / class_files.NAME, found.specs)
         write.write_sources(folder / 'sources.csv', written)
     notes = [*export.notes, *_notes(tally)]
+    if held:
+        notes.append('unlabelled images that were left out, since --group_by '
+                     f'finds them in groups of val or test: {held}')
     if kept:
         notes.append("the splits are the export's own")
         if not any(w.planned.split == 'val' for w in written):
@@ -132,9 +135,16 @@ def _image_root(options):
 
 def _image_test(options) -> Callable[[pathlib.PurePath], bool]:
     """Returns a function that tells images from masks beside them."""
-    suffix = options.mask_suffix
-    if options.kind == 'masks' and suffix.lower() not in images.SUFFIXES:
-        return lambda path: not path.name.endswith(suffix)
+    suffix = options.mask_suffix.lower()
+    if options.kind == 'masks':
+        root = _image_root(options).resolve()
+        masks = mask_files.plain_folder(options.input).resolve()
+        if suffix not in images.SUFFIXES:
+            masks = root  # Such a name is a mask's anywhere.
+        elif root not in masks.parents:
+            return lambda path: True
+        return lambda path: not (path.name.lower().endswith(suffix)
+                                 and masks in (root / path).parents)
     return _IS_IMAGE.get(options.kind, lambda path: True)
 
 
@@ -159,8 +169,10 @@ def _all_items(export, index, empty, faults):
 
 
 def _plan(items: Sequence[contract.Item], options: Options,
-          faults: contract.Faults) -> tuple[bool, list[write.Planned]]:
-    """Returns (whether splits are kept, the images of the output)."""
+          faults: contract.Faults) -> tuple[bool, list[write.Planned], int]:
+    """Returns (whether splits are kept, the images of the output, how many
+    unlabelled ones are left out, which are of one group with others that a
+    model is measured on)."""
     taken: dict[str, contract.Item] = {}
     chosen = []
     for item in items:
@@ -181,16 +193,22 @@ def _plan(items: Sequence[contract.Item], options: Options,
     of_split = [item.split for item, _ in labelled]
     kept = not options.resplit and splits.kept(
         of_split, [item.image.name for item, _ in labelled])
+    groups = {file_id: splits.group_of(options.group_by, item.image.name)
+              if options.group_by and not kept else file_id
+              for item, file_id in chosen}
     if not kept:
         of_split = splits.by_hash(
-            [splits.group_of(options.group_by, item.image.name)
-             if options.group_by else file_id for item, file_id in labelled],
+            [groups[file_id] for _, file_id in labelled],
             options.val, options.test, options.seed)
     split_of = {file_id: split
                 for (_, file_id), split in zip(labelled, of_split)}
-    return kept, [write.Planned(
+    measured = {groups[file_id] for file_id, split in split_of.items()
+                if split != 'train'}
+    planned = [write.Planned(
         item, file_id, split_of.get(file_id, splits.UNLABELLED))
-        for item, file_id in chosen]
+        for item, file_id in chosen
+        if file_id in split_of or groups[file_id] not in measured]
+    return kept, planned, len(chosen) - len(planned)
 
 
 def _write(planned, folder, found, options, tally, faults):

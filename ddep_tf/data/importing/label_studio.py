@@ -28,7 +28,8 @@ _NO_AREA = ('choices', 'textarea', 'rating', 'number', 'relation', 'taxonomy',
             'keypointlabels', 'keypoint', 'datetime', 'pairwise', 'ranker')
 # As the converter names the files of "Brush labels to PNG".
 _BRUSH = re.compile(r'task-(?P<task>\d+)-annotation-(?P<annotation>\d+)-by-'
-                    r'[^-]*-[^-]+-(?P<label>.+)-\d+\.png')
+                    r'(?P<by>.+)-\d+\.png')
+_BY = re.compile('[^-]*-[^-]+-(.+)')  # The annotator, the tag, the label.
 
 
 def is_photo(path: pathlib.PurePath) -> bool:
@@ -96,8 +97,9 @@ def _item(task, where, brushes, request, counts):
         with request.faults.shape_at(place):
             regions.append(contract.Region(
                 label, _shape(value, result, size), place))
-    for path, label in painted:
-        regions.append(contract.Region(label, _brush(path), str(path)))
+    for path, by in painted:
+        regions.append(contract.Region(
+            _brush_label(by, results), _brush(path), str(path)))
     return contract.Item(image, where, contract.Regions(regions, size), split)
 
 
@@ -166,14 +168,28 @@ def _shape(value: dict[str, Any], result: dict[str, Any],
 
 
 def _brushes(folder):
-    """Returns {(task, annotation): [(file, label)]} of the PNG files."""
+    """Returns {(task, annotation): [(file, what its name says of it)]} of the
+    PNG files."""
     found = collections.defaultdict(list)
     for path in images.walk(folder, '.png') if folder.is_dir() else ():
         match = _BRUSH.fullmatch(path.name)
         if match:
             found[match['task'], match['annotation']].append(
-                (path, match['label']))
+                (path, match['by']))
     return found
+
+
+def _brush_label(by: str, results: list) -> str:
+    """Returns the label in the name of a PNG: each of its parts may have
+    hyphens, but the results say which tags and labels there are."""
+    for result in results:
+        value = result.get('value')
+        for label in (value.get(result.get('type')) or () if isinstance(
+                value, dict) else ()):
+            if by.endswith(f'-{result.get("from_name")}-{label}'):
+                return str(label)
+    match = _BY.fullmatch(by)
+    return match[1] if match else by
 
 
 def _brush(path):

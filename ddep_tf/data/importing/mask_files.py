@@ -59,10 +59,15 @@ def read_voc(request: contract.Request) -> contract.Export:
     return _export(items, listed, request, 'labelmap.txt' if in_colors else '')
 
 
+def plain_folder(root: pathlib.Path) -> pathlib.Path:
+    """Returns the folder of plain masks: the folder masks, or the root."""
+    folder = root / 'masks'
+    return folder if folder.is_dir() else root
+
+
 def read_plain(request: contract.Request) -> contract.Export:
     """Reads masks that lie in a folder as the images do in theirs."""
-    folder = request.input / 'masks'
-    folder = folder if folder.is_dir() else request.input
+    folder = plain_folder(request.input)
     items = []
     for path in images.walk(folder, request.mask_suffix.lower()):
         name = path.relative_to(folder).as_posix()

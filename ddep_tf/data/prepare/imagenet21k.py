@@ -41,17 +41,17 @@ def build(request: guide.BuildRequest) -> pathlib.Path:
     parts = shards.assign(ids, request.shard_examples or _SHARD_EXAMPLES)
     names = [f'{SPLIT}-{i:05d}-of-{len(parts):05d}.tfrecord'
              for i in range(len(parts))]
+    shards.drop_others(folder, names)
     present = [name for name in names if (folder / name).is_file()]
     sizes = files.sizes([folder / name for name in present])
-    if record_index.read(
-            folder, SPLIT, dict(zip(present, sizes))) is not None:
+    counts = [len(part) for part in parts]
+    if record_index.read(folder, SPLIT, dict(zip(present, sizes))) == counts:
         return folder
-    shards.drop_others(folder, names)
     root = _image_dir(request.data_dir)
     with tqdm.tqdm(total=len(ids), desc='imagenet21k', unit='image') as bar:
         shards.write(folder, names, parts, ids,
                      lambda i: _record(root, synsets, *images[i]), bar)
-    record_index.write(folder, SPLIT, names, [len(part) for part in parts])
+    record_index.write(folder, SPLIT, names, counts)
     shards.finish(folder)
     return folder
 

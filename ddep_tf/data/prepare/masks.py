@@ -109,7 +109,7 @@ def _record(features, read_mask, examples, index):
     """Returns an example as a serialized tf.Example."""
     example = examples[index]
     mask = read_mask(example)
-    width, height = image_files.check_image(example.image, has_mask=True)
+    width, height = image_files.check_stored(example.image, has_mask=True)
     if mask.shape != (height, width):
         raise errors.UserError(
             f'the mask {example.mask} has {mask.shape[1]} x {mask.shape[0]} '

@@ -8,11 +8,13 @@ the same bytes as one that ran through.
 from collections.abc import Callable, Iterable, Sequence
 import hashlib
 import os
+import re
 
 import tqdm
 
 from ddep_tf import errors, files
 
+_NUMBER = re.compile(r'\d{5}-of-\d{5}')
 _LOG = 'build.json'  # Of an unfinished build: the contents of whole shards.
 
 
@@ -79,10 +81,13 @@ def finish(folder: str | os.PathLike) -> None:
 
 
 def drop_others(folder: str | os.PathLike, names: Iterable[str]) -> None:
-    """Removes an unfinished build's shards that are not among `names`."""
-    log = _read_log(folder)
-    for name in set(log).difference(names):
-        files.path(folder, name).unlink(missing_ok=True)
+    """Removes the shards of builds of other plans, which would be read beside
+    those of `names`."""
+    wanted = set(names)
+    kinds = {_NUMBER.sub('', name) for name in wanted}
+    for path in files.path(folder).glob('*-of-*'):
+        if path.name not in wanted and _NUMBER.sub('', path.name) in kinds:
+            path.unlink()
 
 
 def _read_log(folder):

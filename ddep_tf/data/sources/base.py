@@ -297,6 +297,14 @@ def make_index_records(indices: np.ndarray) -> tf.data.Dataset:
     return make_records(empty, empty, indices)
 
 
+def id_text(value: bytes | int) -> str:
+    """Returns an id as a set of records holds it as text; bytes that are not
+    UTF-8 are escaped."""
+    if isinstance(value, bytes):
+        return value.decode(errors='backslashreplace')
+    return str(value)
+
+
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the data set without tf.data's autotuning.
 

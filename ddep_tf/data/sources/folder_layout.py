@@ -49,7 +49,8 @@ class FolderLayout:
         """Returns the images of the split, at any depth, sorted by path.
 
         Raises:
-          UserError: there are none, or `split_file` lists another one.
+          UserError: there are none, `split_file` lists another one, or the
+            name of one is not UTF-8.
         """
         suffix = self._spec.image_suffix
         suffixes = (suffix,) if suffix else image_files.SUFFIXES
@@ -62,6 +63,11 @@ class FolderLayout:
             raise errors.UserError(
                 f'{self._title}: the folder {self.image_dir} holds no image '
                 f'({", ".join(suffixes)})')
+        for path in images:
+            if files.printable(str(path)) != str(path):  # TensorFlow takes none.
+                raise errors.UserError(
+                    f'{self._title}: the name of {files.printable(str(path))} '
+                    'is not UTF-8: rename it')
         return self._listed(images) if self._spec.split_file else images
 
     def ids(self, images: Sequence[pathlib.Path]) -> list[str]:
@@ -129,12 +135,13 @@ class FolderLayout:
         """Returns the images whose ids the split's file lists."""
         path = self._path(self._spec.split_file)
         try:
-            wanted = set(path.read_text(encoding='utf-8').split())
+            lines = path.read_text(encoding='utf-8-sig').splitlines()
         except (OSError, ValueError) as error:
             raise errors.UserError(
                 f'{self._title}: cannot read the list of its ids, {path} '
                 f'({error}): set --data_dir or DatasetSpec.split_file'
             ) from None
+        wanted = set(filter(None, map(str.strip, lines)))
         missing = sorted(wanted.difference(map(self._id, images)))
         if missing or not wanted:
             what = (f'{missing[0]!r}, of which there is no image in '

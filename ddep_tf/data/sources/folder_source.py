@@ -95,7 +95,7 @@ class FolderSource(base.Source):
     def _check_files(self, layout, image):
         """Returns the path of the image's mask, '' if none is read."""
         if self.decodes != base.MASK:
-            image_files.check_image(image)
+            image_files.check_stored(image)
             return ''
         mask = layout.mask(image)
         gray = image_files.check_pair(image, mask)
@@ -137,5 +137,11 @@ class FolderSource(base.Source):
         return f'{record["image"].numpy().decode()}: '
 
     def _unusable(self, record, position, error):
+        mask = record['label'].numpy().decode()
+        if mask:
+            try:
+                image_files.read_mask(mask)
+            except errors.UserError as of_mask:
+                return str(of_mask)
         return str(image_files.unreadable(
             record['image'].numpy().decode(), errors.first_line(error)))

@@ -71,7 +71,7 @@ class TfdsSource(stream_source.StreamSource):
         key = self.spec.id_key
         if key in self._features:
             for example in self._read([key]).as_numpy_iterator():
-                yield image_files.stem(example[key].decode())
+                yield image_files.stem(base.id_text(example[key]))
             return
         splits = self._builder.info.splits
         parts = self._tfds.core.ReadInstruction.from_spec(
@@ -90,6 +90,9 @@ class TfdsSource(stream_source.StreamSource):
             raise errors.UserError(
                 f'{self.title}: there is no such split: choose one of '
                 f'{", ".join(splits)}') from None
+        if not length:
+            raise errors.UserError(f'{self.title}: holds no example: choose '
+                                   'another split, or a longer slice')
         limit = self.spec.limit
         if not limit or limit >= length:
             return self.split

@@ -17,11 +17,15 @@ from ddep_tf.data.sources import (
 )
 
 
+_NUMBER = re.compile(r'-(\d+)-of-(\d+)')
+
+
 class TfrecordSource(stream_source.StreamSource):
     """Files `data_dir/path/SPLIT*.tfrecord*`, sorted by name.
 
     SPLIT is followed by `-`, `.` or `_` and a digit: `train` takes neither
-    `trainval-0.tfrecord` nor `train_extra-0.tfrecord`.
+    `trainval-0.tfrecord` nor `train_extra-0.tfrecord`. Of names that say how
+    many files there are, `-00000-of-00008`, all must be there.
 
     Features, by the keys of the spec: the image, bytes of a JPEG or PNG; the
     label, bytes of a PNG of one channel, or one int64; the id, bytes, under
@@ -45,6 +49,7 @@ class TfrecordSource(stream_source.StreamSource):
             raise errors.UserError(
                 f'{self.title}: there is no file '
                 f'{folder / (split + "*.tfrecord*")}: set --data_dir')
+        self._check_whole([path.name for path in paths])
         self._id_key = self._check_first()
         sizes = files.sizes(paths)
         counts = record_index.read(
@@ -92,6 +97,24 @@ class TfrecordSource(stream_source.StreamSource):
         except ValueError as error:
             raise errors.UserError(f'{self.title}: {error}') from None
 
+    def _check_whole(self, names):
+        """UserError if names count files that are not there: a build or a copy
+        that was cut off, or two builds."""
+        numbers = [match.groups() for match in map(_NUMBER.search, names)
+                   if match]
+        totals = sorted({int(total) for _, total in numbers})
+        if not totals:
+            return
+        if len(totals) > 1:
+            raise errors.UserError(
+                f'{self.title}: {self._folder} holds files of {totals[0]} and '
+                f'of {totals[1]}: remove those of one of them')
+        found = {int(index) for index, _ in numbers}
+        if len(found) != totals[0]:
+            raise errors.UserError(
+                f'{self.title}: {len(found)} of {totals[0]} files are in '
+                f'{self._folder}: finish the build, or the copy')
+
     def _check_first(self):
         """Returns the ids' feature key, '' without one."""
         first = next(self._guarded(), None)
@@ -120,5 +143,6 @@ class TfrecordSource(stream_source.StreamSource):
             if self._id_key:
                 feature = tf.train.Example.FromString(example).features
                 values = feature.feature[self._id_key].bytes_list.value
-                name = image_files.stem(values[0].decode()) if values else name
+                name = (image_files.stem(base.id_text(values[0])) if values
+                        else name)
             yield name

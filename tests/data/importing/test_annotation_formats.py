@@ -344,6 +344,18 @@ def test_label_studio_brushes_as_png(root):
                                   2 * exports.inside(exports.HOUSE))
 
 
+def test_label_studio_names_of_brushes_may_have_hyphens(root):
+    exports.photos(root, 1)
+    Image.fromarray(exports.inside(exports.LAKE).astype(np.uint8) * 255).save(
+        root / 'task-1-annotation-101-by-a-b@x.org-brush-labels-my-lake-0.png')
+    brush = exports.studio_result('brushlabels', {
+        'format': 'rle', 'brushlabels': ['my-lake'], 'rle': [1]},
+        from_name='brush-labels')
+    exports.write_json(root / 'p.json', [
+        exports.studio_task(1, 'a.jpg', [brush])])
+    assert run('label_studio', root, val=0)[1] == ['background', 'my-lake']
+
+
 def plain(root, mask, suffix='.png'):
     for name in exports.photos(root):
         path = root / f'masks/{name[0]}{suffix}'
@@ -369,6 +381,15 @@ def test_plain_masks_beside_their_images(root):
                               mask_suffix='_mask.png')
     check(masks, names, mask)
     assert 'unlabelled: 1 image' in lines
+
+
+def test_plain_masks_below_their_images_are_no_images(root):
+    mask = exports.truth()
+    for name in exports.photos(root, folder='.'):
+        exports.voc_mask(root / f'masks/{name[0]}.png', mask)
+    masks, names, lines = run('masks', root, input=root / 'masks', images=root)
+    check(masks, names, mask)
+    assert not any('unlabelled' in line for line in lines)
 
 
 def test_plain_masks_in_folders_of_splits(root):

@@ -221,3 +221,10 @@ def test_what_is_not_there_is_said(root, output):
     exports.refused(root, output, 'holds no image')
     exports.photos(root, 1)
     exports.refused(root, output, 'no image has labels')
+
+
+def test_images_of_one_name_are_refused(root, output):
+    exports.coco(root, exports.photos(root, 2))
+    for name in ('caf\u00e9.jpg', 'cafe\u0301.jpg'):
+        exports.photo(root / 'images' / name)
+    exports.refused(root, output, 'one name as UTF-8')

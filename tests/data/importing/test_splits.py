@@ -52,6 +52,20 @@ def test_groups_stay_together(root, output):
     assert {'train', 'val'} == set().union(*found.values())
 
 
+def test_unlabelled_images_of_a_group_that_is_measured_are_left_out(
+        root, output):
+    videos = [f'v{i}/{name}' for i in range(8)
+              for name in exports.photos(root, 3, f'images/v{i}')]
+    exports.coco(root, [name for name in videos if 'a.jpg' in name])
+    lines = exports.run(root, output, val=0.4, group_by='(v[0-9]+)/')
+    of_split = {split: {path.name[:2] for path in (
+        output / 'images' / split).iterdir()}
+        for split in ('train', 'val', 'unlabelled')}
+    assert of_split['val'] and of_split['unlabelled'] == of_split['train']
+    assert any(line.endswith(f'of val or test: {2 * len(of_split["val"])}')
+               for line in lines)
+
+
 @pytest.mark.parametrize('pattern, said', [('[', 'no regular'),
                                            ('nothing', 'matches nothing')])
 def test_patterns_of_groups_are_checked(root, output, pattern, said):

@@ -1,5 +1,11 @@
 """ImageNet-21k as TFRecord files with an index."""
 
+import shutil
+
+import pytest
+
+from ddep_tf import errors
+
 from prepare_cases import build, opened
 import raw_sets
 
@@ -23,11 +29,23 @@ def test_an_index_of_other_files_is_not_trusted(tmp_path):
     folder = build('imagenet21k', tmp_path, shard_examples=5)
     some = sorted(folder.glob('*.tfrecord'))
     assert len(some) == 2
-    total = opened('imagenet21k', tmp_path, 'train_split').num_examples
+    assert opened('imagenet21k', tmp_path, 'train_split').num_examples == 10
     some[1].unlink()
-    rest = opened('imagenet21k', tmp_path, 'train_split')
-    assert total == 10 and 0 < rest.num_examples < 10
-    assert rest.num_examples == len(list(rest.records()))
+    with pytest.raises(errors.UserError, match='1 of 2 files'):
+        opened('imagenet21k', tmp_path, 'train_split')
     # Built again, the missing file comes back.
     build('imagenet21k', tmp_path, shard_examples=5)
     assert opened('imagenet21k', tmp_path, 'train_split').num_examples == 10
+
+
+@pytest.mark.parametrize('count', [6, 9])
+def test_what_came_later_is_in_the_set_that_is_built_again(tmp_path, count):
+    """In as many files as before, or in more."""
+    raw_sets.imagenet21k(tmp_path, synsets=2, count=5)
+    build('imagenet21k', tmp_path, shard_examples=6)
+    shutil.rmtree(tmp_path / 'imagenet21k/images')
+    raw_sets.imagenet21k(tmp_path, synsets=3, count=count)
+    folder = build('imagenet21k', tmp_path, shard_examples=6 * count // 4)
+    source = opened('imagenet21k', tmp_path, 'train_split')
+    assert sorted(source.ids) == sorted({
+        path.stem for path in (folder / 'images').rglob('*.JPEG')})

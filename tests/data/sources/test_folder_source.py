@@ -1,5 +1,7 @@
 """Folders of images and masks: layouts, the real CamVid, every bad input."""
 
+import os
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -176,8 +178,19 @@ def _same_id(root):
         image_path(root, 'c').with_suffix('.png'))
 
 
+def _webp_image(root):
+    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(
+        image_path(root, 'c'), format='WEBP')
+
+
+def _name_that_is_no_utf8(root):
+    os.rename(image_path(root, 'c'), os.fsencode(
+        root / 'own/images/train') + b'/\xe9.jpg')
+
+
 @pytest.mark.parametrize('spoil, named', [
-    (_no_mask, 'c.jpg has no mask'), (_other_size, 'c.png has 11 x 8'),
+    (_webp_image, 'c.jpg is a WEBP file'),
+    (_name_that_is_no_utf8, r'train/\\udce9.jpg is not UTF-8'), (_no_mask, 'c.jpg has no mask'), (_other_size, 'c.png has 11 x 8'),
     (_color_mask, 'c.png is in RGB'), (_wrong_id, 'c.png holds the id 3'),
     (_truncated, 'c.jpg'), (_truncated_mask, 'c.png'), (_no_image, 'c.jpg'),
     (_same_id, 'c.png have the same id')])
@@ -240,3 +253,24 @@ def test_masks_among_the_images_are_not_images(own, decodes, label_dir,
     source = factory.open_source(among, 'train', own, decodes)
     source.check()
     assert source.ids == ['a', 'b', 'c', 'd']
+
+
+@pytest.mark.parametrize('kind', ['TIFF', 'BMP'])
+def test_gray_masks_of_other_formats_are_read(own, kind):
+    ids = [np.array(Image.open(mask_path(own, name))) for name in 'abcd']
+    for name, mask in zip('abcd', ids, strict=True):
+        Image.fromarray(mask).save(mask_path(own, name), format=kind)
+    source = factory.open_source(spec(), 'train', own, 'mask')
+    source.check()
+    for found, mask in zip(decoded(source), ids, strict=True):
+        np.testing.assert_array_equal(found['label'], mask)
+
+
+def test_a_list_has_an_id_a_line(own):
+    image_path(own, 'b').rename(image_path(own, 'my b'))
+    mask_path(own, 'b').rename(mask_path(own, 'my b'))
+    (own / 'own/train.txt').write_text('\ufeffmy b\r\n\n a \n',
+                                       encoding='utf-8')
+    source = factory.open_source(spec(split_file='{split}.txt'), 'train', own,
+                                 'mask')
+    assert source.ids == ['a', 'my b']

@@ -66,7 +66,8 @@ def test_unlabeled_images_of_a_labeled_set(real_data):
     ({'path': 'imagenet2013'}, 'train', 'imagenet2013'),
     ({'path': 'imagenet2012:1.0.0'}, 'train', '1.0.0'),
     ({}, 'val', 'validation'), ({'num_classes': 10}, 'train', '1000'),
-    ({'label_key': 'classes'}, 'train', 'classes')])
+    ({'label_key': 'classes'}, 'train', 'classes'),
+    ({}, 'train[:0]', 'no example')])
 def test_tfds_refusals(real_data, changes, split, named):
     with pytest.raises(errors.UserError, match=named):
         open_source(IMAGENET, split, real_data, **changes)

@@ -78,3 +78,23 @@ def test_a_split_does_not_take_files_of_a_longer_name(tmp_path):
     values = dict(name='own', source='tfrecord', num_classes=6)
     assert open_source(values, 'train', tmp_path).ids == ['x0', 'x1']
     assert open_source(values, 'trainval', tmp_path).ids == ['x2']
+
+
+@pytest.mark.parametrize('names, said', [
+    (['train-00000-of-00003', 'train-00002-of-00003'], '2 of 3 files'),
+    (['train-00000-of-00001', 'train-00000-of-00002', 'train-00001-of-00002'],
+     'of 1 and of 2')])
+def test_parts_of_a_set_are_refused(tmp_path, names, said):
+    for index, name in enumerate(names):
+        write(tmp_path / f'{name}.tfrecord', rows(lambda i: i)[index:index + 1])
+    values = dict(name='own', source='tfrecord', num_classes=6)
+    with pytest.raises(errors.UserError, match=said):
+        open_source(values, 'train', tmp_path)
+
+
+def test_ids_that_are_no_utf8_are_escaped(tmp_path):
+    data = rows(lambda i: i)
+    data[0]['id'] = b'\xe9.jpg'
+    write(tmp_path / 'train.tfrecord', data)
+    values = dict(name='own', source='tfrecord', num_classes=6)
+    assert open_source(values, 'train', tmp_path).ids[0] == '\\xe9'
