@@ -4,6 +4,8 @@ The public API, imported lazily: `import ddep_tf` alone loads no TensorFlow.
 """
 
 import importlib
+import os
+import sys
 
 __version__ = '0.1.0'
 
@@ -21,12 +23,24 @@ _HOMES = {
     'map_labels': 'ddep_tf.data.labels',
 }
 
+_ON_KERAS = ('ddep_tf.models', 'ddep_tf.objectives', 'ddep_tf.serving')
+
 __all__ = sorted(_HOMES)  # noqa: PLE0605  A list of names.
+
+
+# Keras reads it when it is imported: the networks are TensorFlow's.
+if 'keras' not in sys.modules:
+    os.environ['KERAS_BACKEND'] = 'tensorflow'
 
 
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    keras = sys.modules.get('keras')
+    if keras and _HOMES[name].startswith(_ON_KERAS) and keras.config.backend() != 'tensorflow':
+        raise ImportError(
+            f'Keras runs on {keras.config.backend()}, ddep_tf on TensorFlow: '
+            "import ddep_tf before keras, or set KERAS_BACKEND='tensorflow'")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

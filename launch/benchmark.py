@@ -69,6 +69,9 @@ flags.DEFINE_bool('json', False, 'Print one line of JSON.')
 cli.define_strategy_flags()
 cli.define_image_flags()
 FLAGS = flags.FLAGS
+_OF_CHAIN = ('data_dir', 'weights', 'output_dir', 'work_dir', 'batch_size')
+_NOT_OF_CHAIN = ('encoder', 'width', 'batch', 'size', 'classes', 'precision',
+                 'replicas', 'json', 'strategy', 'tpu')
 # What is not among the columns by which rows of growth are told apart.
 _NOT_OF_GROWTH = ('gin_file', 'gin_param', 'classes', 'strategy', 'tpu',
                   'replicas', 'batch', 'size', 'json')
@@ -91,6 +94,7 @@ def _measure():
     """Returns what was measured, and as a table."""
     from ddep_tf import configure
     from ddep_tf.experiments import generated
+    cli.refuse(_OF_CHAIN, f'is not for --what={FLAGS.what}')
     warm_up = 2  # Steps: the first one traces.
     stage, steps = STAGES[FLAGS.what], FLAGS.steps or 5
     run, _ = configure.load_run(
@@ -135,6 +139,7 @@ def _measure_growth():
 
 def _measure_chain():
     from ddep_tf.experiments import benchmark
+    cli.refuse(_NOT_OF_CHAIN, 'is not for --what=chain')
     if not FLAGS.output_dir or not FLAGS.gin_file:
         raise errors.UserError('--output_dir and --gin_file are needed: where '
                                'the numbers go, and a file of gin/data')

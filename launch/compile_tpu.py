@@ -29,8 +29,9 @@ flags.DEFINE_enum('what', 'train', ['train', 'evaluate'], 'A train step; or '
                   'what evaluates the images of a replica by EvalSpec.')
 flags.DEFINE_string('image_size', '', 'With --what=evaluate: HEIGHTxWIDTH of '
                     'the images; else those of EvalSpec.tile.')
-flags.DEFINE_enum('stage', 'denoise', ['classify', 'denoise', 'segment'],
-                  'Whose step is compiled.')
+flags.DEFINE_enum('stage', None, ['classify', 'denoise', 'segment'],
+                  'Whose step is compiled, denoise unless it is given; what '
+                  'evaluates is of segment.')
 flags.DEFINE_multi_string(
     'topology', ['v4:2x2x1'], 'The chip, v4 or v5e, and how many there are. '
     'Repeatable.')
@@ -56,12 +57,22 @@ def main():
         cli.refuse(_OF_ONE, 'is not for --table, which has its own plan')
         table.fill(FLAGS.output_dir, configure.load_run)
         return
-    run, _ = configure.load_run(FLAGS.stage, FLAGS.gin_file, FLAGS.gin_param)
+    run, _ = configure.load_run(_stage(), FLAGS.gin_file, FLAGS.gin_param)
     for topology in FLAGS.topology:
         wanted = _program(run, topology)
         print(program.describe(wanted), flush=True)
         found = processes.compile_for(wanted, topology)
         print(program.verdict(found, topology), flush=True)
+
+
+def _stage():
+    if FLAGS.what == 'train':
+        cli.refuse(['image_size'], 'is for --what=evaluate')
+        return FLAGS.stage or 'denoise'
+    if FLAGS.stage not in (None, 'segment'):
+        raise errors.UserError('--what=evaluate is of --stage=segment: the '
+                               'others are measured on crops')
+    return 'segment'
 
 
 def _program(run, topology):

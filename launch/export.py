@@ -45,10 +45,13 @@ def main():
         if not FLAGS[name].value:
             raise errors.UserError(f'--{name} is missing')
     if FLAGS.format == 'npz':
+        cli.refuse(['image_size', 'compare_images', 'license'],
+                   'is for models that other programs open')
         from ddep_tf.runtime import export
         keys = export.export(FLAGS.run_dir, FLAGS.output, FLAGS.part)
         print(f'{FLAGS.output}: {len(keys)} arrays')
     else:
+        cli.refuse(['part'], 'is for --format=npz')
         _export_model(_image_size())
 
 

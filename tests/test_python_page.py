@@ -1,5 +1,6 @@
 """docs/python.md, run as it is written."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -78,3 +79,18 @@ def test_keras_trains_on_a_dataset_in_mixed_precision(bfloat16):
     assert network(images).dtype == tf.float32
     assert {variable.dtype for variable in network.variables} == {'float32'}
     assert network.encoder.get_layer('conv_root').compute_dtype == 'bfloat16'
+
+
+def test_keras_runs_on_tensorflow_whatever_the_environment_says():
+    subprocess.run(
+        [sys.executable, '-c', 'import ddep_tf; '
+         'ddep_tf.build_segmenter("tiny", 3, image_size=(32, 32))'],
+        env={**os.environ, 'KERAS_BACKEND': 'jax'}, capture_output=True,
+        check=True)
+
+
+def test_a_keras_that_runs_on_another_backend_is_named(monkeypatch):
+    monkeypatch.setattr(keras.config, 'backend', lambda: 'jax')
+    with pytest.raises(ImportError, match='Keras runs on jax'):
+        ddep_tf.build_segmenter('tiny', 3)
+    assert ddep_tf.mean_iou([[1]]) == 1  # Which needs none.

@@ -1,6 +1,7 @@
 """The decoder of TransUNet [R]: four x2 blocks with skips from the encoder."""
 
 import keras
+import tensorflow as tf
 
 from ddep_tf import specs
 from ddep_tf.models import layers, registry
@@ -53,6 +54,7 @@ def _norm(name, channels, spec):
     if spec.norm == 'group':
         return layers.GroupNorm(channels // spec.group_size, name=name)
     # PyTorch's defaults, as in TransUNet. The statistics span all replicas, so
-    # that one replica and many train alike.
+    # that one replica and many train alike; XLA compiles no talk among them.
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, synchronized=True, name=name)
+        momentum=0.9, epsilon=1e-5, synchronized=replicas > 1, name=name)

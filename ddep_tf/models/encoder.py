@@ -78,8 +78,10 @@ def build_encoder(name: str,
         grid = _choose_grid(position_grid, weights, height, width)
         options = {'position_grid': grid, 'class_token': class_token,
                    'dropout': dropout}
-    elif class_token:
-        raise errors.UserError(f'class_token: {name} has none')
+    elif class_token or dropout:
+        option = 'class_token' if class_token else 'dropout'
+        raise errors.UserError(f'{option}: {name} has no transformer: leave it '
+                               'out')
     outputs = dict(entry.features(image, **options))
     _check_maps(outputs, name, height, width)
     model = Encoder(image, outputs, name='encoder')
@@ -134,8 +136,32 @@ def _check_grid(grid):
     return int(rows), int(columns)
 
 
+class BuiltModel(keras.Model):
+    """A model around an encoder, all of whose parts are built with it.
+
+    Args:
+      encoder: the encoder.
+    """
+
+    def __init__(self, encoder: keras.Model, **kwargs):
+        # The image is not to be rounded, whatever its layers compute in.
+        super().__init__(autocast=False, **kwargs)
+        self.encoder = encoder
+        self.built = True
+        # As Keras notes it of a model that it builds: `export` asks for it.
+        self._build_shapes_dict = {'input_shape': encoder.input.shape}
+        self._recomputed_encoder: remat.Recomputed | None = None
+
+    def get_build_config(self) -> None:
+        """Nothing is to be built of a model that is loaded."""
+
+    def recompute_blocks(self) -> None:
+        """Has training keep less in memory, see `remat`."""
+        self._recomputed_encoder = remat.Recomputed(self.encoder)
+
+
 @keras.saving.register_keras_serializable('ddep_tf')
-class Classifier(keras.Model):
+class Classifier(BuiltModel):
     """Logits from one output of an encoder.
 
     Args:
@@ -146,16 +172,9 @@ class Classifier(keras.Model):
 
     def __init__(self, encoder: keras.Model, top: keras.Model, source: str,
                  **kwargs):
-        super().__init__(dtype='float32', **kwargs)  # As a Network.
-        self.encoder = encoder
+        super().__init__(encoder, **kwargs)
         self.top = top
         self.source = source
-        self.built = True
-        self._recomputed_encoder: remat.Recomputed | None = None
-
-    def recompute_blocks(self) -> None:
-        """Has training keep less in memory, see `remat`."""
-        self._recomputed_encoder = remat.Recomputed(self.encoder)
 
     def call(self, inputs, training=None):
         """image [B, H, W, 3] float32 in [-1, 1] -> logits float32."""

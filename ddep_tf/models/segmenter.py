@@ -14,7 +14,7 @@ from ddep_tf.models import registry, remat, sparing
 
 
 @keras.saving.register_keras_serializable('ddep_tf')
-class Network(keras.Model):
+class Network(encoder_lib.BuiltModel):
     """Dense prediction: `num_outputs` channels for every pixel.
 
     Args:
@@ -25,23 +25,19 @@ class Network(keras.Model):
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model,
                  num_outputs: int, **kwargs):
-        # Of its layers, not of itself: the image is not to be rounded.
-        super().__init__(dtype='float32', **kwargs)
-        self.encoder = encoder
+        super().__init__(encoder, **kwargs)
         self.decoder = decoder
         self.num_outputs = num_outputs
         self.head = keras.layers.Conv2D(
             num_outputs, 3, padding='same', dtype='float32', name='head',
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.01))
         self.head.build(decoder.output.shape)
-        self.built = True
-        self._recomputed_encoder: remat.Recomputed | None = None
         self._trained_decoder: sparing.Sparing | remat.Recomputed = (
             sparing.Sparing(decoder))
 
     def recompute_blocks(self) -> None:
         """Has training keep still less in memory, see `remat`."""
-        self._recomputed_encoder = remat.Recomputed(self.encoder)
+        super().recompute_blocks()
         self._trained_decoder = remat.Recomputed(self.decoder)
 
     def call(self, inputs, training=None):

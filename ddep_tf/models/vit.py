@@ -98,7 +98,8 @@ class PositionEmbedding(keras.layers.Layer):
         """Returns the embeddings of a grid, [1, height * width, channels],
         without that of the class token."""
         positions = tf.convert_to_tensor(self.pos_embedding)[:, 1:]
-        if isinstance(height, int) and (height, width) == self.grid:
+        is_known = isinstance(height, int) and isinstance(width, int)
+        if is_known and (height, width) == self.grid:
             return positions
         grid = tf.reshape(positions, (1, *self.grid, channels))
         grid = layers.resize_corners(grid, height, width)

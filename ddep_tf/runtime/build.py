@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ddep_tf import errors, files, specs
 from ddep_tf.models import controls, precision, weights
+from ddep_tf.models import registry as encoders
 from ddep_tf.objectives import base, registry
 from ddep_tf.runtime import run_folder
 
@@ -41,12 +42,19 @@ def build_objective(run: specs.RunSpec,
 
     Raises:
       UserError: an encoder of one's own trains batch normalization, which
-        RunSpec.accumulate or RunSpec.remat would change.
+        RunSpec.accumulate or RunSpec.remat would change; or XLA would have to
+        compile one that spans several replicas.
     """
     objective = registry.objective_of(run.stage).from_run(run, network)
     objective.accumulate = run.accumulate
     if run.accumulate > 1 or run.remat:
         _check_batch_norm(run, objective)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if run.jit_compile and run.decoder.norm == 'batch' and replicas > 1:
+        raise errors.UserError(
+            "DecoderSpec.norm = 'batch' takes its statistics over all "
+            f'{replicas} replicas, which XLA does not compile: leave '
+            'RunSpec.jit_compile out, or train on one device')
     return objective
 
 
@@ -80,6 +88,9 @@ def graft(run: specs.RunSpec, network: keras.Model) -> list[Row]:
     if run.decoder_control and not run.init_decoder:
         raise errors.UserError('RunSpec.decoder_control needs a decoder to '
                                'start from: give --init_decoder')
+    if run.decoder_control and run.stage == specs.CLASSIFY:
+        raise errors.UserError('RunSpec.decoder_control is for stages with a '
+                               'decoder, and this run is of classify')
     initial = network.decoder.get_weights() if run.decoder_control else []
     rows = [row for part, path in parts if path
             for row in weights.graft(network, path, part)]
@@ -111,6 +122,10 @@ def _check_batch_norm(run, objective):
 
 def _position_grid(run, weights_path):
     if run.encoder.position_grid:
+        if not encoders.find(run.encoder.name).has_tokens:
+            raise errors.UserError(
+                f'EncoderSpec.position_grid: {run.encoder.name} has no '
+                'position embedding: leave it out')
         return tuple(run.encoder.position_grid)
     path = weights_path or run.init_encoder
     of_file = weights.position_grid_of(path) if path else None

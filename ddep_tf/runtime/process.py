@@ -6,6 +6,7 @@ import warnings
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import config as tf_config
 from tensorflow.python.framework import ops
 
 from ddep_tf import specs
@@ -21,10 +22,12 @@ def set_up(seed: int = 0, eager: bool = False,
       eager: run operation by operation.
       deterministic: have TensorFlow refuse or avoid operations whose results
         vary from run to run, so that a resumed run ends with the same bits as
-        one that ran through. TensorFlow cannot turn it off again.
+        one that ran through.
     """
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+    else:  # Of a run before, in the same process.
+        tf_config.disable_op_determinism()
     if eager:  # TensorFlow warns, for every map, that tf.data stays graphs.
         warnings.filterwarnings('ignore', message='.*run_functions_eagerly')
     tf.config.run_functions_eagerly(eager)

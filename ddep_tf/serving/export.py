@@ -117,6 +117,9 @@ def _images(names: Sequence[str], output, image_size
         images = [image_files.read_image(photo.path)
                   for photo in photos.find(names, output)
                   if not photo.is_video]
+        if not images:
+            raise errors.UserError('--compare_images names videos alone: name '
+                                   'an image')
     else:
         folder = factory.PACKAGED / 'nuclei' / 'test'
         images = [image_files.read_image(path)

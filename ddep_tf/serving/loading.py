@@ -137,8 +137,8 @@ def _load_exported(folder):
         return ImageSegmenter(
             form.open(folder / form.file), facts['class_names'],
             facts['palette'], facts['image_size'])
-    except (KeyError, OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, errors.UserError):
-            raise
+    except errors.UserError:
+        raise
+    except Exception as error:  # Each format has errors of its own.
         raise errors.UserError(f'{folder} cannot be opened ({error}): export '
                                'it again') from error

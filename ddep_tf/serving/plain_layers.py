@@ -10,6 +10,7 @@ from keras import ops
 import numpy as np
 
 from ddep_tf import errors
+from ddep_tf.models import decoder as decoder_lib
 from ddep_tf.models import layers, resnet, segmenter, vit
 
 
@@ -31,6 +32,7 @@ def rebuild(network: segmenter.Network,
     """
     image = keras.Input((*image_size, 3), name='image')
     maps = _plain(network.encoder, keras.Input(image.shape[1:]))(image)
+    maps = {**maps, decoder_lib.IMAGE: image}
     maps = {key: maps[key] for key in network.decoder.input}
     features = _plain(network.decoder, {
         key: keras.Input(x.shape[1:], name=key) for key, x in maps.items()

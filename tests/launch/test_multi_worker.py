@@ -45,13 +45,15 @@ def _ports(count):
 
 
 class Cluster:
-    """Workers that train one run; ends what is left of them.
+    """Workers of one run; ends what is left of them.
 
     Args:
       count: number of workers.
+      launcher: what each of them runs.
     """
 
-    def __init__(self, count):
+    def __init__(self, count, launcher='finetune'):
+        self.launcher = launcher
         self.hosts = [f'localhost:{port}' for port in _ports(count)]
         self.workers = []
 
@@ -59,7 +61,7 @@ class Cluster:
         """Starts one more worker."""
         index = len(self.workers)
         self.workers.append(start(
-            'finetune', *args, '--strategy=multi_worker',
+            self.launcher, *args, '--strategy=multi_worker',
             TF_CONFIG=json.dumps({
                 'cluster': {'worker': self.hosts},
                 'task': {'type': 'worker', 'index': index}})))
@@ -147,6 +149,23 @@ def test_the_request_of_one_stops_all_and_they_end_as_one_device(
     assert {row['id'] for row in files.read_csv(many / 'per_image.csv')} == {
         row['id'] for row in files.read_csv(one / 'per_image.csv')}
     _check_followed(told, losses(many))
+    _check_evaluated(many, tmp_path)
+
+
+def _check_evaluated(run_dir, folder):
+    """Workers share out what is evaluated; the chief alone writes."""
+    with Cluster(2, 'evaluate') as cluster:
+        cluster.start_all(
+            f'--run_dir={run_dir}', f'--data_dir={folder / "data"}',
+            f'--save_label_ids={folder / "ids"}',
+            f'--output={folder / "numbers.json"}')
+        codes, texts = cluster.end()
+    assert codes == [0, 0], texts
+    numbers = files.read_json(folder / 'numbers.json')
+    assert numbers['mean_iou'] == pytest.approx(
+        files.read_json(run_dir / 'result.json')['test'])
+    assert {path.stem for path in (folder / 'ids').iterdir()} == {
+        row['id'] for row in files.read_csv(run_dir / 'per_image.csv')}
 
 
 def _check_followed(told, expected):

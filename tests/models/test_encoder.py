@@ -56,6 +56,15 @@ def test_open_size_equals_fixed_size(tmp_path):
                          truth['stride16'])
 
 
+def test_one_open_side_equals_fixed_size(tmp_path):
+    path = tmp_path / 'tiny.npz'
+    arrays = _save(path, grid=(2, 2))
+    for size in ((32, None), (None, 32)):  # Of the grid itself.
+        model = encoder.build_encoder('tiny', size, weights=path)
+        truth = numpy_encoder.encode(arrays, _images(32, 32), (2, 2), False)
+        _assert_near(model(_images(32, 32))['stride16'], truth['stride16'])
+
+
 def test_open_size_compiles_with_xla():
     model = encoder.build_encoder('tiny', (None, None))
     images = _images(32, 48, batch=1)
@@ -133,7 +142,8 @@ def test_classifier_survives_saving(tmp_path):
     ('tiny', {'position_grid': (0, 3)}, 'position_grid'),
     ('tiny', {'position_grid': 4}, 'position_grid'),
     ('tiny', {'weights': 'no/such.npz'}, 'no/such.npz'),
-    ('efficientnet_lite0', {'class_token': True}, 'class_token')])
+    ('efficientnet_lite0', {'class_token': True}, 'class_token'),
+    ('efficientnet_lite0', {'dropout': 0.1}, 'dropout')])
 def test_encoder_refuses(name, kwargs, message):
     with pytest.raises(ValueError, match=message):
         encoder.build_encoder(name, **kwargs)

@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 
 from ddep_tf import specs
-from ddep_tf.models import decoder, encoder, segmenter, weights
+from ddep_tf.models import (
+    decoder,
+    encoder,
+    precision,
+    segmenter,
+    weights,
+)
 
 SMALL = {'entry_channels': 32, 'block_channels': (32, 16, 16, 16)}
 
@@ -162,6 +168,29 @@ def test_network_survives_saving(tmp_path):
     again = keras.models.load_model(tmp_path / 'net.keras')
     images = _images(32, 32)
     np.testing.assert_allclose(again(images), net(images), atol=1e-6)
+
+
+def test_keras_exports_a_network_as_it_is(tmp_path):
+    for model in (_network(), encoder.build_classifier(
+            'tiny', 3, image_size=(32, 32))):
+        images = _images(32, 32)
+        model(images)  # As Keras asks for.
+        model.export(tmp_path / model.name, verbose=False)
+        loaded = tf.saved_model.load(str(tmp_path / model.name))
+        np.testing.assert_allclose(loaded.serve(images), model(images),
+                                   atol=1e-5)
+
+
+@pytest.mark.parametrize('policy, scaled', [
+    ('mixed_float16', True), ('mixed_bfloat16', False), ('float32', False)])
+def test_keras_scales_the_loss_in_float16(policy, scaled):
+    with precision.policy(policy):
+        models = _network(), encoder.build_classifier(
+            'tiny', 3, image_size=(32, 32))
+    for model in models:
+        model.compile('adam', 'mse')
+        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer
+                          ) == scaled
 
 
 @pytest.mark.parametrize('name, classes, kwargs, message', [

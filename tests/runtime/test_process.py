@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from ddep_tf.runtime import process
+from ddep_tf import errors, specs
+from ddep_tf.runtime import build, process
 from ddep_tf.runtime import strategy as strategies
 
 _CODE = '''
@@ -13,7 +16,6 @@ import sys
 from tensorflow.python.framework import config
 import tensorflow as tf
 from ddep_tf import specs
-from ddep_tf.training import train
 data = specs.DatasetSpec(name='shapes', source='shapes', label_set='shapes',
                          num_classes=6, limit=2)
 run = specs.RunSpec(
@@ -45,3 +47,31 @@ def test_determinism_is_watched_over_where_it_is_needed(
 def test_the_device_of_a_strategy(two):
     assert strategies.device_type(two) == 'CPU'
     assert strategies.device_type(strategies.get_strategy()) == 'CPU'
+
+
+def test_xla_compiles_after_a_run_that_was_deterministic():
+    """It has no deterministic gradient of max pooling."""
+    images = tf.random.stateless_uniform((1, 8, 8, 3), (0, 0))
+
+    def gradient(images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            pooled = tf.nn.max_pool2d(images, 3, 2, 'SAME')
+        return tape.gradient(pooled, images)
+
+    process.set_up()
+    expected = tf.function(gradient)(images)
+    with pytest.raises(tf.errors.UnimplementedError):
+        tf.function(gradient, jit_compile=True)(images)
+    process.set_up(deterministic=False)
+    np.testing.assert_array_equal(
+        tf.function(gradient, jit_compile=True)(images), expected)
+
+
+def test_batch_norm_over_replicas_is_not_compiled(make_run, two):
+    decoder = specs.DecoderSpec(entry_channels=16, block_channels=(16,) * 4,
+                                norm='batch')
+    run = make_run('segment', decoder=decoder, jit_compile=True)
+    build.build_objective(run, build.build_network(run))
+    with two.scope(), pytest.raises(errors.UserError, match='2 replicas'):
+        build.build_objective(run, build.build_network(run))

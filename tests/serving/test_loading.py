@@ -1,5 +1,7 @@
 """ddep_tf.load on runs; of exported models see test_export.py."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import ddep_tf
 from ddep_tf import errors, specs
 from ddep_tf.evaluation import predict, predictor
 from ddep_tf.runtime import run_folder
+from ddep_tf.serving import formats
 
 import segment_runs
 
@@ -68,3 +71,15 @@ def test_what_cannot_be_loaded_is_named(tmp_path, make_run):
     (tmp_path / 'model.json').write_text('{"format": "gone"}')
     with pytest.raises(ValueError, match='export it again'):
         ddep_tf.load(tmp_path)
+
+
+@pytest.mark.parametrize('form', formats.FORMATS)
+def test_a_damaged_model_is_named(tmp_path, form):
+    (tmp_path / 'model.json').write_text(json.dumps({
+        'format': form, 'class_names': ['a'], 'palette': [[0, 0, 0]],
+        'image_size': None}))
+    for damage in (None, b'not a model'):
+        if damage:
+            (tmp_path / formats.FORMATS[form].file).write_bytes(damage)
+        with pytest.raises(errors.UserError, match='export it again'):
+            ddep_tf.load(tmp_path)

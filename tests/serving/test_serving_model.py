@@ -47,6 +47,17 @@ def test_resizes_as_the_run_does(tmp_path, data):
         serving_model.build(network, None, run.data[0])
 
 
+def test_the_image_is_a_skip_of_keras_own_layers_too():
+    network = segmenter.build_segmenter(
+        'tiny', 3, image_size=(48, 80), decoder=specs.DecoderSpec(
+            entry_channels=16, block_channels=(16,) * 4, image_skip=True))
+    plain = plain_layers.rebuild(network, (48, 80))
+    image = RNG.uniform(-1, 1, (1, 48, 80, 3)).astype('f4')
+    expected = np.asarray(network(image))
+    np.testing.assert_allclose(plain(image), expected, 0,
+                               1e-4 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize('name, size', [
     ('tiny', (48, 80)), ('efficientnet_lite0', None),
     ('keras/ConvNeXtTiny', None),

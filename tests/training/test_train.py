@@ -378,7 +378,6 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_state(
 
 @pytest.mark.full
 def test_two_replicas_compile_with_xla(make_run, finished, tmp_path, two):
-    """The other stages need a process of their own: see the launchers."""
     plain, _ = finished('denoise')
     _train(make_run('denoise', jit_compile=True), tmp_path, two)
     np.testing.assert_allclose(_losses(tmp_path), _losses(plain), rtol=1e-3)
