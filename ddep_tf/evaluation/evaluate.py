@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files, labels
-from ddep_tf.evaluation import evaluator, samples
+from ddep_tf.evaluation import evaluator, predictor, samples
 from ddep_tf.objectives import registry
 from ddep_tf.runtime import process
 from ddep_tf.runtime import workers as workers_lib
@@ -44,9 +44,10 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
     if save_label_ids and not _segments(run):
         raise errors.UserError(f'--save_label_ids: {run_dir} is a {run.stage} '
                                'run, which predicts no masks')
-    see = None
+    # All workers fetch the predictions, and one of them writes.
+    see = _overlooked if save_label_ids else None
     workers = workers_lib.Workers(strategy)
-    with workers.together():  # All see all images; one of them writes.
+    with workers.together():
         if output and workers.is_chief:
             files.path(output).parent.mkdir(parents=True, exist_ok=True)
         if save_label_ids and workers.is_chief:
@@ -98,6 +99,11 @@ def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
                                    f'{path}: rename {example_id!r}')
         image_files.write_png(path, source_ids[ids])
     return write
+
+
+def _overlooked(example_id: str, one: predictor.Segmented) -> None:
+    """What the other workers do with a prediction."""
+    del example_id, one
 
 
 def _saved_by(write: Callable[[str, np.ndarray], None]) -> evaluator.See:
