@@ -37,7 +37,8 @@ def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     keras = sys.modules.get('keras')
-    if keras and _HOMES[name].startswith(_ON_KERAS) and keras.config.backend() != 'tensorflow':
+    needs_keras = _HOMES[name].startswith(_ON_KERAS)
+    if keras and needs_keras and keras.config.backend() != 'tensorflow':
         raise ImportError(
             f'Keras runs on {keras.config.backend()}, ddep_tf on TensorFlow: '
             "import ddep_tf before keras, or set KERAS_BACKEND='tensorflow'")

@@ -45,7 +45,7 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
         raise errors.UserError(f'--save_label_ids: {run_dir} is a {run.stage} '
                                'run, which predicts no masks')
     # All workers fetch the predictions, and one of them writes.
-    see = _overlooked if save_label_ids else None
+    see: evaluator.See | None = _overlooked if save_label_ids else None
     workers = workers_lib.Workers(strategy)
     with workers.together():
         if output and workers.is_chief:

@@ -46,7 +46,8 @@ class PerImage:
         rows = sorted(self._scores.items(), key=lambda row: (
             math.isnan(row[1]), row[1]))
         table = files.csv_text(('id', 'mean_iou'), (
-            {'id': name, 'mean_iou': f'{score:.{_DIGITS}f}'} for name, score in rows))
+            {'id': name, 'mean_iou': f'{score:.{_DIGITS}f}'}
+            for name, score in rows))
         files.write_text(files.path(run_dir, run_folder.PER_IMAGE), table)
         worst, best = self._worst.kept(), self._best.kept()
         folder = files.path(run_dir, run_folder.EXTREMES)

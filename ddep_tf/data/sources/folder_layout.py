@@ -64,7 +64,8 @@ class FolderLayout:
                 f'{self._title}: the folder {self.image_dir} holds no image '
                 f'({", ".join(suffixes)})')
         for path in images:
-            if files.printable(str(path)) != str(path):  # TensorFlow takes none.
+            # TensorFlow takes no other names.
+            if files.printable(str(path)) != str(path):
                 raise errors.UserError(
                     f'{self._title}: the name of {files.printable(str(path))} '
                     'is not UTF-8: rename it')

@@ -16,7 +16,6 @@ from ddep_tf.data.sources import (
     stream_source,
 )
 
-
 _NUMBER = re.compile(r'-(\d+)-of-(\d+)')
 
 

@@ -190,7 +190,8 @@ def _name_that_is_no_utf8(root):
 
 @pytest.mark.parametrize('spoil, named', [
     (_webp_image, 'c.jpg is a WEBP file'),
-    (_name_that_is_no_utf8, r'train/\\udce9.jpg is not UTF-8'), (_no_mask, 'c.jpg has no mask'), (_other_size, 'c.png has 11 x 8'),
+    (_name_that_is_no_utf8, r'train/\\udce9.jpg is not UTF-8'),
+    (_no_mask, 'c.jpg has no mask'), (_other_size, 'c.png has 11 x 8'),
     (_color_mask, 'c.png is in RGB'), (_wrong_id, 'c.png holds the id 3'),
     (_truncated, 'c.jpg'), (_truncated_mask, 'c.png'), (_no_image, 'c.jpg'),
     (_same_id, 'c.png have the same id')])
