@@ -139,10 +139,10 @@ def _measure_growth():
 
 def _measure_chain():
     from ddep_tf.experiments import benchmark
-    cli.refuse(_NOT_OF_CHAIN, 'is not for --what=chain')
     if not FLAGS.output_dir or not FLAGS.gin_file:
         raise errors.UserError('--output_dir and --gin_file are needed: where '
                                'the numbers go, and a file of gin/data')
+    cli.refuse(_NOT_OF_CHAIN, 'is not for --what=chain')
     settings = benchmark.Settings(
         tuple(FLAGS.gin_file), tuple(FLAGS.gin_param), FLAGS.data_dir,
         FLAGS.weights, FLAGS.steps or 4, FLAGS.batch_size)

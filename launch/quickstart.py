@@ -71,9 +71,10 @@ def _check():
     found = check_folder.check(run.data[0], FLAGS.data_dir)
     for line in (*found.warnings, *found.problems):
         print(line)
-    if found.problems:
+    count = len(found.problems)
+    if count:
         raise errors.UserError(
-            f'{FLAGS.data_dir}: {len(found.problems)} problems named above '
+            f'{FLAGS.data_dir}: {count} problem{"s" * (count > 1)} named above '
             f'(python launch/check_data.py --data_dir={FLAGS.data_dir} shows '
             'them): solve them and start again')
     return found

@@ -88,9 +88,10 @@ def graft(run: specs.RunSpec, network: keras.Model) -> list[Row]:
     if run.decoder_control and not run.init_decoder:
         raise errors.UserError('RunSpec.decoder_control needs a decoder to '
                                'start from: give --init_decoder')
-    if run.decoder_control and run.stage == specs.CLASSIFY:
+    if run.decoder_control and not registry.objective_of(
+            run.stage).has_decoder:
         raise errors.UserError('RunSpec.decoder_control is for stages with a '
-                               'decoder, and this run is of classify')
+                               f'decoder, and this run is of {run.stage}')
     initial = network.decoder.get_weights() if run.decoder_control else []
     rows = [row for part, path in parts if path
             for row in weights.graft(network, path, part)]

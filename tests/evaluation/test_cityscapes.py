@@ -163,7 +163,7 @@ def test_saved_predictions_replace_nothing(tmp_path):
     with pytest.raises(errors.UserError, match='not empty'):
         evaluate.label_id_writer(found, tmp_path)
     write = evaluate.label_id_writer(found, tmp_path / 'new')
-    write('a b', np.zeros((2, 3), np.uint8))
+    write('a_b', np.zeros((2, 3), np.uint8))
     with pytest.raises(errors.UserError, match='a_b'):
         write('a/b', np.ones((2, 3), np.uint8))
     np.testing.assert_array_equal(

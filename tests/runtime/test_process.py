@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ddep_tf import errors, specs
-from ddep_tf.runtime import build, process
+from ddep_tf.runtime import process
 from ddep_tf.runtime import strategy as strategies
 
 _CODE = '''
@@ -16,6 +15,7 @@ import sys
 from tensorflow.python.framework import config
 import tensorflow as tf
 from ddep_tf import specs
+from ddep_tf.training import train
 data = specs.DatasetSpec(name='shapes', source='shapes', label_set='shapes',
                          num_classes=6, limit=2)
 run = specs.RunSpec(
@@ -66,12 +66,3 @@ def test_xla_compiles_after_a_run_that_was_deterministic():
     process.set_up(deterministic=False)
     np.testing.assert_array_equal(
         tf.function(gradient, jit_compile=True)(images), expected)
-
-
-def test_batch_norm_over_replicas_is_not_compiled(make_run, two):
-    decoder = specs.DecoderSpec(entry_channels=16, block_channels=(16,) * 4,
-                                norm='batch')
-    run = make_run('segment', decoder=decoder, jit_compile=True)
-    build.build_objective(run, build.build_network(run))
-    with two.scope(), pytest.raises(errors.UserError, match='2 replicas'):
-        build.build_objective(run, build.build_network(run))

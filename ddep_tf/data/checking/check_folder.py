@@ -131,8 +131,9 @@ def _missing_classes(found, path):
     shown = ', '.join(map(str, ids[:_SHOWN]))
     if len(ids) > _SHOWN:
         shown += f', ... ({len(ids)} ids)'
-    return (f'{path} is missing, which names the classes: the masks hold the '
-            f'ids {shown}, of which {specs.IGNORE_LABEL} is ignored: write '
+    held = (f' (ids in the masks: {shown}; {specs.IGNORE_LABEL} is ignored)'
+            if ids else '')
+    return (f'{path} is missing, which names the classes{held}: write '
             '{"classes": [{"id": 0, "name": "background", "color": "#000000"}, '
             '...]}')
 

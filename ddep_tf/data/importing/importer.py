@@ -193,7 +193,8 @@ def _plan(items: Sequence[contract.Item], options: Options,
     of_split = [item.split for item, _ in labelled]
     kept = not options.resplit and splits.kept(
         of_split, [item.image.name for item, _ in labelled])
-    groups = {file_id: splits.group_of(options.group_by, item.image.name)
+    groups = {file_id: splits.group_of(options.group_by, item.image.name,
+                                       required=item.labels is not None)
               if options.group_by and not kept else file_id
               for item, file_id in chosen}
     if not kept:

@@ -59,13 +59,14 @@ def kept(splits: Sequence[str], names: Sequence[str]) -> bool:
     return True
 
 
-def group_of(pattern: str, name: str) -> str:
-    """Returns the group of an image.
+def group_of(pattern: str, name: str, required: bool = True) -> str:
+    """Returns the group of an image, its own name if it has none.
 
     Args:
       pattern: regular expression; its first group, or else its whole match,
         is the group.
       name: of the image, with folders.
+      required: refuse an image without a group.
 
     Raises:
       UserError: it is no regular expression, or does not match.
@@ -75,6 +76,8 @@ def group_of(pattern: str, name: str) -> str:
     except re.error as error:
         raise errors.UserError(f'--group_by {pattern!r} is no regular '
                                f'expression: {error}') from None
+    if not match and not required:
+        return name
     if not match:
         raise errors.UserError(f'--group_by {pattern!r} matches nothing in '
                                f'{name!r}: write one that matches all images')

@@ -128,7 +128,7 @@ def test_classes_that_nobody_named(data):
     (data / 'classes.json').unlink()
     found = check(data)
     problem, = found.problems
-    assert re.search('classes.json is missing.* ids 0, 1, 2, 3, of', problem)
+    assert re.search('classes.json is missing.* masks: 0, 1, 2, 3;', problem)
     assert not check(data, 'folder/DatasetSpec.num_classes=4').problems
 
 

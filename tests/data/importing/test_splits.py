@@ -57,11 +57,13 @@ def test_unlabelled_images_of_a_group_that_is_measured_are_left_out(
     videos = [f'v{i}/{name}' for i in range(8)
               for name in exports.photos(root, 3, f'images/v{i}')]
     exports.coco(root, [name for name in videos if 'a.jpg' in name])
+    exports.photos(root, 1, 'images/others')  # Of no group, and no labels.
     lines = exports.run(root, output, val=0.4, group_by='(v[0-9]+)/')
     of_split = {split: {path.name[:2] for path in (
         output / 'images' / split).iterdir()}
         for split in ('train', 'val', 'unlabelled')}
-    assert of_split['val'] and of_split['unlabelled'] == of_split['train']
+    assert of_split['val'] and of_split['unlabelled'] == {
+        *of_split['train'], 'ot'}
     assert any(line.endswith(f'of val or test: {2 * len(of_split["val"])}')
                for line in lines)
 
