@@ -46,4 +46,4 @@ docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build runs/demo_*
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build runs/demo_nuclei

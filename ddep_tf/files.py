@@ -150,14 +150,11 @@ def new_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 
 def _check_replaceable(folder):
-    """UserError if an empty folder cannot give way, such as a mounted one."""
-    try:
-        folder.rmdir()
-        folder.mkdir()
-    except OSError as error:
-        raise errors.UserError(
-            f'{folder} cannot be replaced ({error.strerror}): name a new '
-            'folder in it') from None
+    """UserError if an empty folder cannot give way to another."""
+    if os.path.ismount(folder) or not os.access(folder.parent, os.W_OK):
+        raise errors.UserError(f'{folder} cannot be replaced, since it is '
+                               'mounted, or its parent not to be written: '
+                               'name a new folder in it')
 
 
 @contextlib.contextmanager

@@ -499,9 +499,6 @@ class RunSpec(spec_base.Spec):
         if self.augment.rotate and height != width:
             raise errors.UserError('AugmentSpec.rotate needs square crops, '
                                    f'got RunSpec.crop_size {self.crop_size}')
-        if self.eager and self.jit_compile:
-            raise errors.UserError('RunSpec.eager and jit_compile exclude each '
-                                   'other: XLA compiles graphs')
         self._check_loss()
         self._check_parts()
         if self.label_fraction and self.label_count:

@@ -28,7 +28,8 @@ def on_files(files, config):
     for page, source in _PAGES.items():
         files.append(File.generated(
             config, page, content=(ROOT / source).read_text('utf-8')))
-    for path in sorted(ROOT.glob('results/*/figures/*.png')):
+    for path in sorted((*ROOT.glob('results/*/*.png'),
+                        *ROOT.glob('results/*/figures/*.png'))):
         files.append(File.generated(config, path.relative_to(ROOT).as_posix(),
                                     abs_src_path=str(path)))
     return files
@@ -50,7 +51,7 @@ def on_page_markdown(markdown, page, config, files):
             posixpath.dirname(source), path))
         name = pages.get(path, path.removeprefix('docs/'))
         if files.get_file_from_path(name) is None:
-            return text[1:-1]
+            return text.removeprefix('!')[1:-1]
         link = posixpath.relpath(name, posixpath.dirname(uri) or '.')
         return f'{text}({link}{hash_}{anchor})'
     if _MARK in markdown:

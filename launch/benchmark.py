@@ -71,10 +71,13 @@ cli.define_image_flags()
 FLAGS = flags.FLAGS
 _OF_CHAIN = ('data_dir', 'weights', 'output_dir', 'work_dir', 'batch_size')
 _NOT_OF_CHAIN = ('encoder', 'width', 'batch', 'size', 'classes', 'precision',
-                 'replicas', 'json', 'strategy', 'tpu')
+                 'replicas', 'json', 'strategy', 'tpu', 'zone', 'project',
+                 'max_image_pixels')
 # What is not among the columns by which rows of growth are told apart.
 _NOT_OF_GROWTH = ('gin_file', 'gin_param', 'classes', 'strategy', 'tpu',
-                  'replicas', 'batch', 'size', 'json')
+                  'replicas', 'batch', 'size', 'json', 'zone', 'project',
+                  'max_image_pixels', 'data_dir', 'weights', 'work_dir',
+                  'batch_size')
 
 
 def main():

@@ -6,8 +6,8 @@ r"""Explains how to get a data set, checks it, builds the files for training.
 
 Without --build or --check it says what to download, and from where; it never
 downloads a data set itself. The same command continues a build that was
-stopped. A check prints a line for each problem, and exits with 2 if there is
-one.
+stopped; imagenet2012 and cityscapes start over. A check prints a line for each
+problem, and exits with 2 if there is one.
 
   python launch/prepare_data.py --set=r50_vit_b16 --data_dir=DATA
 
@@ -38,7 +38,8 @@ flags.DEFINE_bool('count_check', True, 'Numbers of examples and image '
                   'sizes must be the official ones.')
 flags.DEFINE_bool('decode', True, 'A check decodes every image and mask.')
 flags.DEFINE_integer('shard_examples', None, 'Approximate number of '
-                     'examples per file; else about 100 MB.', lower_bound=1)
+                     'examples per file; else about 100 MB. Not of '
+                     'imagenet2012 and cityscapes.', lower_bound=1)
 flags.DEFINE_multi_string('gin_param', [], 'NAME=VALUE, bound over the gin '
                           'file of the set, for --check. Repeatable.')
 cli.define_image_flags()

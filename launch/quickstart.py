@@ -43,7 +43,8 @@ def main():
     images, machine = quickstart.look(found), quickstart.this_machine()
     path = files.path(FLAGS.run_dir, GIN_FILE)
     command = _command(path)
-    if path.exists():
+    is_there = path.exists()
+    if is_there:
         print(f'{path}: taken as it is')
     else:
         choice = quickstart.choose(images, machine, *_encoder(), FLAGS.compare)
@@ -53,11 +54,29 @@ def main():
         print(f'{path}: written, change it as you like')
     spec, stages, _ = configure.load_experiment([str(path)], [],
                                                 FLAGS.data_dir)
+    if is_there:
+        _check_flags(path, spec, stages)
     print(_estimate(spec, stages, images, machine))
     if FLAGS.dry_run:
         return
     print(f'$ {shlex.join(command)}', flush=True)
     os.execv(sys.executable, command)
+
+
+def _check_flags(path, spec, stages):
+    """UserError if flags ask for what the file, taken as it is, does not do."""
+    from ddep_tf import errors
+    run = next(run for templates in stages.values()
+               for run in templates.values())
+    ignored = []
+    if FLAGS.encoder not in ('auto', run.encoder.name):
+        ignored.append('--encoder')
+    if FLAGS.compare and len(spec.arms) == 1:
+        ignored.append('--compare')
+    if ignored:
+        raise errors.UserError(
+            f'{" and ".join(ignored)}: {path} is there, and says otherwise: '
+            'edit it, remove it, or give another --run_dir')
 
 
 def _check():

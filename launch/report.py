@@ -3,7 +3,7 @@ r"""Writes reports again, or counts what an experiment costs.
   python launch/report.py --run_dir=runs/demo_shapes
   python launch/report.py --run_dir=runs/demo_shapes --serve
   python launch/report.py --results_dir=results/camvid_small
-  python launch/report.py --claims=results/claims.json --page=README.md
+  python launch/report.py --claims=results/claims.json --page=docs/evidence.md
   python launch/report.py --figure=evidence.png --panel=results/camvid_small
   python launch/report.py --cost --gin_file=experiments/ade20k_main.gin
 

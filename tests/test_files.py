@@ -239,15 +239,17 @@ def test_a_new_folder_is_whole_or_absent(tmp_path):
 
 def test_the_working_folder_can_be_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with files.new_folder('.') as folder:
-        (folder / 'x').touch()
-    assert (tmp_path / 'x').exists()
+    for number, target in enumerate(('.', str(tmp_path))):
+        with files.new_folder(target) as folder:
+            (folder / f'{number}').touch()
+            assert pathlib.Path().resolve() == tmp_path  # As the block may ask.
+        assert (tmp_path / f'{number}').exists()
+        (tmp_path / f'{number}').unlink()
+        monkeypatch.chdir(tmp_path)
 
 
 def test_a_folder_that_cannot_give_way_is_named_at_once(tmp_path, monkeypatch):
-    def busy(_):
-        raise OSError(16, 'Device or resource busy')
-    monkeypatch.setattr(pathlib.Path, 'rmdir', busy)
-    with (pytest.raises(errors.UserError, match='busy.*name a new folder in'),
+    monkeypatch.setattr(os.path, 'ismount', lambda _: True)
+    with (pytest.raises(errors.UserError, match='mounted.*a new folder in it'),
           files.new_folder(tmp_path)):
         pytest.fail('the work was begun')

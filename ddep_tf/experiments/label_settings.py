@@ -25,9 +25,10 @@ def check(runs: Sequence[plan_lib.PlannedRun],
     setting_of: dict[int, int | float | None] = {}
     seen = set()
     for planned in runs:
-        if (planned.setting, planned.run.holdout) in seen:
+        key = repr(planned.setting), planned.run.holdout  # 1 is not 1.0.
+        if key in seen:
             continue
-        seen.add((planned.setting, planned.run.holdout))
+        seen.add(key)
         labelled = inputs.take_labels(planned.run, opened)
         inputs.hold_out(planned.run, labelled)
         images = labelled[0].num_examples

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from ddep_tf import files, specs
+from ddep_tf import errors, files, specs
 from ddep_tf.experiments import plan as plan_lib
 from ddep_tf.runtime import run_folder
 
@@ -36,10 +36,24 @@ class Ledger:
         """Makes the next `result` of a run read its file again."""
         self._results.pop(name, None)
 
+    def refresh(self) -> None:
+        """Forgets results without a test, which another machine may have made
+        since."""
+        for name, result in list(self._results.items()):
+            if result['test'] is None:
+                self.forget(name)
+
     def failure(self, name: str) -> dict[str, Any] | None:
         """Returns {'reason', 'stopped'} of a failed run, else None."""
         path = self._failed_path(name)
-        return files.read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return files.read_json(path)
+        except errors.UserError:
+            if path.exists():
+                raise
+            return None  # Another machine has just begun to try it again.
 
     def is_stopped(self, name: str) -> bool:
         """Whether a run's loss became non-finite, as it would again."""

@@ -214,8 +214,10 @@ class Plan:
         run = self._finetuning_run(variant, arm, setting, seed, rates)
         sweep = ()
         if self.spec.has_grid:
-            swept = next(other for other in self.spec.settings if other == (
-                self.spec.sweep_at or setting))
+            swept = setting
+            if self.spec.sweep_at:
+                swept = next(other for other in self.spec.settings
+                             if other == self.spec.sweep_at)
             sweep = tuple(self._sweep_name(variant, arm, swept, *searched)
                           for searched in itertools.product(
                               self._sweep_seeds(), self._grid(variant)))
@@ -321,7 +323,8 @@ class Plan:
     def _seeds_of(self, setting):
         if not self.spec.label_runs:
             return self.spec.seeds
-        index = self.spec.settings.index(setting)
+        # 1 is one image, and 1.0 are all: equal, and not the same.
+        index = list(map(repr, self.spec.settings)).index(repr(setting))
         return self.spec.seeds[:self.spec.label_runs[index]]
 
 
@@ -332,9 +335,9 @@ def _denoising(arm):
 
 def _suffix(arm, setting, seed):
     """Returns the end of a fine-tuning run's name, such as 'ddep-n20-s0'."""
-    labels = 'all' if setting is None else f'{setting:g}'
+    labels = 'all' if setting is None else f'{setting}'
     if isinstance(setting, float):  # 1.0 is all of them, 1 is one image.
-        labels = f'{float(labels)}'
+        labels = f'{float(f"{setting:g}")}'
     return f'{arm}-n{labels}-s{seed}'
 
 

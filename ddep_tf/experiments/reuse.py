@@ -4,7 +4,7 @@ Experiments overlap: those of the paper share their classification and many of
 their denoising runs, which cost the most.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import dataclasses
 import json
 import os
@@ -59,13 +59,15 @@ class Finished:
         self._folders.setdefault(_identity(run), []).append(folder)
 
     def take(self, run: specs.RunSpec, run_dir: str | os.PathLike,
-             test: bool) -> pathlib.Path | None:
+             test: bool, sleep: Callable[[float], object] = time.sleep
+             ) -> pathlib.Path | None:
         """Copies a finished run that is the same into a folder.
 
         Args:
           run: RunSpec; what it starts from is there.
           run_dir: its folder. If a training has begun there, nothing is taken.
           test: whether the run must have been evaluated on the test split.
+          sleep: waits so many seconds for another worker's copy; may raise.
 
         Returns:
           The folder it was copied from, None if there was none.
@@ -81,7 +83,7 @@ class Finished:
             if not result:
                 continue
             if not self._is_chief:
-                _await_copy(run_dir, run, test)
+                _await_copy(run_dir, run, test, sleep)
             elif not run_folder.finished_result(run_dir, run, test):
                 _take_over(folder, run_dir, run, result)
             return folder
@@ -113,14 +115,14 @@ def _take_over(folder, run_dir, run, result):
     run_folder.write_result(run_dir, result)
 
 
-def _await_copy(run_dir, run, test):
+def _await_copy(run_dir, run, test, sleep):
     end = time.monotonic() + _WAIT_SECONDS
     while not run_folder.finished_result(run_dir, run, test):
         if time.monotonic() > end:
             raise errors.WorkerLost(
                 f'the first worker has not taken {run_dir} over in '
                 f'{_WAIT_SECONDS / 60:.0f} minutes: start all workers again')
-        time.sleep(_POLL_SECONDS)
+        sleep(_POLL_SECONDS)
 
 
 def _copy(source, target, left):

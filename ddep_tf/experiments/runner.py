@@ -13,6 +13,8 @@ from ddep_tf.runtime import stop_signal
 
 # Between looks at what other machines have finished, and at `stop`.
 _POLL_SECONDS, _STOP_SECONDS = 30, 0.5
+# Errors that concern all runs.
+_OF_ALL = (errors.UserError, errors.Preempted, errors.WorkerLost)
 
 
 class Experiment:
@@ -95,7 +97,8 @@ class Experiment:
                 '--wait')
 
     def run_one(self, name: str, wait: float = 0.0) -> None:
-        """Executes one run of the plan, again if it failed before.
+        """Executes one run of the plan, again if it failed before, and writes
+        the tables of all that is done.
 
         Args:
           name: of the run.
@@ -111,20 +114,32 @@ class Experiment:
                 f'{name} needs {self.ledger.missing(planned)[0]}, which is '
                 'not done: run it first, or give --wait=MINUTES')
         self.ledger.clear_failure(name)
-        job = self._job(planned)
-        if self._take(job):
-            return
+        try:
+            job = self._job(planned)
+            if not self._take(job):
+                self._execute(job)
+        except _OF_ALL:
+            raise
+        except Exception as error:
+            self._note(planned, error)  # Those that need it are not to wait.
+            self.write()
+            raise
+        self.write()
+
+    def _execute(self, job):
         with self._executor:
             self._executor.prepare(1, self.plan.count())
             self._executor.start(job)
             while not (outcomes := self._executor.outcomes(_POLL_SECONDS)):
                 pass
         (_, error), = outcomes
+        self.ledger.forget(job.actual.name)
         if error:
             raise error
 
     def write(self) -> None:
         """Writes the tables of all that is done, whoever did it."""
+        self.ledger.refresh()
         tables.write(self.ledger, self.exp_dir, self._label_set)
 
     def _do_all(self, pending, wait):
@@ -174,7 +189,8 @@ class Experiment:
 
     def _take(self, job):
         """Takes a job's run over from another experiment; returns whether."""
-        source = self._finished.take(job.actual.run, job.run_dir, job.test)
+        source = self._finished.take(job.actual.run, job.run_dir, job.test,
+                                     self._sleep)
         if source is None:
             return False
         self.ledger.forget(job.actual.name)
@@ -184,9 +200,8 @@ class Experiment:
     def _settle(self, job, error):
         del self._running[job.planned.name]
         self.ledger.forget(job.actual.name)
-        if isinstance(error, (errors.UserError, errors.Preempted,
-                              errors.WorkerLost)):
-            raise error  # They concern all runs.
+        if isinstance(error, _OF_ALL):
+            raise error
         if error:
             self._note(job.planned, error)
         self._show()

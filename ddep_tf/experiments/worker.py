@@ -65,16 +65,28 @@ def _answer(do: executors.Do, message) -> tuple[str, str] | None:
             run_dir.mkdir(parents=True, exist_ok=True)
             with files.appending(run_dir / LOG) as log:
                 _redirect(log, 1, 2)
-                do(message)
+                _do_in_log(do, message)
         else:
             function, args = message
             function(*args)
         return None
     except Exception as error:
         name = type(error).__name__
-        if name not in ERRORS:
-            traceback.print_exc()
         return name, str(error) or name
+
+
+def _do_in_log(do, job):
+    """Executes a job; all that is said of it is in the log when it ends, of
+    which a bucket then gets what is there."""
+    try:
+        do(job)
+    except Exception as error:
+        if type(error).__name__ not in ERRORS:
+            traceback.print_exc()
+        raise
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def _redirect(path: str | os.PathLike, *descriptors: int) -> None:

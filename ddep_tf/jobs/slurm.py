@@ -55,7 +55,8 @@ export TF_CONFIG="{\\"cluster\\": {\\"worker\\": [$0]},
   \\"task\\": {\\"type\\": \\"worker\\", \\"index\\": $SLURM_PROCID}}"
 exec "$@"'
 '''
-_SRUN = ('srun --label --kill-on-bad-exit=0 --wait=0 '
+# From Slurm 22.05 on srun does not take the cores of sbatch by itself.
+_SRUN = ('srun --label --kill-on-bad-exit=0 --wait=0 --cpus-per-task={cpus} '
          'bash -c "$as_worker" "$workers" ')
 _KILLED = '137'
 # At a SIGTERM, srun kills its processes at once.
@@ -127,7 +128,8 @@ def _script(stem, names, command, resources):
     hand_on, start, lost = levels.HAND_ON, '', _LOST
     if resources.hosts > 1:
         text += _TOGETHER
-        hand_on, start = _HAND_ON_TO_ALL, _SRUN
+        hand_on = _HAND_ON_TO_ALL
+        start = _SRUN.format(cpus=resources.cpus)
         lost = f'{_LOST}|{_KILLED}'
     return text + _RUN.format(
         hand_on=hand_on, wait=levels.WAIT_FOR_CHILD, lost=lost,

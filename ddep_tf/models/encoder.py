@@ -91,6 +91,12 @@ def build_encoder(name: str,
     return model
 
 
+def dropout_of(spec: specs.EncoderSpec) -> float:
+    """Returns a spec's dropout; 0 for an encoder that has no transformer, of
+    which runs of earlier versions may name one."""
+    return spec.dropout if registry.find(spec.name).has_tokens else 0.0
+
+
 def _check_image_size(image_size):
     try:
         height, width = image_size
@@ -152,6 +158,11 @@ class BuiltModel(keras.Model):
         self._build_shapes_dict = {'input_shape': encoder.input.shape}
         self._recomputed_encoder: remat.Recomputed | None = None
 
+    @property
+    def input_dtype(self) -> str:
+        """Of the image, by which `export` makes its signature."""
+        return 'float32'
+
     def get_build_config(self) -> None:
         """Nothing is to be built of a model that is loaded."""
 
@@ -186,13 +197,13 @@ class Classifier(BuiltModel):
         serialize = keras.saving.serialize_keras_object
         return {'encoder': serialize(self.encoder),
                 'top': serialize(self.top), 'source': self.source,
-                'name': self.name}
+                'name': self.name, 'dtype': serialize(self.dtype_policy)}
 
     @classmethod
     def from_config(cls, config):
         load = keras.saving.deserialize_keras_object
-        return cls(**{key: load(value) if key in ('encoder', 'top') else value
-                      for key, value in config.items()})
+        return cls(**{key: load(value) if key in ('encoder', 'top', 'dtype')
+                      else value for key, value in config.items()})
 
 
 def build_classifier(name: str, num_classes: int,

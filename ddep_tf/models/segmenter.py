@@ -78,13 +78,15 @@ class Network(encoder_lib.BuiltModel):
         serialize = keras.saving.serialize_keras_object
         return {'encoder': serialize(self.encoder),
                 'decoder': serialize(self.decoder),
-                'num_outputs': self.num_outputs, 'name': self.name}
+                'num_outputs': self.num_outputs, 'name': self.name,
+                'dtype': serialize(self.dtype_policy)}
 
     @classmethod
     def from_config(cls, config):
         load = keras.saving.deserialize_keras_object
-        return cls(**{key: load(value) if key in ('encoder', 'decoder')
-                      else value for key, value in config.items()})
+        parts = ('encoder', 'decoder', 'dtype')
+        return cls(**{key: load(value) if key in parts else value
+                      for key, value in config.items()})
 
 
 def build_network(encoder_spec: specs.EncoderSpec,
@@ -110,7 +112,8 @@ def build_network(encoder_spec: specs.EncoderSpec,
     """
     registry.find(encoder_spec.name, encoder_spec.representation_size)
     encoder = encoder_lib.build_encoder(
-        encoder_spec.name, image_size, dropout=encoder_spec.dropout,
+        encoder_spec.name, image_size,
+        dropout=encoder_lib.dropout_of(encoder_spec),
         position_grid=position_grid or encoder_spec.position_grid or None)
     decoder = decoder_lib.build_decoder(decoder_spec, encoder)
     return Network(encoder, decoder, num_outputs, name='network')

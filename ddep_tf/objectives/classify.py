@@ -27,7 +27,7 @@ class Classify(base.Objective):
             run.encoder.name, cls.num_outputs(run),
             run.encoder.representation_size or None,
             image_size=run.crop_size, position_grid=position_grid,
-            dropout=run.encoder.dropout)
+            dropout=encoder.dropout_of(run.encoder))
 
     @classmethod
     def batch_signature(cls, run, batch_size):

@@ -42,20 +42,43 @@ def build_objective(run: specs.RunSpec,
 
     Raises:
       UserError: an encoder of one's own trains batch normalization, which
-        RunSpec.accumulate or RunSpec.remat would change; or XLA would have to
-        compile one that spans several replicas.
+        RunSpec.accumulate or RunSpec.remat would change.
     """
     objective = registry.objective_of(run.stage).from_run(run, network)
     objective.accumulate = run.accumulate
     if run.accumulate > 1 or run.remat:
         _check_batch_norm(run, objective)
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if run.jit_compile and run.decoder.norm == 'batch' and replicas > 1:
+    return objective
+
+
+def check_trainable(run: specs.RunSpec, strategy: tf.distribute.Strategy,
+                    is_new: bool) -> None:
+    """Checks what can be trained, and what a network would leave out.
+
+    Args:
+      run: RunSpec.
+      strategy: tf.distribute.Strategy.
+      is_new: False for a run that began; by an earlier version it may have
+        been without options that its network has no place for.
+
+    Raises:
+      UserError: there is such an option; or XLA would have to compile batch
+        normalization that spans several replicas.
+    """
+    replicas = strategy.num_replicas_in_sync
+    has_decoder = registry.objective_of(run.stage).has_decoder
+    if (has_decoder and run.jit_compile and run.decoder.norm == 'batch'
+            and replicas > 1):
         raise errors.UserError(
             "DecoderSpec.norm = 'batch' takes its statistics over all "
             f'{replicas} replicas, which XLA does not compile: leave '
             'RunSpec.jit_compile out, or train on one device')
-    return objective
+    if not is_new or encoders.find(run.encoder.name).has_tokens:
+        return
+    for name in ('dropout', 'position_grid'):
+        if getattr(run.encoder, name):
+            raise errors.UserError(f'EncoderSpec.{name}: {run.encoder.name} '
+                                   'has no transformer: leave it out')
 
 
 def load_network(run: specs.RunSpec, run_dir: str | os.PathLike,
@@ -71,6 +94,21 @@ def load_network(run: specs.RunSpec, run_dir: str | os.PathLike,
         network = build_network(run, path)
         weights.load_arrays(network, arrays, path)
     return network
+
+
+def skip_draws(network: keras.Model, count: int) -> None:
+    """Brings a network's dropout to where it is after so many calls, which no
+    state of a run holds.
+
+    Args:
+      network: just built: nothing has been drawn.
+      count: calls in training.
+    """
+    for layer in network._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            draws = layer.seed_generator.state  # (Seed, number of the draw).
+            draws.assign(draws + keras.ops.convert_to_tensor(
+                [0, count], draws.dtype))
 
 
 def graft(run: specs.RunSpec, network: keras.Model) -> list[Row]:
@@ -123,10 +161,6 @@ def _check_batch_norm(run, objective):
 
 def _position_grid(run, weights_path):
     if run.encoder.position_grid:
-        if not encoders.find(run.encoder.name).has_tokens:
-            raise errors.UserError(
-                f'EncoderSpec.position_grid: {run.encoder.name} has no '
-                'position embedding: leave it out')
         return tuple(run.encoder.position_grid)
     path = weights_path or run.init_encoder
     of_file = weights.position_grid_of(path) if path else None

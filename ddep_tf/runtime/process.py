@@ -43,9 +43,13 @@ def set_up_training(run: specs.RunSpec,
     eager = run.eager and not strategies.takes_graphs_alone(strategy)
     if eager != run.eager:
         print('RunSpec.eager is left out: a TPU runs whole functions')
+    if eager and run.jit_compile:
+        print('RunSpec.jit_compile is left out: RunSpec.eager makes no graph '
+              'to compile')
     deterministic = is_deterministic(run, strategy)
-    set_up(run.seed, eager, deterministic and not run.jit_compile)
-    if run.jit_compile and deterministic:
+    compiled = run.jit_compile and not eager
+    set_up(run.seed, eager, deterministic and not compiled)
+    if compiled and deterministic:
         # XLA has no deterministic gradient of max pooling, and refuses it.
         print('RunSpec.jit_compile: compiled by XLA, without the guarantee of '
               'deterministic operations')

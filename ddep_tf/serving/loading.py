@@ -137,7 +137,7 @@ def _load_exported(folder):
         return ImageSegmenter(
             form.open(folder / form.file), facts['class_names'],
             facts['palette'], facts['image_size'])
-    except errors.UserError:
+    except (errors.UserError, ImportError, MemoryError):
         raise
     except Exception as error:  # Each format has errors of its own.
         raise errors.UserError(f'{folder} cannot be opened ({error}): export '

@@ -106,6 +106,7 @@ def describe(run: specs.RunSpec, data_dir: str | os.PathLike,
              strategy: tf.distribute.Strategy) -> str:
     """Returns the plan of a run and its table of variables, as text."""
     strategies.check_batch(run.global_batch_size, strategy, run.accumulate)
+    build.check_trainable(run, strategy, is_new=True)
     sources = inputs.open_inputs(run, data_dir, ('train',))['train']
     with strategy.scope():
         network = build.build_network(run)
@@ -259,7 +260,11 @@ class TrainingRun:
                                           self.run.steps):
             return None
         value = self.logs.validated(self.step)
-        return self._validate() if value is None else value
+        if value is None:
+            return self._validate()
+        # What was found the best may not have been saved as such since.
+        self.state.save_if_best(value, self.objective.higher_is_better)
+        return value
 
     def _finish(self, value, test):
         """Evaluates, writes weights and result, and returns the result."""
@@ -325,6 +330,8 @@ class TrainingRun:
 def _open(run, folder, data_dir, strategy, stop, checks, data_service):
     """Returns the TrainingRun of a run folder, its last state restored."""
     started = time.time()
+    build.check_trainable(run, strategy,
+                          not run_folder.is_started(folder.run_dir))
     with folder.workers.together():
         opened = inputs.open_inputs(run, data_dir)
     (checks or input_checks.InputChecks()).check(opened, data_dir,
@@ -341,6 +348,7 @@ def _open(run, folder, data_dir, strategy, stop, checks, data_service):
         state = checkpoint.State(folder.run_dir, objective, run.keep,
                                  folder.own_dir)
     step = _restore(state, folder.workers)
+    build.skip_draws(network, step * run.accumulate)
     files.write_text(folder.own_dir / 'variables.txt',
                      weights.format_table(table) + '\n')
     counts = {kind: sum(row[2] == kind for row in table)

@@ -3,6 +3,7 @@
 A function that trains nothing stands in for the training.
 """
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -12,7 +13,7 @@ import sys
 
 import pytest
 
-from ddep_tf import configure, errors
+from ddep_tf import configure, errors, files
 from ddep_tf.experiments import executors, plan
 from ddep_tf.experiments import runner as runner_lib
 from ddep_tf.reports import read, stats, tables, write
@@ -426,3 +427,53 @@ def test_rates_are_chosen_by_the_mean_over_seeds(tmp_path):
     assert grid[1][-2:] == ['40.0', '45.0 (chosen)']
     assert [(s.count, s.mean) for s in stats.scores(report)] == [
         (3, pytest.approx(100 * (0.2 + 0.25 + 0.1) / 3))]
+
+
+def test_jobs_of_one_run_each_leave_what_a_whole_experiment_does(tmp_path):
+    """Of a grid one rate diverges: it counts as the worst."""
+    def score(actual):
+        if actual.run.optimizer.learning_rate == 1e-3:
+            raise errors.TrainingStopped('not finite at step 3')
+        return 0.4
+    whole, _ = _experiment(tmp_path, score, *GRID)
+    for name, planned in whole.plan.runs.items():
+        job, _ = _experiment(tmp_path, score, *GRID)
+        diverges = planned.level == plan.SWEEP and '-lr0.001' in name
+        with (pytest.raises(errors.TrainingStopped) if diverges
+              else contextlib.nullcontext()):
+            job.run_one(name)
+    facts = json.loads((tmp_path / 'experiment.json').read_text())
+    assert facts['done'] + len(facts['failed']) == facts['planned']
+    rows = files.read_csv(tmp_path / 'runs.csv')
+    assert all(row['learning_rate'] != '0.001' for row in rows
+               if row['chosen'] == '1')
+
+
+def test_a_test_that_another_machine_made_is_seen(tmp_path):
+    whole, _ = _experiment(tmp_path, lambda planned: 0.4)
+    whole.run()
+    name = 'segment-ddep-n20-s0'
+    path = tmp_path / 'runs' / name / 'result.json'
+    tested = path.read_text()
+    path.write_text(json.dumps({**json.loads(tested), 'test': None,
+                                'test_details': None}))
+    other, _ = _experiment(tmp_path, lambda planned: 0.4)
+    assert other.ledger.result(name)['test'] is None
+    path.write_text(tested)
+    other.write()
+    row, = (row for row in files.read_csv(tmp_path / 'runs.csv')
+            if row['run'] == name)
+    assert float(row['test']) == 0.2
+
+
+def test_one_image_is_not_all_of_them():
+    graph = _plan('ExperimentSpec.label_counts=(1, 20)',
+                  'ExperimentSpec.label_fractions=(1.0,)',
+                  'ExperimentSpec.label_runs=(1, 2, 2)',
+                  'ExperimentSpec.seeds=(0, 1)', *GRID)
+    for labels in ('n1', 'n1.0'):
+        final = graph.find(f'segment-ddep-{labels}-s0')
+        assert final.sweep and all(f'-{labels}-' in name
+                                   for name in final.sweep)
+    assert 'segment-ddep-n1.0-s1' in graph.runs
+    assert 'segment-ddep-n1-s1' not in graph.runs

@@ -135,7 +135,7 @@ def test_a_run_that_lost_a_worker_is_queued_again_a_few_times(
         runs, tmp_path, stub, hosts, code, before, requeued):
     calls = tmp_path / 'scontrol.calls'
     stub.program('scontrol', _SCONTROL.format(calls=calls))
-    stub.program('srun', '#!/bin/bash\nSLURM_PROCID=0 exec "${@:4}"\n')
+    stub.program('srun', '#!/bin/bash\nSLURM_PROCID=0 exec "${@:5}"\n')
     count = {'SLURM_RESTART_COUNT': before} if before else {}
     ended, _, err = _run(stub, _write(runs, tmp_path, hosts=hosts)[0], 0,
                          STUB_EXIT=str(code), SLURM_JOB_NODELIST='node[1-2]',
@@ -151,7 +151,7 @@ def test_the_nodes_of_a_run_find_each_other(runs, tmp_path, stub):
     assert '\n#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\n' in text
     stub.program('scontrol', _SCONTROL.format(calls=tmp_path / 'calls'))
     stub.program('srun', '#!/bin/bash\nfor SLURM_PROCID in 0 1; do\n'
-                 'export SLURM_PROCID; "${@:4}"; echo "$TF_CONFIG"; done\n')
+                 'export SLURM_PROCID; "${@:5}"; echo "$TF_CONFIG"; done\n')
     stub.program('python', '#!/bin/bash\necho "$TF_CONFIG" | tr -d "\\n"; '
                  'echo; printf "%s\\n" "${@: -1}"\n')
     done = subprocess.run(

@@ -183,14 +183,17 @@ def test_keras_exports_a_network_as_it_is(tmp_path):
 
 @pytest.mark.parametrize('policy, scaled', [
     ('mixed_float16', True), ('mixed_bfloat16', False), ('float32', False)])
-def test_keras_scales_the_loss_in_float16(policy, scaled):
+def test_keras_scales_the_loss_in_float16(tmp_path, policy, scaled):
     with precision.policy(policy):
         models = _network(), encoder.build_classifier(
             'tiny', 3, image_size=(32, 32))
     for model in models:
-        model.compile('adam', 'mse')
-        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer
-                          ) == scaled
+        model.save(tmp_path / 'model.keras')
+        for one in (model, keras.models.load_model(tmp_path / 'model.keras')):
+            one.compile('adam', 'mse')
+            assert isinstance(
+                one.optimizer, keras.optimizers.LossScaleOptimizer) == scaled
+            assert one.input_dtype == 'float32'
 
 
 @pytest.mark.parametrize('name, classes, kwargs, message', [

@@ -345,6 +345,20 @@ def test_any_loss_and_augmentation_resumes_and_says_its_weights(
     assert _losses(whole) == _losses(cut)
 
 
+@pytest.mark.parametrize('stage, changes', [
+    ('classify', {}), ('segment', {'accumulate': 2})])
+def test_a_run_with_dropout_resumes_to_the_same_bits(
+        make_run, tmp_path, monkeypatch, stage, changes):
+    run = make_run(stage, encoder=specs.EncoderSpec('tiny', dropout=0.5),
+                   eager=True, **changes)
+    whole, cut = tmp_path / 'whole', tmp_path / 'cut'
+    _train(run, whole)
+    _cut_off_at(3, run, cut, monkeypatch)
+    _train(run, cut)
+    assert _losses(whole) == _losses(cut)
+    _assert_equal(_arrays(whole), _arrays(cut))
+
+
 def test_a_run_in_16_bits_resumes_and_leaves_float32(
         make_run, tmp_path, monkeypatch):
     run = make_run('denoise', precision=specs.FLOAT16, eager=True)

@@ -184,8 +184,9 @@ def _brush_label(by: str, results: list) -> str:
     hyphens, but the results say which tags and labels there are."""
     for result in results:
         value = result.get('value')
-        for label in (value.get(result.get('type')) or () if isinstance(
-                value, dict) else ()):
+        found = value.get(result.get('type')) if isinstance(
+            value, dict) else None
+        for label in found if isinstance(found, list) else ():
             if by.endswith(f'-{result.get("from_name")}-{label}'):
                 return str(label)
     match = _BY.fullmatch(by)

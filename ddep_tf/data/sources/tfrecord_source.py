@@ -1,5 +1,6 @@
 """TFRecord files of tf.Example."""
 
+import collections
 from collections.abc import Iterator
 import os
 import re
@@ -99,20 +100,24 @@ class TfrecordSource(stream_source.StreamSource):
     def _check_whole(self, names):
         """UserError if names count files that are not there: a build or a copy
         that was cut off, or two builds."""
-        numbers = [match.groups() for match in map(_NUMBER.search, names)
-                   if match]
-        totals = sorted({int(total) for _, total in numbers})
-        if not totals:
-            return
-        if len(totals) > 1:
-            raise errors.UserError(
-                f'{self.title}: {self._folder} holds files of {totals[0]} and '
-                f'of {totals[1]}: remove those of one of them')
-        found = {int(index) for index, _ in numbers}
-        if len(found) != totals[0]:
-            raise errors.UserError(
-                f'{self.title}: {len(found)} of {totals[0]} files are in '
-                f'{self._folder}: finish the build, or the copy')
+        found = collections.defaultdict(set)  # {name: {(index, total)}}.
+        for name in names:
+            match = _NUMBER.search(name)
+            if match:
+                found[_NUMBER.sub('-*', name)].add(
+                    tuple(map(int, match.groups())))
+        for name, numbers in found.items():
+            totals = sorted({total for _, total in numbers})
+            if len(totals) > 1:
+                raise errors.UserError(
+                    f'{self.title}: of {self._folder / name} there are files '
+                    f'of {totals[0]} and of {totals[1]}: remove those of one '
+                    'of them')
+            if len(numbers) != totals[0]:
+                raise errors.UserError(
+                    f'{self.title}: of {self._folder / name} there are '
+                    f'{len(numbers)} of {totals[0]} files: finish the build, '
+                    'or the copy')
 
     def _check_first(self):
         """Returns the ids' feature key, '' without one."""

@@ -352,7 +352,8 @@ def test_label_studio_names_of_brushes_may_have_hyphens(root):
         'format': 'rle', 'brushlabels': ['my-lake'], 'rle': [1]},
         from_name='brush-labels')
     exports.write_json(root / 'p.json', [
-        exports.studio_task(1, 'a.jpg', [brush])])
+        exports.studio_task(1, 'a.jpg', [
+            exports.studio_result('rating', {'rating': 4}), brush])])
     assert run('label_studio', root, val=0)[1] == ['background', 'my-lake']
 
 

@@ -80,8 +80,18 @@ def test_a_split_does_not_take_files_of_a_longer_name(tmp_path):
     assert open_source(values, 'trainval', tmp_path).ids == ['x2']
 
 
+def test_a_split_of_several_counted_sets_is_whole(tmp_path):
+    data = rows(lambda i: i)
+    for index, name in enumerate(['train-a-0-of-1', 'train-b-0-of-2',
+                                  'train-b-1-of-2']):
+        write(tmp_path / f'{name}.tfrecord', [data[index]])
+    values = dict(name='own', source='tfrecord', num_classes=6)
+    assert open_source(values, 'train', tmp_path).ids == ['x0', 'x1', 'x2']
+
+
 @pytest.mark.parametrize('names, said', [
     (['train-00000-of-00003', 'train-00002-of-00003'], '2 of 3 files'),
+    (['train-a-00000-of-00002', 'train-b-00001-of-00002'], '1 of 2 files'),
     (['train-00000-of-00001', 'train-00000-of-00002', 'train-00001-of-00002'],
      'of 1 and of 2')])
 def test_parts_of_a_set_are_refused(tmp_path, names, said):
