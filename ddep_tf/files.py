@@ -149,6 +149,21 @@ def new_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def make_folder(target: str | os.PathLike, flag: str) -> pathlib.Path:
+    """Makes a folder that may be there, with those above it, and returns it.
+
+    Raises:
+      UserError: it cannot be made; `flag` is the one that names it.
+    """
+    folder = path(target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.UserError(f'{flag} {folder} cannot be made: '
+                               f'{error.strerror}') from error
+    return folder
+
+
 def _check_replaceable(folder):
     """UserError if an empty folder cannot give way to another."""
     if os.path.ismount(folder) or not os.access(folder.parent, os.W_OK):

@@ -69,15 +69,10 @@ flags.DEFINE_bool('json', False, 'Print one line of JSON.')
 cli.define_strategy_flags()
 cli.define_image_flags()
 FLAGS = flags.FLAGS
-_OF_CHAIN = ('data_dir', 'weights', 'output_dir', 'work_dir', 'batch_size')
-_NOT_OF_CHAIN = ('encoder', 'width', 'batch', 'size', 'classes', 'precision',
-                 'replicas', 'json', 'strategy', 'tpu', 'zone', 'project',
-                 'max_image_pixels')
-# What is not among the columns by which rows of growth are told apart.
-_NOT_OF_GROWTH = ('gin_file', 'gin_param', 'classes', 'strategy', 'tpu',
-                  'replicas', 'batch', 'size', 'json', 'zone', 'project',
-                  'max_image_pixels', 'data_dir', 'weights', 'work_dir',
-                  'batch_size')
+# Flags of the chain alone, and of one measurement alone.
+_OF_CHAIN = ('data_dir', 'weights', 'work_dir', 'batch_size')
+_OF_ONE = ('classes', 'batch', 'size', 'replicas', 'json', 'strategy', 'tpu',
+           'zone', 'project', 'max_image_pixels')
 
 
 def main():
@@ -97,7 +92,7 @@ def _measure():
     """Returns what was measured, and as a table."""
     from ddep_tf import configure
     from ddep_tf.experiments import generated
-    cli.refuse(_OF_CHAIN, f'is not for --what={FLAGS.what}')
+    cli.refuse((*_OF_CHAIN, 'output_dir'), f'is not for --what={FLAGS.what}')
     warm_up = 2  # Steps: the first one traces.
     stage, steps = STAGES[FLAGS.what], FLAGS.steps or 5
     run, _ = configure.load_run(
@@ -132,7 +127,9 @@ def _measure_growth():
     from ddep_tf.reports import growth_page
     if not FLAGS.output_dir:
         raise errors.UserError('--output_dir is needed: where the table goes')
-    cli.refuse(_NOT_OF_GROWTH, 'is not for --what=growth')
+    # Rows of growth are not told apart by bindings of gin.
+    cli.refuse((*_OF_CHAIN, *_OF_ONE, 'gin_file', 'gin_param'),
+               'is not for --what=growth')
     rows = growth.measure(FLAGS.output_dir, {
         'what': specs.DENOISE, 'encoder': FLAGS.encoder,
         'width': str(FLAGS.width), 'precision': FLAGS.precision},
@@ -145,7 +142,8 @@ def _measure_chain():
     if not FLAGS.output_dir or not FLAGS.gin_file:
         raise errors.UserError('--output_dir and --gin_file are needed: where '
                                'the numbers go, and a file of gin/data')
-    cli.refuse(_NOT_OF_CHAIN, 'is not for --what=chain')
+    cli.refuse((*_OF_ONE, 'encoder', 'width', 'precision'),
+               'is not for --what=chain')
     settings = benchmark.Settings(
         tuple(FLAGS.gin_file), tuple(FLAGS.gin_param), FLAGS.data_dir,
         FLAGS.weights, FLAGS.steps or 4, FLAGS.batch_size)

@@ -49,7 +49,7 @@ def evaluate_run(run_dir: str | os.PathLike, run: specs.RunSpec,
     workers = workers_lib.Workers(strategy)
     with workers.together():
         if output and workers.is_chief:
-            _make(files.path(output).parent, '--output')
+            files.make_folder(files.path(output).parent, '--output')
         if save_label_ids and workers.is_chief:
             see = _saved_by(label_id_writer(samples.label_set(run),
                                             save_label_ids))
@@ -86,8 +86,7 @@ def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
       UserError: the folder is not empty, or cannot be made; or two ids give
         one file name.
     """
-    target = files.path(output_dir)
-    _make(target, '--save_label_ids')
+    target = files.make_folder(output_dir, '--save_label_ids')
     if any(target.iterdir()):
         raise errors.UserError(f'--save_label_ids {target} is not empty: name '
                                'a new folder')
@@ -100,14 +99,6 @@ def label_id_writer(label_set: labels.LabelSet, output_dir: str | os.PathLike
                                    f'{path}: rename {example_id!r}')
         image_files.write_png(path, source_ids[ids])
     return write
-
-
-def _make(folder, flag):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.UserError(f'{flag}: {folder} cannot be made '
-                               f'({error.strerror})') from error
 
 
 def _overlooked(example_id: str, one: predictor.Segmented) -> None:

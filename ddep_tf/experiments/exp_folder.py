@@ -33,11 +33,8 @@ def open_experiment(exp_dir: str | os.PathLike, spec: spec_lib.ExperimentSpec,
         raise errors.UserError(
             f'--run_dir {folder} holds another experiment or another '
             'version of this one: choose another folder')
-    try:
-        (folder / 'subsets').mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise errors.UserError(f'--run_dir {folder} cannot be made: '
-                               f'{error.strerror}') from error
+    files.make_folder(folder, '--run_dir')
+    files.make_folder(folder / 'subsets', '--run_dir')
     files.write_json(folder / PLAN, {
         'spec': dataclasses.asdict(spec),
         'stages': {variant: {stage: dataclasses.asdict(run)

@@ -163,6 +163,17 @@ class BuiltModel(keras.Model):
         """Of the image, by which `export` makes its signature."""
         return 'float32'
 
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {'encoder': serialize(self.encoder), 'name': self.name,
+                'dtype': serialize(self.dtype_policy)}
+
+    @classmethod
+    def from_config(cls, config):
+        load = keras.saving.deserialize_keras_object
+        return cls(**{key: load(value) if isinstance(value, dict) else value
+                      for key, value in config.items()})
+
     def get_build_config(self) -> None:
         """Nothing is to be built of a model that is loaded."""
 
@@ -194,16 +205,8 @@ class Classifier(BuiltModel):
         return self.top(outputs[self.source], training=training)
 
     def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {'encoder': serialize(self.encoder),
-                'top': serialize(self.top), 'source': self.source,
-                'name': self.name, 'dtype': serialize(self.dtype_policy)}
-
-    @classmethod
-    def from_config(cls, config):
-        load = keras.saving.deserialize_keras_object
-        return cls(**{key: load(value) if key in ('encoder', 'top', 'dtype')
-                      else value for key, value in config.items()})
+        return {**super().get_config(), 'source': self.source,
+                'top': keras.saving.serialize_keras_object(self.top)}
 
 
 def build_classifier(name: str, num_classes: int,

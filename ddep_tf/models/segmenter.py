@@ -75,18 +75,8 @@ class Network(encoder_lib.BuiltModel):
                           for side in size], 'the image size')
 
     def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {'encoder': serialize(self.encoder),
-                'decoder': serialize(self.decoder),
-                'num_outputs': self.num_outputs, 'name': self.name,
-                'dtype': serialize(self.dtype_policy)}
-
-    @classmethod
-    def from_config(cls, config):
-        load = keras.saving.deserialize_keras_object
-        parts = ('encoder', 'decoder', 'dtype')
-        return cls(**{key: load(value) if key in parts else value
-                      for key, value in config.items()})
+        return {**super().get_config(), 'num_outputs': self.num_outputs,
+                'decoder': keras.saving.serialize_keras_object(self.decoder)}
 
 
 def build_network(encoder_spec: specs.EncoderSpec,
