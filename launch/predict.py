@@ -47,6 +47,10 @@ def main():
     if not FLAGS.input:
         raise errors.UserError('--input is missing: name an image, a video, a '
                                'folder or a glob')
+    if FLAGS.strategy == 'multi_worker':
+        raise errors.UserError(
+            '--strategy=multi_worker: each worker would write the same files: '
+            'give each machine a part of the images and --strategy=mirrored')
     run = cli.finished_run()
     if FLAGS.dry_run:
         from ddep_tf.data import photos

@@ -20,6 +20,14 @@ def test_files_parameters_and_flags_reach_the_spec():
     assert run.data[0].source == 'shapes'
 
 
+def test_the_operative_config_of_an_experiment_plans_the_same(tmp_path):
+    leaf = 'experiments/evidence_nuclei_controls.gin'
+    spec, stages, operative = configure.load_experiment([leaf], ())
+    path = tmp_path / 'operative.gin'
+    path.write_text(operative)
+    assert configure.load_experiment([str(path)], ())[:2] == (spec, stages)
+
+
 def test_the_operative_config_parses_to_the_same_run(tmp_path):
     run, operative = configure.load_run('segment', FILES, ())
     path = tmp_path / 'operative.gin'

@@ -15,7 +15,8 @@ import tensorflow as tf
 from ddep_tf import errors, servers
 from ddep_tf.data.sources import base
 
-WAIT_SECONDS = 60.0  # For the dispatcher, and then for a worker.
+# For the dispatcher, then for a worker, and between two looks at a service.
+WAIT_SECONDS = 60.0
 
 
 def check(address: str, sources: Sequence[base.Source]) -> None:
@@ -82,6 +83,58 @@ def errors_named(address: str) -> Iterator[None]:
             'under the same path, and the same version') from error
 
 
+@contextlib.contextmanager
+def watched(address: str) -> Iterator[None]:
+    """Says when a service stops answering, and when it answers again:
+    TensorFlow waits for it without an end or a word.
+
+    Args:
+      address: as of `check`; '' watches nothing.
+    """
+    ended = threading.Event()
+    if address:
+        threading.Thread(target=_watch, args=(address, ended),
+                         daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _watch(address, ended):
+    """Asks at most one question at a time, however long it is not answered."""
+    answers, is_silent = _ask(address), False
+    while not ended.wait(WAIT_SECONDS):
+        was_silent = is_silent
+        try:
+            is_silent = answers.get_nowait() is not None
+            answers = _ask(address)
+        except queue.Empty:
+            is_silent = True
+        if is_silent and not was_silent:
+            print(f'--data_service={address}: no worker answers: the training '
+                  'waits until one does', flush=True)
+        elif was_silent and not is_silent:
+            print(f'--data_service={address}: a worker answers again',
+                  flush=True)
+
+
+def _ask(address):
+    """Returns a queue that gets None once a worker answers, or an OpError."""
+    answers: queue.SimpleQueue[tf.errors.OpError | None] = queue.SimpleQueue()
+
+    def ask():
+        try:
+            # Without an end: what a lost worker has of one never comes.
+            next(iter(distributed(tf.data.Dataset.range(1).repeat(), address)))
+            answers.put(None)
+        except tf.errors.OpError as error:
+            answers.put(error)
+    # One that is never answered ends with the process.
+    threading.Thread(target=ask, daemon=True).start()
+    return answers
+
+
 def _check_form(address):
     found = re.fullmatch(r'(\[[0-9a-fA-F:]+\]|[^:/\s]+):(\d{1,5})', address)
     if not found or not 0 < int(found[2]) < 2 ** 16:
@@ -91,19 +144,8 @@ def _check_form(address):
 
 def _await_worker(address):
     """TensorFlow itself would wait without an end or a word."""
-    answers: queue.SimpleQueue[tf.errors.OpError | None] = queue.SimpleQueue()
-
-    def ask():
-        try:
-            for _ in distributed(tf.data.Dataset.range(1), address):
-                pass
-            answers.put(None)
-        except tf.errors.OpError as error:
-            answers.put(error)
-    # One that is never answered ends with the process.
-    threading.Thread(target=ask, daemon=True).start()
     try:
-        error = answers.get(timeout=WAIT_SECONDS)
+        error = _ask(address).get(timeout=WAIT_SECONDS)
     except queue.Empty:
         raise errors.UserError(
             f'--data_service={address}: no worker answers: start python '

@@ -178,6 +178,7 @@ class TrainingRun:
           Preempted: a worker was asked to stop; the state was saved.
         """
         with service.errors_named(self._data_service), \
+                service.watched(self._data_service), \
                 input_checks.explained(self.inputs), \
                 tracking.followed(track, self.run,
                                   self.folder.run_dir) as tracker:

@@ -3,6 +3,7 @@
 import collections
 import itertools
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -104,4 +105,32 @@ def test_a_service_that_does_not_answer_is_not_waited_for_forever(
     service.await_dispatcher(address)
     worker = kinds.WorkerServer(kinds.WorkerConfig(address))
     service.check(address, [source])  # What waited can end.
+    del worker
+
+
+def test_a_service_whose_workers_are_lost_is_named_while_it_is_waited_for(
+        monkeypatch, capsys):
+    kinds = tf.data.experimental.service
+    dispatcher = kinds.DispatchServer(kinds.DispatcherConfig(
+        worker_timeout_ms=1000))
+    address = dispatcher.target.partition('://')[2]
+    monkeypatch.setattr(service, 'WAIT_SECONDS', 2.0)
+    said = ''
+
+    def wait_for(what):
+        nonlocal said
+        end = time.monotonic() + 60
+        while what not in said:
+            assert time.monotonic() < end, said
+            time.sleep(0.1)
+            said += capsys.readouterr().out
+    worker = kinds.WorkerServer(kinds.WorkerConfig(address))
+    with service.watched(address):
+        time.sleep(5)
+        assert not capsys.readouterr().out
+        worker._stop()
+        wait_for(f'--data_service={address}: no worker answers: the training')
+        worker = kinds.WorkerServer(kinds.WorkerConfig(address))
+        wait_for(f'--data_service={address}: a worker answers again')
+    assert said.count('\n') == 2
     del worker

@@ -86,6 +86,16 @@ def test_what_cannot_be_read_ends_it_where_asked_or_where_nothing_is_left(
     assert not (tmp_path / 'out').exists()
 
 
+def test_workers_that_would_write_the_same_files_are_refused(
+        run_dir, tmp_path):
+    photo(tmp_path / 'a.jpg', (8, 8))
+    code, _, (line,) = predict(run_dir, f'--input={tmp_path}/a.jpg',
+                               '--strategy=multi_worker',
+                               f'--output_dir={tmp_path}/out')
+    assert code == 2 and 'give each machine a part of the images' in line
+    assert not (tmp_path / 'out').exists()
+
+
 def test_dry_run_counts_what_is_found(run_dir, tmp_path):
     for name in ('a.jpg', 'x/b.jpg'):
         photo(tmp_path / name, (8, 8))
