@@ -114,7 +114,7 @@ def test_a_service_whose_workers_are_lost_is_named_while_it_is_waited_for(
     dispatcher = kinds.DispatchServer(kinds.DispatcherConfig(
         worker_timeout_ms=1000))
     address = dispatcher.target.partition('://')[2]
-    monkeypatch.setattr(service, 'WAIT_SECONDS', 2.0)
+    monkeypatch.setattr(service, 'WAIT_SECONDS', 5.0)
     said = ''
 
     def wait_for(what):
@@ -126,7 +126,7 @@ def test_a_service_whose_workers_are_lost_is_named_while_it_is_waited_for(
             said += capsys.readouterr().out
     worker = kinds.WorkerServer(kinds.WorkerConfig(address))
     with service.watched(address):
-        time.sleep(5)
+        time.sleep(8)
         assert not capsys.readouterr().out
         worker._stop()
         wait_for(f'--data_service={address}: no worker answers: the training')
