@@ -26,9 +26,8 @@ from ddep_tf.experiments import plan
 from ddep_tf.experiments import spec as experiment_spec
 from ddep_tf.models import registry
 
-GIN_ROOT = pathlib.Path(__file__).resolve().parent.parent / 'gin'
-PACKAGED_GIN = pathlib.Path(__file__).resolve().parent / 'gin_files'
-for _root in (GIN_ROOT, PACKAGED_GIN):
+GIN_ROOT = files.GIN_ROOTS[0]
+for _root in files.GIN_ROOTS:
     gin.add_config_file_search_path(str(_root))
 
 # Fields of RunSpec that are specs of their own, never bound.
@@ -308,7 +307,7 @@ def _plain_files_only():
 
 def _find(name):
     for path in dict.fromkeys(files.path(root, name) for root in (
-            pathlib.Path.cwd(), GIN_ROOT, PACKAGED_GIN)):
+            pathlib.Path.cwd(), *files.GIN_ROOTS)):
         if path.is_file():
             return os.fspath(path)
     raise errors.UserError(f'--gin_file {name}: no such file, neither here nor '

@@ -17,6 +17,9 @@ from typing import Any
 
 from ddep_tf import errors
 
+# Folders of the gin files that come along: of a checkout, and of a wheel.
+_PACKAGE = pathlib.Path(__file__).resolve().parent
+GIN_ROOTS = (_PACKAGE.parent / 'gin', _PACKAGE / 'gin_files')
 PART = '.part'  # How the name of a file ends that is being written.
 _QUESTIONS = 32  # At a time.
 _BLOCK = 2 ** 20  # Bytes that are read at once.

@@ -11,7 +11,6 @@ from ddep_tf.reports import formats, output, read, sentences, stats, tables
 # the data sets' licenses may not allow passing photos on.
 COPIED = ('experiment.json', 'runs.csv', 'curves.csv', 'per_class.csv',
           'operative.gin')
-_LEAVES = pathlib.Path(__file__).resolve().parents[2] / 'gin/experiments'
 
 
 def write_report(exp_dir: str | os.PathLike) -> str:
@@ -190,10 +189,10 @@ def _failed_parts(experiment):
 def _rerun(experiment):
     commits = ', '.join(f'`{commit}`'
                         for commit in stats.commits(experiment))
-    leaf = f'{experiment.name}.gin'
-    # Of an experiment of one's own, whose file nobody else has, the copy.
-    gin_file = (f'experiments/{leaf}' if (_LEAVES / leaf).is_file()
-                else 'operative.gin')
+    gin_file = f'experiments/{experiment.name}.gin'
+    if not any((root / gin_file).is_file() for root in files.GIN_ROOTS):
+        # One's own, whose file nobody else has: the copy.
+        gin_file = 'operative.gin'
     return ('## How to run it again\n\n```\npython launch/experiment.py '
             f'--gin_file={gin_file}\n```\n\n'
             f'Measured at commit {commits or "not known"}. `runs.csv` has a '

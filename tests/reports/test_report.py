@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from ddep_tf import errors
+from ddep_tf import errors, files
 from ddep_tf.reports import read as read_lib
 from ddep_tf.reports import tables, write
 
@@ -397,7 +397,8 @@ def test_results_hold_tables_and_no_picture(exp_dir, tmp_path):
         assert (results / name).read_bytes() == (exp_dir / name).read_bytes()
 
 
-def test_readme_is_regenerated_from_the_results_alone(exp_dir, tmp_path):
+def test_readme_is_regenerated_from_the_results_alone(exp_dir, tmp_path,
+                                                      monkeypatch):
     results = tmp_path / 'results' / 'small'
     text = pathlib.Path(write.write_results(exp_dir, results)).read_text()
     exp_dir.rename(tmp_path / 'away')
@@ -406,6 +407,12 @@ def test_readme_is_regenerated_from_the_results_alone(exp_dir, tmp_path):
     assert write.results_readme(moved) == text
     # There is no leaf 'small' in this repository: it is somebody's own.
     assert 'python launch/experiment.py --gin_file=operative.gin' in text
+    leaf = tmp_path / 'gin_files/experiments/small.gin'
+    leaf.parent.mkdir(parents=True)
+    leaf.touch()
+    monkeypatch.setattr(files, 'GIN_ROOTS', (leaf.parents[1],))
+    assert ('python launch/experiment.py --gin_file=experiments/small.gin'
+            in write.results_readme(moved))
     assert 'abc123' in text and '| ddep - supervised |' in text
     assert not re.search(r'\d{4}-\d\d-\d\d|' + re.escape(str(tmp_path)), text)
 
