@@ -185,7 +185,7 @@ class Experiment:
                 'its end')
         # Runs of a grid are compared on val; test is for the chosen one.
         return executors.Job(planned, actual, self.plan.run_dir(actual.name),
-                   test=planned.level != plan_lib.SWEEP)
+                             test=planned.level != plan_lib.SWEEP)
 
     def _take(self, job):
         """Takes a job's run over from another experiment; returns whether."""
