@@ -5,6 +5,7 @@ import os
 
 from ddep_tf import errors
 from ddep_tf.experiments import plan as plan_lib
+from ddep_tf.experiments import spec as spec_lib
 from ddep_tf.runtime import inputs
 
 
@@ -22,19 +23,20 @@ def check(runs: Sequence[plan_lib.PlannedRun],
       UserError: a subset cannot be had, or two settings are the same images.
     """
     opened = inputs.open_labelled(inputs.with_all_labels(runs[0].run), data_dir)
-    setting_of: dict[int, int | float | None] = {}
+    name_of: dict[int, str] = {}
     seen = set()
     for planned in runs:
-        key = repr(planned.setting), planned.run.holdout  # 1 is not 1.0.
+        name = spec_lib.setting_name(planned.setting)
+        key = name, planned.run.holdout
         if key in seen:
             continue
         seen.add(key)
         labelled = inputs.take_labels(planned.run, opened)
         inputs.hold_out(planned.run, labelled)
         images = labelled[0].num_examples
-        other = setting_of.setdefault(images, planned.setting)
-        if other != planned.setting:
+        other = name_of.setdefault(images, name)
+        if other != name:
             raise errors.UserError(
-                f'the label settings {other} and {planned.setting} are the '
-                f'same {images} images: remove one of them from '
-                'ExperimentSpec.label_counts and label_fractions')
+                f'the label settings {other} and {name} are the same {images} '
+                'images: remove one of them from ExperimentSpec.label_counts '
+                'and label_fractions')

@@ -323,9 +323,9 @@ class Plan:
     def _seeds_of(self, setting):
         if not self.spec.label_runs:
             return self.spec.seeds
-        # 1 is one image, and 1.0 are all: equal, and not the same.
-        index = list(map(repr, self.spec.settings)).index(repr(setting))
-        return self.spec.seeds[:self.spec.label_runs[index]]
+        runs = dict(zip(map(spec_lib.setting_name, self.spec.settings),
+                        self.spec.label_runs))
+        return self.spec.seeds[:runs[spec_lib.setting_name(setting)]]
 
 
 def _denoising(arm):
@@ -335,10 +335,7 @@ def _denoising(arm):
 
 def _suffix(arm, setting, seed):
     """Returns the end of a fine-tuning run's name, such as 'ddep-n20-s0'."""
-    labels = 'all' if setting is None else f'{setting}'
-    if isinstance(setting, float):  # 1.0 is all of them, 1 is one image.
-        labels = f'{float(f"{setting:g}")}'
-    return f'{arm}-n{labels}-s{seed}'
+    return f'{arm}-n{spec_lib.setting_name(setting)}-s{seed}'
 
 
 def _field(run: specs.RunSpec, axis: str) -> Any:

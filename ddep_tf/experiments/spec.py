@@ -126,6 +126,18 @@ def headline(arms: Iterable[str]) -> tuple[str, str] | None:
     return pairs[0] if pairs and find_arm(pairs[0][0]).denoised else None
 
 
+def setting_name(setting: int | float | None) -> str:
+    """Returns a label setting as names of runs have it: '20', '0.1' or 'all'.
+
+    '1' is one image and '1.0' all of them, which are equal as numbers.
+    """
+    if setting is None:
+        return 'all'
+    if isinstance(setting, float):
+        return f'{float(f"{setting:g}")}'
+    return f'{setting}'
+
+
 def label_text(images: str, setting: int | float | str | None,
                form: str = '{} ({})') -> str:
     """Returns how a label setting is shown: '99 (3.33 %)', or '10' for a count.
@@ -243,9 +255,13 @@ class ExperimentSpec(spec_base.Spec):
                      'label_fractions', 'learning_rates', 'weight_decays',
                      'encoder_factors'):
             values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise errors.UserError(f'ExperimentSpec.{name} has a value '
-                                       f'twice: {values}')
+            # Names of runs have six digits of them.
+            named = {f'{value:g}' if isinstance(value, float) else value
+                     for value in values}
+            if len(named) < len(values):
+                raise errors.UserError(
+                    f'ExperimentSpec.{name} has a value twice, or two that '
+                    f'differ after six digits alone: {values}')
         self.require_non_negative('seeds', 'weight_decays',
                                   'encoder_factors', 'pretraining_runs')
         self.require_positive('label_counts', 'learning_rates', 'label_runs',

@@ -275,6 +275,7 @@ def test_shards_in_turn_do_what_one_machine_does(tmp_path):
 @pytest.mark.parametrize('param', [
     'ExperimentSpec.label_counts=(0,)', 'ExperimentSpec.label_counts=(20)',
     'ExperimentSpec.label_fractions=(1.5,)', 'ExperimentSpec.seeds=(0, 0)',
+    'ExperimentSpec.label_fractions=(0.25, 0.2500001)',
     'ExperimentSpec.learning_rates=(1e-3, 0)', 'ExperimentSpec.seeds=(-1,)',
     "ExperimentSpec.arms=('ddeep',)", 'segment/RunSpec.label_count=5',
     "segment/RunSpec.init_encoder='x.npz'", 'denoise/RunSpec.seed=3',
