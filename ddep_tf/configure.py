@@ -26,7 +26,6 @@ from ddep_tf.experiments import plan
 from ddep_tf.experiments import spec as experiment_spec
 from ddep_tf.models import registry
 
-GIN_ROOT = files.GIN_ROOTS[0]
 for _root in files.GIN_ROOTS:
     gin.add_config_file_search_path(str(_root))
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import ddep_tf
-from ddep_tf import configure
+from ddep_tf import files
 
 pytestmark = pytest.mark.quick
 
@@ -41,7 +41,7 @@ def test_gin_files_of_commands_exist(page):
         for name in re.findall(r'--gin_file=(\S+)', ' '.join(words)):
             if name == 'plain_cnn.gin':  # The reader's own.
                 continue
-            assert (configure.GIN_ROOT / name).is_file(), name
+            assert (files.GIN_ROOTS[0] / name).is_file(), name
 
 
 def test_flags_of_commands_exist():
@@ -63,7 +63,7 @@ def test_flags_of_commands_exist():
 
 def test_every_experiment_of_the_paper_is_in_the_readme():
     text = (ROOT / 'README.md').read_text()
-    for path in (configure.GIN_ROOT / 'experiments').glob('*.gin'):
+    for path in (files.GIN_ROOTS[0] / 'experiments').glob('*.gin'):
         small = path.stem in ('demo_shapes', 'demo_nuclei', 'chain_small',
                               'camvid_small')
         evidence = path.stem.startswith('evidence_')
@@ -72,7 +72,7 @@ def test_every_experiment_of_the_paper_is_in_the_readme():
 
 def test_every_experiment_of_the_evidence_is_in_its_plan():
     text = (ROOT / 'docs' / 'evidence.md').read_text()
-    for path in (configure.GIN_ROOT / 'experiments').glob('evidence_*.gin'):
+    for path in (files.GIN_ROOTS[0] / 'experiments').glob('evidence_*.gin'):
         assert f'`{path.stem}`' in text, path.stem
 
 

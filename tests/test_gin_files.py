@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from ddep_tf import configure, specs
+from ddep_tf import configure, files, specs
 from ddep_tf.experiments import cost, plan
 from ddep_tf.runtime import strategy
 from ddep_tf.training import train
@@ -18,7 +18,7 @@ import layouts
 
 def _shipped(folder):
     return sorted(path.stem for path in
-                  (configure.GIN_ROOT / folder).glob('*.gin'))
+                  (files.GIN_ROOTS[0] / folder).glob('*.gin'))
 
 
 def _dry_run(run, data_dir):
@@ -116,7 +116,7 @@ def test_every_experiment_is_planned(leaf):
     assert finals == set(itertools.product(
         spec.variants or ('',), spec.arms,
         spec.settings if spec.arms else ()))
-    head = (configure.GIN_ROOT / 'experiments' / f'{leaf}.gin').read_text()
+    head = (files.GIN_ROOTS[0] / 'experiments' / f'{leaf}.gin').read_text()
     assert f'--gin_file=experiments/{leaf}.gin' in head
     assert '# Expected: ' in head
 
@@ -128,7 +128,7 @@ def test_every_experiment_is_planned(leaf):
 def test_the_heads_of_the_papers_experiments_say_what_they_cost(leaves, count):
     checked = 0
     for leaf in leaves:
-        text = (configure.GIN_ROOT / 'experiments' / f'{leaf}.gin').read_text()
+        text = (files.GIN_ROOTS[0] / 'experiments' / f'{leaf}.gin').read_text()
         said = re.search(r'# Expected: ([\d,]+) runs?, ([\d,]+) PFLOPs, '
                          r'([\d,]+) GB, ([\d,]+) hours', text)
         if not said:  # A small one, whose time was measured.

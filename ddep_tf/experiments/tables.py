@@ -13,6 +13,7 @@ from ddep_tf.data import labels as labels_lib
 from ddep_tf.experiments import ledger as ledger_lib
 from ddep_tf.experiments import plan as plan_lib
 from ddep_tf.experiments import records
+from ddep_tf.experiments import spec as spec_lib
 from ddep_tf.runtime import run_folder
 
 _ROLES = {plan_lib.CLASSIFY: records.PRETRAINING,
@@ -77,10 +78,12 @@ def _result(ledger, planned):
 
 def _subset_of_setting(ledger, planned):
     """Returns the part of a result that all runs of a subset agree on."""
+    def subset(run):
+        return spec_lib.setting_name(run.setting), run.run.seed
+
     for other in ledger.plan.at_level(plan_lib.SWEEP):
         result = ledger.result(other.name)
-        if result and (other.setting, other.run.seed) == (
-                planned.setting, planned.run.seed):
+        if result and subset(other) == subset(planned):
             return {key: result[key] for key in ('images', 'subset_sha256')}
     return None
 

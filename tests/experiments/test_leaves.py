@@ -12,7 +12,7 @@ import pathlib
 
 import pytest
 
-from ddep_tf import configure, errors
+from ddep_tf import configure, errors, files
 from ddep_tf.data import subsets
 from ddep_tf.experiments import executors, plan
 from ddep_tf.experiments import runner as runner_lib
@@ -22,7 +22,7 @@ from ddep_tf.reports import write
 import layouts
 
 LEAVES = sorted(path.stem for path in
-                (configure.GIN_ROOT / 'experiments').glob('*.gin'))
+                (files.GIN_ROOTS[0] / 'experiments').glob('*.gin'))
 # One of each kind runs to its end in every test, the others in test-full.
 ALWAYS = {'chain_small', 'demo_nuclei', 'imagenet21k_encoder'}
 # What keeps a leaf, whole, from a variant with weights of another encoder.

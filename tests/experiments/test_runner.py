@@ -478,3 +478,25 @@ def test_one_image_is_not_all_of_them():
                                    for name in final.sweep)
     assert 'segment-ddep-n1.0-s1' in graph.runs
     assert 'segment-ddep-n1-s1' not in graph.runs
+
+
+def test_a_rate_that_failed_on_all_labels_has_not_the_subset_of_one(tmp_path):
+    params = ['ExperimentSpec.label_counts=(1,)',
+              'ExperimentSpec.label_fractions=(1.0,)',
+              'ExperimentSpec.seeds=(0,)', *GRID]
+
+    def score(actual):
+        run = actual.run
+        if (run.label_fraction, run.optimizer.learning_rate) == (1.0, 1e-3):
+            raise errors.TrainingStopped('not finite at step 3')
+        return 0.4
+    whole, _ = _experiment(tmp_path, score, *params)
+    whole.run()
+    for path in (tmp_path / 'runs').glob('*-n1-s0*/result.json'):
+        path.write_text(path.read_text().replace('sha0', 'of one'))
+    again, _ = _experiment(tmp_path, score, *params)
+    again.write()
+    subsets = {row['run']: row['subset_sha256']
+               for row in files.read_csv(tmp_path / 'runs.csv')}
+    assert subsets['sweep-ddep-n1-s0-lr0.001'] == 'of one'
+    assert subsets['sweep-ddep-n1.0-s0-lr0.001'] == 'sha0'
