@@ -180,6 +180,8 @@ class _Bindings:
         self._given = {text.partition('=')[0].strip() for text in gin_params}
         for name in gin_files:
             _parse_file(name)
+        # What files refer to, though a parameter may put another in its place.
+        self._of_files = list(_bound())
         for text in gin_params:
             _bind(text)
 
@@ -230,7 +232,8 @@ class _Bindings:
             scopes = [s for n, s in self._built
                       if n == name and _covers(scope, s)]
             given = full in self._given
-            if not scopes and not given and self._is_of_other_stage(scope):
+            if not scopes and not given and (
+                    self._is_of_other_stage(scope) or self._is_replaced(scope)):
                 continue
             if not scopes:
                 raise errors.UserError(
@@ -248,6 +251,13 @@ class _Bindings:
                        self._is_of_other_stage(user)
                        for user, *_, value in _bound() if user != scope)
         return not any(_covers(stage, built) for _, built in self._built)
+
+    def _is_replaced(self, scope):
+        """Whether files use a data set in whose place a parameter puts
+        another."""
+        return (any(f'@{scope}/' in str(value)
+                    for *_, value in self._of_files) and
+                not any(f'@{scope}/' in str(value) for *_, value in _bound()))
 
 
 def _bound() -> Iterator[tuple[str, str, str, Any]]:

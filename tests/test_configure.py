@@ -129,6 +129,17 @@ def test_what_an_evaluation_cannot_take_is_refused(param):
         configure.load_evaluation(specs.EvalSpec(), (), [param])
 
 
+def test_a_set_in_whose_place_a_parameter_puts_another_may_stay_bound():
+    run = _run('RunSpec.data=(@camvid/DatasetSpec(),)',
+               files=[*FILES, 'data/camvid.gin', 'data/shapes.gin'])
+    assert run.data[0].name == 'camvid'
+    # Nothing ever refers to it: a typo, whatever else is replaced.
+    with pytest.raises(errors.UserError, match=r'shpes/.* is never used'):
+        _run('RunSpec.data=(@camvid/DatasetSpec(),)',
+             "shpes/DatasetSpec.path='x'",
+             files=[*FILES, 'data/camvid.gin', 'data/shapes.gin'])
+
+
 def test_a_data_set_that_only_other_arms_need_may_stay_bound():
     """An experiment cut down to some of its arms, to repeat a cell of it."""
     files = ['experiments/evidence_camvid.gin']

@@ -121,6 +121,23 @@ def test_every_experiment_is_planned(leaf):
     assert '# Expected: ' in head
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize('leaf, name', [
+    ('cityscapes_main', 'cityscapes'), ('ade20k_main', 'ade20k'),
+    ('pascal_context_sweep', 'pascal_context'),
+    ('ablation_kind', 'pascal_context')])
+def test_an_experiment_takes_the_unpacked_folder_of_its_set(leaf, name):
+    given = ([f'experiments/{leaf}.gin', f'data/{name}_folder.gin'],
+             [f'segment/RunSpec.data=(@{name}_folder/DatasetSpec(),)'])
+    spec, stages, _ = configure.load_experiment(*given)
+    wanted, of_files, _ = configure.load_experiment(given[0][:1])
+    assert spec == wanted
+    for variant, templates in stages.items():
+        data, = templates['segment'].data
+        assert (data.name, data.source) == (f'{name}_folder', 'folder')
+        assert templates['denoise'] == of_files[variant]['denoise']
+
+
 # All of them in one test, since runs of the same network are counted once.
 @pytest.mark.parametrize('leaves, count', [
     (['cityscapes_sweep'], 1),
