@@ -23,6 +23,7 @@ PRECISIONS = (FLOAT32, BFLOAT16, FLOAT16) = (
 STRATEGIES = ('auto', 'tpu', 'mirrored', 'multi_worker', 'one_device')
 IGNORE_LABEL = 255
 STRIDE = 16  # The network's coarsest stride: inputs are multiples of it.
+FILLS = GRAY, MIRROR = 'gray', 'mirror'
 
 
 def check_size(size: Sequence[int], name: str) -> tuple[int, int]:
@@ -366,6 +367,10 @@ class EvalSpec(spec_base.Spec):
       tile: (height, width) of the tiles that cover a large image; () takes
         the whole image.
       overlap: least fraction of a tile that neighbors share, [0, 1).
+      fill: what a tile that is larger than the image holds beyond it: 'gray',
+        or 'mirror', the image mirrored at its edges, which changes less what
+        the network makes of the rest. The up to 15 pixels that make a side a
+        multiple of STRIDE are gray in either case.
       flip: average each view with its mirror image.
       scales: average over these resizings of the image.
       samples: number of predictions that are saved as pictures.
@@ -377,6 +382,7 @@ class EvalSpec(spec_base.Spec):
     batch_size: int = 8
     tile: tuple[int, ...] = ()
     overlap: float = 0.0
+    fill: str = GRAY
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
     samples: int = 4
@@ -387,6 +393,7 @@ class EvalSpec(spec_base.Spec):
         super().__post_init__()
         self.require_positive('batch_size')
         self.require_non_negative('samples', 'extremes')
+        self.require('fill', *FILLS)
         if self.tile:
             check_size(self.tile, 'EvalSpec.tile')
         if not 0 <= self.overlap < 1:

@@ -76,7 +76,15 @@ def _check_flags(path, spec, stages):
     if ignored:
         raise errors.UserError(
             f'{" and ".join(ignored)}: {path} is there, and says otherwise: '
-            'edit it, remove it, or give another --run_dir')
+            'give another --run_dir'
+            + (', or a copy of the file in it, edited' if _has_run() else
+               ', or edit or remove the file'))
+
+
+def _has_run():
+    from ddep_tf import files
+    from ddep_tf.experiments import exp_folder
+    return exp_folder.is_started(files.path(FLAGS.run_dir))
 
 
 def _check():

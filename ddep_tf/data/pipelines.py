@@ -102,10 +102,12 @@ def train_dataset(sources: Sequence[base.Source], *,
                             else 2 * parallel.cores()))
     dataset = dataset.batch(batch_size or global_batch_size // hosts,
                             drop_remainder=True)
-    dataset = _with_options(dataset.prefetch(tf.data.AUTOTUNE))
+    dataset = dataset.prefetch(tf.data.AUTOTUNE)
     if not data_service:
-        return dataset
-    return base.untuned(service.distributed(dataset, data_service).prefetch(2))
+        return _with_options(dataset)
+    # Its workers have cores of their own number: TensorFlow finds it there.
+    return _with_options(
+        service.distributed(dataset, data_service).prefetch(2))
 
 
 def decoded_once(sources: Sequence[base.Source], max_readers: int,

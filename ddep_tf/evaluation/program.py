@@ -154,7 +154,7 @@ class Program:
             images, inputs['size'],
             tf.stack([tile['view_height'], tile['view_width']]),
             tf.stack([tile['top'], tile['left']]), shape,
-            self._window(images, inputs['size']))
+            self._window(images, inputs['size']), self._spec.fill)
         part = tf.where(mirrored, tf.reverse(part, [2]), part)
         found = tf.nn.softmax(self._network(part, training=False))
         height, width = tf.unstack(inputs['label_size'])

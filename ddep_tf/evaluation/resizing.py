@@ -7,13 +7,15 @@ have to be. An axis is resized by a matrix, outputs x inputs.
 
 import tensorflow as tf
 
+from ddep_tf import specs
 from ddep_tf.models import layers
 
 
 def crop(images: tf.Tensor, size: tf.Tensor, view: tf.Tensor,
          start: tf.Tensor, shape: tuple[int | tf.Tensor, int | tf.Tensor],
-         window: tuple[int | tf.Tensor, int | tf.Tensor]) -> tf.Tensor:
-    """Cuts a part out of resized images, mid gray where it lies beyond them.
+         window: tuple[int | tf.Tensor, int | tf.Tensor],
+         fill: str = specs.GRAY) -> tf.Tensor:
+    """Cuts a part out of resized images.
 
     Args:
       images: [B, 3, H, W] float32, of which what lies beyond `size` is unused.
@@ -22,20 +24,22 @@ def crop(images: tf.Tensor, size: tf.Tensor, view: tf.Tensor,
       start: [2] int32, where the part begins in the view; may be negative.
       shape: (height, width) of the part.
       window: (height, width) from which the part can be interpolated.
+      fill: what lies beyond the images, see EvalSpec.
 
     Returns:
       [B, height, width, 3] float32.
     """
     part = tf.cond(tf.reduce_all(size == view),
-                   lambda: _cut(images, size, start, shape),
-                   lambda: _resized(images, size, view, start, shape, window))
+                   lambda: _cut(images, size, start, shape, fill),
+                   lambda: _resized(images, size, view, start, shape, window,
+                                    fill))
     return tf.transpose(part, (0, 2, 3, 1))
 
 
-def _cut(images, size, start, shape):
+def _cut(images, size, start, shape, fill):
     part = images
     for axis in range(2):
-        places = start[axis] + tf.range(shape[axis])
+        places = _places(start[axis], shape[axis], size[axis], fill)
         inside = (places >= 0) & (places < size[axis])
         part = tf.gather(part, tf.where(inside, places, 0), axis=2 + axis)
         mask = tf.cast(inside, tf.float32)
@@ -43,13 +47,14 @@ def _cut(images, size, start, shape):
     return part
 
 
-def _resized(images, size, view, start, shape, window):
+def _resized(images, size, view, start, shape, window, fill):
     batch = layers.dims(images)[0]
     limit = layers.dims(images)[2:]
     matrices, begins = [], []
     for axis in range(2):
         matrix, begin = _antialiased(
-            size[axis], view[axis], start[axis] + tf.range(shape[axis]),
+            size[axis], view[axis], start[axis],
+            _places(start[axis], shape[axis], view[axis], fill),
             window[axis], limit[axis])
         matrices.append(matrix)
         begins.append(begin)
@@ -60,7 +65,20 @@ def _resized(images, size, view, start, shape, window):
                       (batch, 3, *shape))
 
 
-def _antialiased(size, view, places, window, limit):
+def _places(start, length, view, fill):
+    """Returns which places of a view a part shows, [length] int32; those that
+    are not in it are gray."""
+    places = start + tf.range(length)
+    if fill == specs.GRAY:
+        return places
+    # The last place is followed by itself, then the one before it.
+    mirrored = places % (2 * view)
+    mirrored = tf.minimum(mirrored, 2 * view - 1 - mirrored)
+    whole = -(-view // specs.STRIDE) * specs.STRIDE
+    return tf.where(length > whole, mirrored, places)
+
+
+def _antialiased(size, view, start, places, window, limit):
     """Returns ([places, window] weights of an axis, where the window begins).
 
     Those of a triangle as wide as a pixel of the view, as of tf.image.resize;
@@ -69,7 +87,7 @@ def _antialiased(size, view, places, window, limit):
     step = tf.cast(size, tf.float32) / tf.cast(view, tf.float32)
     reach = tf.maximum(step, 1.0)
     centers = (tf.cast(places, tf.float32) + 0.5) * step
-    nearest = (tf.cast(tf.maximum(places[0], 0), tf.float32) + 0.5) * step
+    nearest = (tf.cast(tf.maximum(start, 0), tf.float32) + 0.5) * step
     begin = tf.clip_by_value(tf.cast(tf.floor(nearest - reach), tf.int32) - 1,
                              0, limit - window)
     inputs = begin + tf.range(window)

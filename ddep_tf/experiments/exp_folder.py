@@ -32,7 +32,8 @@ def open_experiment(exp_dir: str | os.PathLike, spec: spec_lib.ExperimentSpec,
     if is_started(folder) and _read(folder / PLAN) != (spec, templates):
         raise errors.UserError(
             f'--run_dir {folder} holds another experiment or another '
-            'version of this one: choose another folder')
+            'version of this one: choose another folder, and take over the '
+            f'runs that stay the same by --reuse={folder}')
     files.make_folder(folder, '--run_dir')
     files.make_folder(folder / 'subsets', '--run_dir')
     files.write_json(folder / PLAN, {

@@ -18,7 +18,7 @@ NAME = 'quickstart'
 PRETRAINED = 'keras/EfficientNetV2B0'
 FROM_NOTHING = 'small'
 _MODEL_FILES = {FROM_NOTHING: 'model/small.gin', 'tiny': 'model/tiny.gin'}
-_TILED_SIDE = 1024  # Images above it are predicted by tiles.
+_TILED_SIDE = 1024  # Above it images, as resized, are predicted by tiles.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Images:
       labelled, val, test: numbers of images with masks, of the splits.
       unlabelled: number of images in images/unlabelled.
       height, width: the medians over all images, pixels.
+      longest: side of any image, pixels.
     """
     labelled: int
     val: int
@@ -57,6 +58,7 @@ class Images:
     unlabelled: int
     height: int
     width: int
+    longest: int
 
 
 def look(found: findings.Findings) -> Images:
@@ -77,7 +79,8 @@ def look(found: findings.Findings) -> Images:
     return Images(count['train'], count['val'], count['test'],
                   len(found.of_split(findings.UNLABELLED)),
                   round(statistics.median(height for _, height in sizes)),
-                  round(statistics.median(width for width, _ in sizes)))
+                  round(statistics.median(width for width, _ in sizes)),
+                  max(map(max, sizes)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +142,7 @@ def choose(images: Images, machine: Machine, encoder: str, weights: str,
         encoder, weights, (baseline, arm) if compare else (arm,),
         round(scale, 4), crop * specs.STRIDE, batch,
         10000 if gpu else 1500, min(max(least, passes), most),
-        max(images.height, images.width) > _TILED_SIDE)
+        images.longest * scale > _TILED_SIDE)
 
 
 def gin_text(choice: Choice, images: Images, machine: Machine,
@@ -163,7 +166,9 @@ def _head(images, machine, command):
         f'# Chosen for {images.labelled} labelled images, {images.val} to '
         f'validate on and {images.unlabelled}',
         f'# without masks, typically {images.width} x {images.height}, on '
-        f'{device}.', '# Change what you like; this runs it:',
+        f'{device}.',
+        '# Change what you like before it runs; later, change a copy in a '
+        'folder of its\n# own, for --run_dir. This runs it:',
         *(f'#   {part}' for part in command)]
 
 
@@ -227,7 +232,9 @@ def _evaluation(choice, images):
     if not choice.tiles:
         return ['# Whole images are predicted at once.',
                 'segment/EvalSpec.tile = ()']
-    return [f'# Images of {images.width} x {images.height} are predicted by '
-            'tiles that overlap.',
+    return [f'# Images of up to {images.longest * choice.scale:.0f} pixels a '
+            'side, as they are resized, are\n# predicted by tiles that '
+            'overlap.',
             'segment/EvalSpec.tile = (512, 512)',
-            'segment/EvalSpec.overlap = 0.25']
+            'segment/EvalSpec.overlap = 0.25',
+            f'segment/EvalSpec.fill = {specs.MIRROR!r}']

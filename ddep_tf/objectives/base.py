@@ -253,7 +253,8 @@ class Objective(keras.Model):
             tf.math.is_finite(norm) | (scale > 1))
         bad = replica_sum(tf.cast(~finite, tf.float32)) > 0
         known = self.first_bad_step.value
-        step = tf.cast(self.optimizer.iterations.value, tf.int64)
+        # Counted from 1, as the log does.
+        step = tf.cast(self.optimizer.iterations.value, tf.int64) + 1
         self.first_bad_step.assign(
             tf.where(bad & (known < 0), step, known))
 

@@ -35,15 +35,19 @@ def resolved(run: specs.RunSpec, sources: inputs.Sources) -> specs.RunSpec:
 
 
 def pixel_counts(source: factory.Source, num_classes: int) -> np.ndarray:
-    """Returns how many pixels of each class the masks hold, [C] int64."""
-    if source.num_examples > READ_AT_MOST:
+    """Returns how many pixels of each class the masks hold, [C]: int64, or
+    float64 where it is estimated by a part of them."""
+    count = source.num_examples
+    if count > READ_AT_MOST:
         source = source.subset(subsets.label_subset(source.ids,
                                                     count=READ_AT_MOST))
     counts = np.zeros(256, np.int64)
     masks = progress.bar(pipelines.mask_dataset(source), 'count pixels')
     for mask in masks:
         counts += np.bincount(mask.numpy().ravel(), minlength=256)
-    return counts[:num_classes]
+    counts = counts[:num_classes]
+    # Or a larger set would count no more than a smaller one beside it.
+    return counts * (count / READ_AT_MOST) if count > READ_AT_MOST else counts
 
 
 def balanced(counts: np.ndarray) -> tuple[float, ...]:

@@ -93,10 +93,27 @@ def opened(run: specs.RunSpec, operative: str, run_dir: str | os.PathLike,
                 run_folder.create(folder)
                 claim = stack.enter_context(claim_lib.claimed(folder))
                 run_folder.open_run(folder, run, operative)
-        own = folder
+        own, number = folder, run_folder.number_of(run)
+        is_same = workers.exchange(number)[0, 0] == number
         with workers.together():
             if not workers.is_chief:
-                run_folder.check_shared(folder, run, workers.index)
+                _await_config(folder, run, workers.index,
+                              _WAIT_SECONDS if is_same else 0.0)
                 own = files.path(stack.enter_context(
                     tempfile.TemporaryDirectory(prefix='ddep_tf_worker_')))
+        # Where folders are not shared, each agrees with its own.
+        workers.check_equal(number, 'config')
         yield Place(folder, own, workers, claim)
+
+
+def _await_config(folder, run, worker, seconds):
+    """Waits until a worker sees what the chief wrote. UserError if it does
+    not, of what it then sees."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return run_folder.check_shared(folder, run, worker)
+        except errors.UserError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(1)

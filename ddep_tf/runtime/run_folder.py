@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib.metadata
+import json
 import os
 import pathlib
 import platform
@@ -69,6 +71,13 @@ def check_shared(run_dir: str | os.PathLike, run: specs.RunSpec,
             'worker 0 wrote it: give all workers one folder on a disk that '
             'they share, or in a bucket')
     _check_same(files.path(run_dir), run)
+
+
+def number_of(run: specs.RunSpec) -> int:
+    """Returns a number that tells a RunSpec from others, below 2 ** 48, which
+    float64 holds."""
+    text = json.dumps(_comparable(dataclasses.asdict(run)), sort_keys=True)
+    return int(hashlib.sha256(text.encode()).hexdigest()[:12], 16)
 
 
 @contextlib.contextmanager

@@ -337,13 +337,19 @@ def _open(run, folder, data_dir, strategy, stop, checks, data_service):
         opened = inputs.open_inputs(run, data_dir)
     (checks or input_checks.InputChecks()).check(opened, data_dir,
                                                  folder.workers)
+    for split, sources in opened.items():
+        # Of other counts they would not take as many steps together.
+        for source in sources:
+            folder.workers.check_equal(
+                source.num_examples, f'number of images in the {split} split')
     with folder.workers.together():
         run = class_weights.resolved(run, opened['train'])
         if data_service:
             service.check(data_service, opened['train'])
     with strategy.scope():
         network = build.build_network(run)
-        table = build.graft(run, network)
+        with folder.workers.together():
+            table = build.graft(run, network)
         objective = build.build_objective(run, network)
         optimizer.add_optimizer(run, objective)
         state = checkpoint.State(folder.run_dir, objective, run.keep,

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from ddep_tf import errors, specs
-from ddep_tf.data import pipelines, readers, service
+from ddep_tf.data import parallel, pipelines, readers, service
 from ddep_tf.data.sources import factory
 
 from source_cases import open_source, png, write
@@ -58,6 +58,21 @@ def test_workers_make_whole_epochs_of_examples(served, source, monkeypatch,
     assert set(seen) == set(range(COUNT)) and max(seen.values()) <= 10
     assert all(worker._num_tasks() for worker in workers)
     assert len({tuple(batch['position']) for batch in batches}) > 24
+
+
+def test_workers_take_the_cores_that_they_have(source, monkeypatch):
+    """And not as many threads as the machine that trains has."""
+    served = []
+
+    def distributed(dataset, address):
+        served.append(dataset)
+        return dataset
+    monkeypatch.setattr(service, 'distributed', distributed)
+    here = pipelines.train_dataset(
+        [source], crop_size=(8, 8), global_batch_size=4, seed=0,
+        data_service='localhost:1')
+    assert [dataset.options().threading.private_threadpool_size
+            for dataset in (*served, here)] == [None, parallel.cores()]
 
 
 def test_what_a_service_cannot_read_is_refused(served):

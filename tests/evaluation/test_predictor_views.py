@@ -128,6 +128,37 @@ def test_images_of_one_pixel_of_width(size, kwargs):
     np.testing.assert_allclose(ours[..., 0], 1 / (1 + np.exp(-2)), atol=1e-5)
 
 
+# A network whose answer is the mean of all that it is given.
+_mean = networks.Plain(3, lambda images: 0 * images + 4 * tf.reduce_mean(
+    images, (1, 2), keepdims=True))
+
+
+@pytest.mark.parametrize('size, scale', [
+    ((20, 40), 1.0), ((40, 40), 1.0), ((48, 9), 1.0), ((40, 96), 0.5),
+    ((17, 30), 1.5)])
+@pytest.mark.parametrize('fill, mode', [('gray', 'constant'),
+                                        ('mirror', 'symmetric')])
+def test_what_a_tile_holds_beyond_a_smaller_image(size, scale, fill, mode):
+    image = _image(*size) * np.linspace(0, 1, size[1], dtype='f4')[:, None]
+    view = tf.image.resize(image[None], [round(s * scale) for s in size],
+                           antialias=True)[0].numpy()
+
+    def answer(view):
+        for axis, side in enumerate((48, 64)):
+            edge = side - view.shape[axis]
+            pads = [(0, edge if i == axis else 0) for i in range(3)]
+            # Up to 15 pixels that make a side a multiple of 16 are gray.
+            view = np.pad(view, pads, mode if edge >= 16 else 'constant')
+        return _softmax(4 * view.mean((0, 1)))
+
+    for flip, expected in ((False, answer(view)),
+                           (True, (answer(view) + answer(view[:, ::-1])) / 2)):
+        ours = _answer(_mean, image, tile=(48, 64), scales=(scale,),
+                       fill=fill, flip=flip)
+        np.testing.assert_allclose(
+            ours, np.broadcast_to(expected, ours.shape), atol=1e-5)
+
+
 # The class is what the image's red says.
 _guess = networks.Plain(CLASSES, lambda images: 100 * tf.one_hot(
     tf.cast(images[..., 0], tf.int32), CLASSES))

@@ -15,7 +15,7 @@ import commands
 LAPTOP = quickstart.Machine(cores=4, gpus=0, memory=16)
 GPU = quickstart.Machine(cores=8, gpus=1, memory=30)
 FEW = quickstart.Images(labelled=12, val=4, test=0, unlabelled=100,
-                        height=300, width=400)
+                        height=300, width=400, longest=400)
 
 
 def _choose(images=FEW, machine=LAPTOP, encoder='small', weights='',
@@ -33,8 +33,10 @@ def test_what_is_chosen_fits_images_and_machine():
     assert (_choose(small).crop, _choose(small).scale) == (32, 1)
     with pytest.raises(errors.UserError, match='8 x 9 pixels'):
         _choose(dataclasses.replace(FEW, height=9, width=8))
-    large = dataclasses.replace(FEW, height=1000, width=3000)
-    assert _choose(large).tiles and _choose(large).scale == 0.256
+    large = dataclasses.replace(FEW, height=3000, width=4000, longest=4000)
+    assert _choose(large).scale == 0.0853 and not _choose(large).tiles
+    # One of them is longer than what it is resized by can make small.
+    assert _choose(dataclasses.replace(large, longest=20000)).tiles
     many = dataclasses.replace(FEW, labelled=10 ** 6)
     assert _choose().segment_steps < _choose(many).segment_steps == 3000
     poor = dataclasses.replace(LAPTOP, memory=4)
@@ -68,7 +70,7 @@ def test_the_gin_file_says_what_was_chosen(folder, tmp_path, weights, compare,
                                            machine):
     run, _ = configure.load_run('segment', ['data/folder.gin'], [], folder)
     images = quickstart.look(check_folder.check(run.data[0], folder))
-    assert images == quickstart.Images(4, 2, 0, 2, 32, 48)
+    assert images == quickstart.Images(4, 2, 0, 2, 32, 48, 48)
     name = quickstart.PRETRAINED if weights else 'small'
     choice = _choose(images, machine, name, weights, compare)
     path = tmp_path / 'quickstart.gin'

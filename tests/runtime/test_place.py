@@ -1,11 +1,12 @@
 """What workers find in one run folder, where one of them sees it late."""
 
+import contextlib
 import threading
 
 import numpy as np
 import pytest
 
-from ddep_tf import files
+from ddep_tf import errors, files, specs
 from ddep_tf.runtime import claim, place, run_folder
 
 pytestmark = pytest.mark.quick
@@ -43,3 +44,48 @@ def test_the_chief_decides_what_is_found(tmp_path):
         workers = _Workers(chief)
         found = _place(tmp_path, workers).as_chief_finds({'steps': 3})
         assert found == expected and workers.meetings == 1
+
+
+class _Second:
+    """Stands for the Workers of the second of two, whose chief opened the
+    folder of a run."""
+    index, is_chief = 1, False
+
+    def __init__(self, chiefs_run):
+        self._number = run_folder.number_of(chiefs_run)
+
+    def exchange(self, *numbers):
+        return np.array([[self._number], numbers], np.float64)
+
+    def check_equal(self, number, what):
+        if number != self._number:
+            raise errors.UserError(f'another {what}')
+
+    def together(self):
+        return contextlib.nullcontext()
+
+
+def _run(**values):
+    return specs.RunSpec(stage='denoise', data=(specs.DatasetSpec(
+        name='shapes', source='shapes'),), **values)
+
+
+def test_a_worker_that_sees_the_config_late_waits_for_it(tmp_path):
+    late = threading.Timer(0.3, run_folder.open_run, (tmp_path, _run(), ''))
+    late.start()
+    with place.opened(_run(), '', tmp_path, _Second(_run())) as opened:
+        assert opened.run_dir == tmp_path
+    late.join()
+
+
+def test_a_worker_of_another_run_does_not_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(place.time, 'sleep', None)
+    chiefs, own = tmp_path / 'chiefs', tmp_path / 'own'
+    run_folder.open_run(chiefs, _run(), '')
+    run_folder.open_run(own, _run(seed=1), '')
+    # A folder that is shared; one of its own, which holds what it trains.
+    for folder, named in ((chiefs, 'differs in seed'),
+                          (own, 'another config')):
+        with pytest.raises(errors.UserError, match=named):
+            with place.opened(_run(seed=1), '', folder, _Second(_run())):
+                pass

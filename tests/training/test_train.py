@@ -382,8 +382,11 @@ def test_a_non_finite_loss_stops_and_keeps_the_last_good_state(
     run = make_run('segment', steps=20, checkpoint_every=1)
     run = dataclasses.replace(run, optimizer=dataclasses.replace(
         run.optimizer, learning_rate=1e38, schedule='constant'))
-    with pytest.raises(errors.TrainingStopped, match='step'):
+    with pytest.raises(errors.TrainingStopped) as stopped:
         _train(run, tmp_path)
+    good = int(tf.train.latest_checkpoint(
+        str(tmp_path / 'state')).rpartition('-')[2])
+    assert f'not finite at step {good + 1}:' in str(stopped.value)
     assert not (tmp_path / 'weights.npz').exists()
     assert not (tmp_path / 'result.json').exists()
     rows = files.read_csv(tmp_path / 'metrics.csv')

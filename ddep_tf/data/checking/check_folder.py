@@ -47,6 +47,7 @@ def check(spec: specs.DatasetSpec, data_dir: str | os.PathLike) -> Findings:
         found.problems.append(_missing_classes(
             found, files.path(data_dir, spec.path, class_files.NAME)))
     _check_ids(found)
+    found.problems += _unlearnable(found, spec)
     found.warnings += _other_views(found.images)
     copies.check(found)
     return found
@@ -152,6 +153,34 @@ def _check_ids(found):
                 f'({image.pixels[wrong[0]]:,} pixels), outside the '
                 f'{found.label_set.num_classes} classes: correct the mask, or '
                 f'add the class; {specs.IGNORE_LABEL} is ignored')
+
+
+def _unlearnable(found: Findings, spec: specs.DatasetSpec) -> Iterator[str]:
+    """Yields what keeps readable masks from teaching or measuring anything."""
+    if found.label_set is None:
+        return
+    names = found.label_set.class_names
+    if len(names) < 2:
+        yield (f'{names[0]!r} is the only class: name what the other pixels '
+               'are too')
+    for split in found.splits:
+        masks = [image.pixels for image in found.of_split(split)
+                 if image.pixels is not None]
+        if not masks:
+            continue
+        pixels = np.sum(masks, axis=0)
+        held = sorted({int(i) for i in found.label_set.table[pixels > 0]}
+                      - {-1, specs.IGNORE_LABEL})
+        if not held:
+            yield (f'the masks of {split!r} hold no labelled pixel, but ids '
+                   'that are ignored: correct them')
+        elif len(held) == 1 < len(names) and split == spec.train_split:
+            ignored = (f', beside {specs.IGNORE_LABEL}, which is ignored: if '
+                       'it means a class, say so by launch/import_labels.py '
+                       '--from=masks --map=ID=NAME'
+                       if pixels[specs.IGNORE_LABEL] else ': label others too')
+            yield (f'the masks of {split!r} hold one class, '
+                   f'{names[held[0]]!r}{ignored}')
 
 
 def _other_views(images: Sequence[Checked]) -> Iterator[str]:

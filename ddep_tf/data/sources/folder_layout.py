@@ -1,6 +1,7 @@
 """Which images, masks and classes a folder holds. No TensorFlow."""
 
 from collections.abc import Sequence
+import glob
 import os
 import pathlib
 
@@ -32,6 +33,8 @@ class FolderLayout:
     def __init__(self, spec: specs.DatasetSpec, split: str,
                  data_dir: str | os.PathLike, title: str, with_masks: bool):
         self._spec, self._split, self._title = spec, split, title
+        self._suffixes = ((spec.image_suffix,) if spec.image_suffix
+                          else image_files.SUFFIXES)
         self._root = files.path(data_dir, spec.path)
         if files.is_bucket(self._root):
             raise errors.UserError(
@@ -52,17 +55,12 @@ class FolderLayout:
           UserError: there are none, `split_file` lists another one, or the
             name of one is not UTF-8.
         """
-        suffix = self._spec.image_suffix
-        suffixes = (suffix,) if suffix else image_files.SUFFIXES
-        endings = tuple(s.lower() for s in suffixes)
         images = [path for path in sorted(self.image_dir.rglob('*'))
-                  if path.name.lower().endswith(endings)
-                  and not path.name.startswith('.') and path.is_file()
-                  and not self._is_mask(path)]
+                  if self._is_image(path)]
         if not images:
             raise errors.UserError(
                 f'{self._title}: the folder {self.image_dir} holds no image '
-                f'({", ".join(suffixes)})')
+                f'({", ".join(self._suffixes)})')
         for path in images:
             # TensorFlow takes no other names.
             if files.printable(str(path)) != str(path):
@@ -85,10 +83,14 @@ class FolderLayout:
     def mask(self, image: pathlib.Path) -> pathlib.Path:
         """Returns the path of an image's mask. UserError if it is missing."""
         mask = self.mask_path(image)
-        if not mask.is_file():
-            raise errors.UserError(f'{self._title}: the image {image} has no '
-                                   f'mask {mask}: add it, or remove the image')
-        return mask
+        if mask.is_file():
+            return mask
+        other = next((path for path in sorted(mask.parent.glob(
+            f'{glob.escape(mask.stem)}.*')) if path.is_file()), None)
+        beside = f' ({other} is not read: save it as PNG)' if other else ''
+        raise errors.UserError(
+            f'{self._title}: the image {image} has no mask {mask}{beside}: add '
+            'it, or move the image elsewhere, such as to images/unlabelled')
 
     def mask_path(self, image: pathlib.Path) -> pathlib.Path:
         """Returns where an image's mask belongs."""
@@ -96,11 +98,12 @@ class FolderLayout:
         return folder / f'{self._id(image)}{self._spec.label_suffix}'
 
     def classes(self, images: Sequence[pathlib.Path]) -> list[int]:
-        """Returns the images' classes: the rank of their first subfolder.
+        """Returns the images' classes: the rank of their first subfolder
+        among those of the training split.
 
         Raises:
-          UserError: an image lies in no subfolder, or there are more of them
-            than the spec has classes.
+          UserError: an image lies in no subfolder, or in one that the training
+            split has not, or there are more of them than the spec has classes.
         """
         parts = [path.relative_to(self.image_dir).parts for path in images]
         loose = [path for path, p in zip(images, parts) if len(p) < 2]
@@ -108,25 +111,43 @@ class FolderLayout:
             raise errors.UserError(
                 f'{self._title}: {loose[0]} lies in no subfolder: to classify, '
                 'each class needs its own')
-        names = sorted({p[0] for p in parts})
+        # A split may lack a class: the ranks of its own would shift.
+        train_dir = self._folder(self._spec.image_dir, self._spec.train_split)
+        names = [path.name for path in sorted(train_dir.iterdir())
+                 if path.is_dir() and any(map(self._is_image,
+                                              path.rglob('*')))]
         if len(names) > self._spec.num_classes:
             raise errors.UserError(
-                f'{self._title}: {self.image_dir} has {len(names)} '
-                'subfolders for DatasetSpec.num_classes = '
-                f'{self._spec.num_classes}')
+                f'{self._title}: {train_dir} has {len(names)} subfolders for '
+                f'DatasetSpec.num_classes = {self._spec.num_classes}')
         ranks = {name: rank for rank, name in enumerate(names)}
+        for path, p in zip(images, parts):
+            if p[0] not in ranks:
+                raise errors.UserError(
+                    f'{self._title}: {path} is of the class {p[0]!r}, of '
+                    f'which {train_dir} has no image: its subfolders are the '
+                    'classes')
         return [ranks[p[0]] for p in parts]
 
-    def _folder(self, template):
-        folder = self._path(template)
+    def _is_image(self, path):
+        return (path.name.lower().endswith(
+            tuple(suffix.lower() for suffix in self._suffixes))
+                and not path.name.startswith('.') and path.is_file()
+                and not self._is_mask(path))
+
+    def _folder(self, template, split=None):
+        folder = self._path(template, split)
         if not folder.is_dir():
+            advice = 'set --data_dir'
+            if folder.parent.is_dir() and folder.parent != self._root:
+                advice = 'make it, or name another split'
             raise errors.UserError(f'{self._title}: there is no folder '
-                                   f'{folder}: set --data_dir')
+                                   f'{folder}: {advice}')
         return folder
 
-    def _path(self, template):
+    def _path(self, template, split=None):
         try:
-            return self._root / template.format(split=self._split)
+            return self._root / template.format(split=split or self._split)
         except (KeyError, IndexError, ValueError):
             raise errors.UserError(
                 f'{self._title}: {template!r} may hold {{split}} and no other '

@@ -88,7 +88,11 @@ def test_ignored_pixels_do_not_count(data):
 
 
 @pytest.mark.parametrize('change, said', [
-    (lambda d: (d / 'masks/train/a.png').unlink(), 'a.jpg has no mask'),
+    (lambda d: (d / 'masks/train/a.png').unlink(),
+     'a.jpg has no mask .*a.png: .*images/unlabelled'),
+    (lambda d: Image.open(d / 'masks/train/a.png').convert('L').save(
+        (d / 'masks/train/a.png').rename(d / 'masks/train/a.jpg')),
+     'no mask .*a.png .*a.jpg is not read: save it as PNG'),
     (lambda d: (d / 'images/train/a.jpg').write_bytes(b'x'),
      'cannot read the image .*a.jpg'),
     (lambda d: (d / 'images/train/a.jpg').write_bytes(
@@ -111,6 +115,30 @@ def test_problems(data, change, said):
     change(data)
     with pytest.raises(AssertionError, match=said):
         assert problem(data) == ''
+
+
+def _all_masks(data, split, change):
+    for path in sorted((data / 'masks' / split).iterdir()):
+        edit_mask(data, change, f'{split}/{path.stem}')
+
+
+@pytest.mark.parametrize('split, change, said', [
+    ('train', lambda m: np.copyto(m, 255, where=m > 0),
+     "of 'train' hold one class, 'background', beside 255, .*--map"),
+    ('train', lambda m: m.fill(1), "hold one class, 'lake': label others"),
+    ('train', lambda m: m.fill(255), "of 'train' hold no labelled pixel"),
+    ('val', lambda m: m.fill(255), "of 'val' hold no labelled pixel")])
+def test_masks_that_teach_or_measure_nothing(data, split, change, said):
+    _all_masks(data, split, change)
+    assert re.search(said, problem(data))
+
+
+def test_one_class_alone(data):
+    for split in ('train', 'val', 'test'):
+        _all_masks(data, split, lambda m: m.fill(0))
+    (data / 'classes.json').write_text(json.dumps({'classes': [
+        {'id': 0, 'name': 'ground', 'color': '#000000'}]}))
+    assert "'ground' is the only class" in problem(data)
 
 
 def test_a_turned_photo_with_a_mask_is_a_problem_without_one_a_warning(data):

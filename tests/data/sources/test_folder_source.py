@@ -134,6 +134,21 @@ def test_classes_are_subfolders(tmp_path):
     assert examples[0]['image'].shape == (4, 4, 3)  # Gray becomes RGB.
 
 
+def test_classes_are_those_of_the_training_split(tmp_path):
+    for path in ('train/cat/1', 'train/dog/2', 'train/fox/3', 'val/fox/4'):
+        file = tmp_path / f'{path}.png'
+        file.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(file)
+    (tmp_path / 'train' / 'bin').mkdir()  # Without an image, no class.
+    pets = specs.DatasetSpec(name='pets', num_classes=3)
+    val = factory.open_source(pets, 'val', tmp_path, 'class')
+    assert [int(e['label']) for e in decoded(val)] == [2]
+    (tmp_path / 'val' / 'owl').mkdir()
+    (tmp_path / 'val/fox/4.png').rename(tmp_path / 'val/owl/4.png')
+    with pytest.raises(errors.UserError, match="class 'owl'"):
+        factory.open_source(pets, 'val', tmp_path, 'class')
+
+
 def test_denoising_needs_no_masks(own):
     plain = spec(label_dir='')
     source = factory.open_source(plain, 'train', own, 'nothing')
