@@ -256,10 +256,14 @@ def _parse(argv):
 
 
 def _print_help():
-    print(sys.modules['__main__'].__doc__)
-    for module in FLAGS.flags_by_module_dict():
-        if not module.startswith('absl'):
-            print(FLAGS.module_help(module).split('\n', 2)[2])
+    texts = [str(sys.modules['__main__'].__doc__)]
+    texts += [FLAGS.module_help(module).split('\n', 2)[2]
+              for module in FLAGS.flags_by_module_dict()
+              if not module.startswith('absl')]
+    try:
+        print(*texts, sep='\n', flush=True)
+    except BrokenPipeError:  # Of `| head`; what is left goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _guarded(function):

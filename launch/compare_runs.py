@@ -8,17 +8,18 @@ the parts give of val images is (linear CKA).
 
 from absl import flags
 
-from ddep_tf import cli
+from ddep_tf import cli, errors
 
 cli.define_device_flags()
-flags.DEFINE_string('other', None, 'The run folder to compare it with.',
-                    required=True)
+flags.DEFINE_string('other', '', 'The run folder to compare it with.')
 flags.DEFINE_integer('count', 16, 'Number of val images, center crops.',
                      lower_bound=1)
 FLAGS = flags.FLAGS
 
 
 def main():
+    if not FLAGS.other:
+        raise errors.UserError('--other is missing')
     cli.named_run()  # Or refuse it before TensorFlow starts.
     strategy = cli.start_tensorflow()
     from ddep_tf.evaluation import similarity

@@ -62,6 +62,9 @@ def main() -> None:
     stage = _STAGES[official_sets.guide(name).decodes]
     manual_dir = FLAGS.manual_dir or files.path(FLAGS.data_dir, 'manual')
     if not FLAGS.build and not FLAGS.check:
+        if files.is_bucket(FLAGS.data_dir):
+            print('Do this with a --data_dir on a local disk, then copy what '
+                  'was built: gcloud storage cp -r\n')
         print('\n'.join(official_sets.text(name, FLAGS.data_dir, manual_dir)))
         return
     run, _ = configure.load_run(stage, [f'data/{name}.gin'], FLAGS.gin_param)

@@ -39,6 +39,8 @@ flags.DEFINE_multi_string('gin_file', [], 'With --cost: the experiment. '
                           'Repeatable.')
 flags.DEFINE_multi_string('gin_param', [], 'NAME=VALUE, bound after the '
                           'files. Repeatable.')
+flags.DEFINE_string('data_dir', '', 'With --cost: a folder whose classes.json '
+                    'counts the classes; no image is read.')
 cli.define_cost_flags('--cost')
 FLAGS = flags.FLAGS
 
@@ -97,7 +99,8 @@ def _draw_figure():
 def _print_cost():
     from ddep_tf import configure
     from ddep_tf.reports import formats
-    _, stages, _ = configure.load_experiment(FLAGS.gin_file, FLAGS.gin_param)
+    _, stages, _ = configure.load_experiment(
+        FLAGS.gin_file, FLAGS.gin_param, FLAGS.data_dir or None)
     cli.import_tensorflow()
     from ddep_tf.experiments import cost
     runs = [(variant or 'all', run) for variant, templates in stages.items()

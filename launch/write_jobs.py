@@ -77,15 +77,19 @@ def main() -> None:
     else:
         for path in jobs.write(*arguments, FLAGS.jobs_dir):
             print(path)
+    if FLAGS.engine != 'slurm' and not (
+            files.is_bucket(FLAGS.data_dir) or _is_on_claim(FLAGS.data_dir)):
+        print(f'--data_dir {FLAGS.data_dir} is neither on gs:// nor on the '
+              'claim: what is read from there must be in the image',
+              file=sys.stderr)
 
 
 def _check_shared(run_dir):
     """UserError unless the pods find run_dir and data_dir: a pod's own disk is
     lost with it."""
-    mount = pathlib.PurePosixPath(FLAGS.mount)
-    on_claim = [path for path in (run_dir, FLAGS.data_dir)
-                if mount in pathlib.PurePosixPath(path).parents]
+    on_claim = list(filter(_is_on_claim, (run_dir, FLAGS.data_dir)))
     if not files.is_bucket(run_dir) and run_dir not in on_claim:
+        mount = pathlib.PurePosixPath(FLAGS.mount)
         raise errors.UserError(
             f'--run_dir {run_dir} is not on the claim, which the pods see as '
             f'{mount}: give --run_dir={mount / run_dir.lstrip("/")} or one of '
@@ -93,6 +97,11 @@ def _check_shared(run_dir):
     if on_claim and not FLAGS.claim:
         raise errors.UserError(f'--claim is missing: {on_claim[0]} lies on it; '
                                'with data and runs on gs:// there is no need')
+
+
+def _is_on_claim(path):
+    return (pathlib.PurePosixPath(FLAGS.mount)
+            in pathlib.PurePosixPath(path).parents)
 
 
 def _command(run_dir):
@@ -106,6 +115,10 @@ def _command(run_dir):
         strategy = 'tpu'
     elif strategy == 'auto' and FLAGS.hosts > 1:
         strategy = 'multi_worker'
+    if FLAGS.hosts > 1 and strategy not in ('multi_worker', 'tpu'):
+        raise errors.UserError(
+            f'--strategy={strategy} trains on one host, and --hosts is '
+            f'{FLAGS.hosts}: leave --strategy out, or give multi_worker or tpu')
     given = [f'--{name}={FLAGS[name].value}'
              for name in ('tpu', 'zone', 'project', 'track',
                           'max_image_pixels')

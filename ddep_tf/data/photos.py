@@ -69,7 +69,7 @@ def find(inputs: Iterable[str | os.PathLike],
 def _search(path, output_dir) -> tuple[pathlib.Path, Sequence[pathlib.Path]]:
     """Returns the folder that is searched, and the files in it."""
     if path.is_dir():
-        return path, _in_folder(path)
+        return path, _in_folder(path, output_dir.resolve())
     if path.is_file():
         return path.parent, [path]
     if not _WILD & set(str(path)):
@@ -77,7 +77,7 @@ def _search(path, output_dir) -> tuple[pathlib.Path, Sequence[pathlib.Path]]:
     return _matching(path, output_dir.resolve())
 
 
-def _in_folder(folder):
+def _in_folder(folder, output_dir):
     children = sorted(folder.iterdir())
     found = [child for child in children
              if child.suffix.lower() in image_files.SUFFIXES]
@@ -94,6 +94,13 @@ def _in_folder(folder):
             f'{count} {suffix}' for suffix, count in sorted(others.items()))
         print(files.printable(f'{folder}: leaves out {counts}, which a glob or '
                               'their names would take'))
+    folders = [child for child in children if not child.suffix
+               and child.is_dir() and child.resolve() != output_dir]
+    if folders:
+        print(files.printable(
+            f'{folder}: leaves out what is in its folders ({len(folders)}, '
+            f'such as {folders[0].name}), which '
+            f"--input='{folder}/**/*{found[0].suffix}' would take"))
     return found
 
 

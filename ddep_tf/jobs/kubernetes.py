@@ -50,8 +50,10 @@ def _job(stem, names, command, resources):
         'parallelism': min(len(names), resources.max_parallel or len(names)),
         'backoffLimitPerIndex': resources.retries,
         'podFailurePolicy': {'rules': [
-            # User's mistake, non-finite loss, needed runs that are not done.
-            pods.on_exit_codes('FailIndex', 2, 3, 4),
+            # A user's mistake, which the other runs most often share.
+            pods.on_exit_codes('FailJob', 2),
+            # A non-finite loss, needed runs that are not done.
+            pods.on_exit_codes('FailIndex', 3, 4),
             pods.on_exit_codes('Count', pods.WORKER_LOST),  # Tried again.
             pods.on_exit_codes('Ignore', 143),  # Resumes from its state.
             pods.DISRUPTED]},

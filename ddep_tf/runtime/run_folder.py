@@ -139,8 +139,12 @@ def read_run(run_dir: str | os.PathLike) -> specs.RunSpec:
     """Returns the RunSpec of a run folder. UserError if it is not one."""
     path = files.path(run_dir, CONFIG)
     if not path.exists():
+        runs = sorted(path.parent for path in path.parent.glob(
+            f'runs/*/{CONFIG}'))
+        advice = (f'; it is the folder of an experiment: name one of its runs, '
+                  f'such as {runs[-1]}' if runs else '')
         raise errors.UserError(f'{run_dir} is not a run folder: it has no '
-                               f'{CONFIG}')
+                               f'{CONFIG}{advice}')
     return spec_base.from_dict(specs.RunSpec, files.read_json(path))
 
 

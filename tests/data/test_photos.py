@@ -39,7 +39,9 @@ def test_a_folder_gives_its_jpeg_and_png_and_says_what_it_leaves(capsys):
     assert found(['in']) == {'a': 'in/a.PNG', 'b': 'in/b.jpg'}
     assert capsys.readouterr().out == (
         'in: leaves out 1 .mp4, 1 .tif, 1 .txt, which a glob or their names '
-        'would take\n')
+        'would take\n'
+        'in: leaves out what is in its folders (1, such as deep), which '
+        "--input='in/**/*.PNG' would take\n")
     assert found(['other']) and not capsys.readouterr().out
 
 

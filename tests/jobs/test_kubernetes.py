@@ -71,7 +71,7 @@ def test_which_exit_codes_are_retried(runs):
     rules = _jobs(runs)[0]['spec']['podFailurePolicy']['rules']
     action = {code: rule['action'] for rule in rules
               for code in rule.get('onExitCodes', {}).get('values', ())}
-    assert action == {2: 'FailIndex', 3: 'FailIndex', 4: 'FailIndex',
+    assert action == {2: 'FailJob', 3: 'FailIndex', 4: 'FailIndex',
                       75: 'Count', 143: 'Ignore'}
 
 

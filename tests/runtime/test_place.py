@@ -86,6 +86,6 @@ def test_a_worker_of_another_run_does_not_wait(tmp_path, monkeypatch):
     # A folder that is shared; one of its own, which holds what it trains.
     for folder, named in ((chiefs, 'differs in seed'),
                           (own, 'another config')):
-        with pytest.raises(errors.UserError, match=named):
-            with place.opened(_run(seed=1), '', folder, _Second(_run())):
-                pass
+        with pytest.raises(errors.UserError, match=named), \
+                place.opened(_run(seed=1), '', folder, _Second(_run())):
+            pass

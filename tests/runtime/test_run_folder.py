@@ -36,6 +36,12 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
     with pytest.raises(errors.UserError, match='not a run folder'):
         run_folder.read_run(tmp_path)
     assert run_folder.read_result(tmp_path) is None
+    runs = [tmp_path / 'runs' / name for name in ('denoise', 'segment')]
+    for folder in runs:
+        files.make_folder(folder, '')
+        files.write_json(folder / 'config.json', {})
+    with pytest.raises(errors.UserError, match=f'such as {runs[-1]}'):
+        run_folder.read_run(tmp_path)
 
 
 def test_a_run_of_a_version_with_fewer_fields_is_the_same_run(tmp_path):

@@ -73,6 +73,8 @@ class _File:
             where = f'{self._path}, category {number}'
             key = json_files.field(entry, 'id', (int, str), where)
             name = str(entry.get('name') or '').strip()
+            if self._is_heading(entry, name):
+                continue
             if key in names or name in names.values():
                 raise errors.UserError(
                     f'{where}: the id {key} or the name {name!r} occurs twice: '
@@ -84,6 +86,16 @@ class _File:
                     raise errors.UserError(f'{where} (id {key}) has no name: '
                                            'name it in the tool')
         return names
+
+    def _is_heading(self, entry, name):
+        """Whether a category only names the kind of others, of which nothing is
+        drawn: Roboflow writes the name of the project as one."""
+        others = [other.get('supercategory')
+                  for other in self._content['categories']
+                  if isinstance(other, dict) and other is not entry]
+        return bool(name) and name in others and not any(
+            isinstance(one, dict) and one.get('category_id') == entry['id']
+            for one in self._content['annotations'])
 
     def _annotations(self):
         """Returns {id of an image: its annotations}, in their order."""

@@ -78,8 +78,13 @@ def test_coco_as_roboflow_exports_it(root):
     """A folder a split, with the images and the file beside them."""
     for split, count in (('train', 3), ('valid', 2), ('test', 1)):
         names = exports.photos(root, count, split)
-        exports.write_json(root / split / '_annotations.coco.json',
-                           exports.coco_content(names))
+        content = exports.coco_content(names)
+        # The first category is the project, maybe of the name of a class.
+        for category in content['categories']:
+            category['supercategory'] = 'lake'
+        content['categories'].insert(
+            0, {'id': 0, 'name': 'lake', 'supercategory': 'none'})
+        exports.write_json(root / split / '_annotations.coco.json', content)
     masks, names, lines = run('coco', root)
     check(masks, names)
     assert sorted(masks) == ['test_a', 'train_a', 'train_b', 'train_c',
