@@ -10,6 +10,7 @@ import tensorflow as tf
 
 register = keras.saving.register_keras_serializable('ddep_tf')
 _keeping = contextvars.ContextVar('keeping', default=False)
+_SEEDS_APART = 1_000_003  # Between the seeds of replicas.
 
 
 @contextlib.contextmanager
@@ -247,6 +248,26 @@ class StoredBatchNorm(keras.layers.Layer):
     def get_config(self):
         return {**super().get_config(), 'epsilon': self.epsilon,
                 'scale': self.scale}
+
+
+@register
+class Dropout(keras.layers.Dropout):
+    """Keras' dropout, of which each replica drops places of its own.
+
+    A seed's state is the same on all replicas, which would all drop what the
+    first one does. That one drops what Keras' own layer does.
+    """
+
+    def call(self, inputs, training=False):
+        if not (training and self.rate):
+            return inputs
+        context = tf.distribute.get_replica_context()  # None while it is built.
+        replica = context.replica_id_in_sync_group if context else 0
+        seed = tf.cast(self.seed_generator.next(), tf.int64)
+        seed += [tf.cast(replica, tf.int64) * _SEEDS_APART, 0]
+        # As Keras does: int32 is what XLA takes.
+        seed = tf.cast(seed % (tf.int32.max - 1), tf.int32)
+        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed)
 
 
 @register

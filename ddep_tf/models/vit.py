@@ -271,7 +271,7 @@ def _norm(x, name):
 
 
 def _dropped(x, name, rate):
-    return keras.layers.Dropout(rate, name=name)(x) if rate else x
+    return layers.Dropout(rate, name=name)(x) if rate else x
 
 
 def _attention(x, name, heads):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ddep_tf.models import encoder, weights
+from ddep_tf.models import encoder, layers, weights
 
 import numpy_encoder
 import published
@@ -113,6 +113,25 @@ def test_dropout_is_active_in_training_only():
     moved = model(images, training=True)
     assert np.abs(moved['stride16'] - calm['stride16']).max() > 1e-3
     np.testing.assert_array_equal(moved['stride8'], calm['stride8'])
+
+
+def test_each_replica_drops_places_of_its_own():
+    """The first one those of Keras' own layer."""
+    strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
+    with strategy.scope():
+        ours = layers.Dropout(0.5, seed=3)
+    keras_own = keras.layers.Dropout(0.5, seed=3)
+
+    @tf.function
+    def step():
+        return strategy.run(lambda: ours(tf.ones((4, 50)), training=True))
+    for _ in range(2):
+        one, two = (part.numpy() for part in
+                    strategy.experimental_local_results(step()))
+        np.testing.assert_array_equal(
+            one, keras_own(tf.ones((4, 50)), training=True))
+        assert set(np.unique(two)) == {0, 2}
+        assert 0.3 < (one == two).mean() < 0.7
 
 
 def test_every_output_has_a_gradient_to_every_variable():
