@@ -32,6 +32,7 @@ flags.DEFINE_bool('compare', False, 'Fine-tune from a random decoder too, to '
 flags.DEFINE_bool('dry_run', False, 'Check, choose, estimate, and stop there.')
 cli.define_image_flags()
 cli.define_track_flag()
+cli.define_reuse_flag()
 FLAGS = flags.FLAGS
 GIN_FILE = 'quickstart.gin'
 
@@ -76,9 +77,10 @@ def _check_flags(path, spec, stages):
     if ignored:
         raise errors.UserError(
             f'{" and ".join(ignored)}: {path} is there, and says otherwise: '
-            'give another --run_dir'
-            + (', or a copy of the file in it, edited' if _has_run() else
-               ', or edit or remove the file'))
+            'give another --run_dir, '
+            + (f'maybe with an edited copy of the file in it, and '
+               f'--reuse={FLAGS.run_dir}' if _has_run() else
+               'or edit or remove the file'))
 
 
 def _has_run():
@@ -137,6 +139,7 @@ def _command(path):
     limit = FLAGS.max_image_pixels
     return [sys.executable, script, f'--gin_file={path}',
             f'--data_dir={FLAGS.data_dir}', f'--run_dir={FLAGS.run_dir}',
+            *(f'--reuse={folder}' for folder in FLAGS.reuse),
             *([f'--max_image_pixels={limit}'] if limit else []),
             *([f'--track={FLAGS.track}'] if FLAGS.track else []),
             *(['--parallel=auto'] if FLAGS.compare else [])]
