@@ -1,12 +1,14 @@
 """Which images, masks and classes a folder holds. No TensorFlow."""
 
 from collections.abc import Sequence
-import glob
 import os
 import pathlib
 
 from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files
+
+# Files that some take for masks, and that are not looked for.
+_NO_MASKS = ('.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.npy')
 
 
 class FolderLayout:
@@ -85,8 +87,8 @@ class FolderLayout:
         mask = self.mask_path(image)
         if mask.is_file():
             return mask
-        other = next((path for path in sorted(mask.parent.glob(
-            f'{glob.escape(mask.stem)}.*')) if path.is_file()), None)
+        other = next(filter(pathlib.Path.is_file, map(
+            mask.with_suffix, _NO_MASKS)), None)
         beside = f' ({other} is not read: save it as PNG)' if other else ''
         raise errors.UserError(
             f'{self._title}: the image {image} has no mask {mask}{beside}: add '
