@@ -247,17 +247,15 @@ class _Bindings:
         of it, which is fine."""
         stage = scope.partition('/')[0]
         if stage not in specs.STAGES:
-            return any(f'@{scope}/' in str(value) and
-                       self._is_of_other_stage(user)
-                       for user, *_, value in _bound() if user != scope)
+            return any(self._is_of_other_stage(user)
+                       for user in _users(scope, _bound()) if user != scope)
         return not any(_covers(stage, built) for _, built in self._built)
 
     def _is_replaced(self, scope):
         """Whether files use a data set in whose place a parameter puts
         another."""
-        return (any(f'@{scope}/' in str(value)
-                    for *_, value in self._of_files) and
-                not any(f'@{scope}/' in str(value) for *_, value in _bound()))
+        return bool(_users(scope, self._of_files)
+                    and not _users(scope, _bound()))
 
 
 def _bound() -> Iterator[tuple[str, str, str, Any]]:
@@ -266,6 +264,11 @@ def _bound() -> Iterator[tuple[str, str, str, Any]]:
     for (scope, selector), parameters in gin.config._CONFIG.items():
         for parameter, value in parameters.items():
             yield scope, selector, parameter, value
+
+
+def _users(scope, bound):
+    """Returns the scopes of those bindings that refer to a data set's."""
+    return [user for user, *_, value in bound if f'@{scope}/' in str(value)]
 
 
 def _check_takes_effect(scope, selector, parameter, scopes):

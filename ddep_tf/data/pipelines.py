@@ -103,11 +103,10 @@ def train_dataset(sources: Sequence[base.Source], *,
     dataset = dataset.batch(batch_size or global_batch_size // hosts,
                             drop_remainder=True)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
-    if not data_service:
-        return _with_options(dataset)
-    # Its workers have cores of their own number: TensorFlow finds it there.
-    return _with_options(
-        service.distributed(dataset, data_service).prefetch(2))
+    if data_service:
+        # Without the options, which name the cores of this machine.
+        dataset = service.distributed(dataset, data_service).prefetch(2)
+    return _with_options(dataset)
 
 
 def decoded_once(sources: Sequence[base.Source], max_readers: int,

@@ -8,6 +8,7 @@ have to be. An axis is resized by a matrix, outputs x inputs.
 import tensorflow as tf
 
 from ddep_tf import specs
+from ddep_tf.evaluation import tiles
 from ddep_tf.models import layers
 
 
@@ -29,40 +30,41 @@ def crop(images: tf.Tensor, size: tf.Tensor, view: tf.Tensor,
     Returns:
       [B, height, width, 3] float32.
     """
+    places = [_places(start[axis], shape[axis], view[axis], fill)
+              for axis in range(2)]
     part = tf.cond(tf.reduce_all(size == view),
-                   lambda: _cut(images, size, start, shape, fill),
-                   lambda: _resized(images, size, view, start, shape, window,
-                                    fill))
+                   lambda: _cut(images, size, places),
+                   lambda: _resized(images, size, view, start, places, window))
     return tf.transpose(part, (0, 2, 3, 1))
 
 
-def _cut(images, size, start, shape, fill):
+def _cut(images, size, places):
     part = images
     for axis in range(2):
-        places = _places(start[axis], shape[axis], size[axis], fill)
-        inside = (places >= 0) & (places < size[axis])
-        part = tf.gather(part, tf.where(inside, places, 0), axis=2 + axis)
+        inside = (places[axis] >= 0) & (places[axis] < size[axis])
+        part = tf.gather(part, tf.where(inside, places[axis], 0),
+                         axis=2 + axis)
         mask = tf.cast(inside, tf.float32)
         part *= mask if axis else mask[:, None]
     return part
 
 
-def _resized(images, size, view, start, shape, window, fill):
+def _resized(images, size, view, start, places, window):
     batch = layers.dims(images)[0]
     limit = layers.dims(images)[2:]
     matrices, begins = [], []
     for axis in range(2):
         matrix, begin = _antialiased(
-            size[axis], view[axis], start[axis],
-            _places(start[axis], shape[axis], view[axis], fill),
-            window[axis], limit[axis])
+            size[axis], view[axis], start[axis], places[axis], window[axis],
+            limit[axis])
         matrices.append(matrix)
         begins.append(begin)
     part = tf.slice(images, [0, 0, *begins], [batch, 3, *window])
     part = tf.matmul(matrices[0], part)
     part = tf.reshape(part, (-1, window[1]))
+    height, width = (layers.dims(matrix)[0] for matrix in matrices)
     return tf.reshape(tf.matmul(part, matrices[1], transpose_b=True),
-                      (batch, 3, *shape))
+                      (batch, 3, height, width))
 
 
 def _places(start, length, view, fill):
@@ -74,8 +76,7 @@ def _places(start, length, view, fill):
     # The last place is followed by itself, then the one before it.
     mirrored = places % (2 * view)
     mirrored = tf.minimum(mirrored, 2 * view - 1 - mirrored)
-    whole = -(-view // specs.STRIDE) * specs.STRIDE
-    return tf.where(length > whole, mirrored, places)
+    return tf.where(length > tiles.padded(view), mirrored, places)
 
 
 def _antialiased(size, view, start, places, window, limit):

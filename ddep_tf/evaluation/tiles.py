@@ -113,14 +113,16 @@ def _scaled(side, scale):
     return max(round(side * scale), 1)
 
 
-def _padded(side):
+def padded(side):
+    """Returns the least multiple of STRIDE that holds a side, maybe a
+    tensor."""
     return -(-side // specs.STRIDE) * specs.STRIDE
 
 
 def _starts(spec, size, tile):
     """Returns where tiles start along both axes, which cover the view and what
     makes its sides multiples of STRIDE."""
-    return [tile_starts(_padded(side), length, spec.overlap)
+    return [tile_starts(padded(side), length, spec.overlap)
             for side, length in zip(size, tile)]
 
 
@@ -134,7 +136,7 @@ def _stack(arrays):
 
 def _of_view(spec, size, mirrored, label_size):
     """Yields (row of the table, shares of rows, shares of columns)."""
-    tile = spec.tile or [_padded(side) for side in size]
+    tile = spec.tile or [padded(side) for side in size]
     starts = _starts(spec, size, tile)
     counts = [_counts(some, length) for some, length in zip(starts, tile)]
     for top in starts[0]:

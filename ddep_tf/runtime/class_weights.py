@@ -35,8 +35,7 @@ def resolved(run: specs.RunSpec, sources: inputs.Sources) -> specs.RunSpec:
 
 
 def pixel_counts(source: factory.Source, num_classes: int) -> np.ndarray:
-    """Returns how many pixels of each class the masks hold, [C]: int64, or
-    float64 where it is estimated by a part of them."""
+    """Returns how many pixels of each class the masks hold, [C] float64."""
     count = source.num_examples
     if count > READ_AT_MOST:
         source = source.subset(subsets.label_subset(source.ids,
@@ -45,9 +44,9 @@ def pixel_counts(source: factory.Source, num_classes: int) -> np.ndarray:
     masks = progress.bar(pipelines.mask_dataset(source), 'count pixels')
     for mask in masks:
         counts += np.bincount(mask.numpy().ravel(), minlength=256)
-    counts = counts[:num_classes]
-    # Or a larger set would count no more than a smaller one beside it.
-    return counts * (count / READ_AT_MOST) if count > READ_AT_MOST else counts
+    # Those of a part stand for all: or a larger set would count no more than
+    # a smaller one beside it.
+    return counts[:num_classes] * (count / source.num_examples)
 
 
 def balanced(counts: np.ndarray) -> tuple[float, ...]:

@@ -164,8 +164,7 @@ def _unlearnable(found: Findings, spec: specs.DatasetSpec) -> Iterator[str]:
         yield (f'{names[0]!r} is the only class: name what the other pixels '
                'are too')
     for split in found.splits:
-        masks = [image.pixels for image in found.of_split(split)
-                 if image.pixels is not None]
+        masks = found.masks_of(split)
         if not masks:
             continue
         pixels = np.sum(masks, axis=0)

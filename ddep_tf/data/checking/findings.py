@@ -61,6 +61,11 @@ class Findings:
         """Returns the images of a split."""
         return [image for image in self.images if image.split == split]
 
+    def masks_of(self, split: str) -> list[np.ndarray]:
+        """Returns the counts of pixels of each mask of a split."""
+        return [image.pixels for image in self.of_split(split)
+                if image.pixels is not None]
+
     @property
     def splits(self) -> list[str]:
         """Names of the splits that hold images, in the order of the check."""

@@ -13,7 +13,7 @@ def split_rows(found: Findings) -> Rows:
     rows = [['split', 'images', 'masks', 'smallest', 'largest', 'ignored']]
     for split in found.splits:
         images = found.of_split(split)
-        masks = _masks(found, split)
+        masks = found.masks_of(split)
         by_area = sorted((image.size for image in images),
                          key=lambda size: size[0] * size[1])
         rows.append([split, f'{len(images):,}', f'{len(masks):,}',
@@ -28,7 +28,7 @@ def class_rows(found: Findings) -> Rows:
     and which share of its pixels it has; [] if the classes are not known."""
     if found.label_set is None:
         return []
-    masks = {split: _masks(found, split) for split in found.splits}
+    masks = {split: found.masks_of(split) for split in found.splits}
     splits = [split for split in found.splits if masks[split]]
     rows = [['id', 'class', *(head for split in splits
                               for head in (f'{split} images', 'pixels'))]]
@@ -40,12 +40,6 @@ def class_rows(found: Findings) -> Rows:
             row += [f'{count:,}', _share(masks[split], source_id)]
         rows.append(row)
     return rows
-
-
-def _masks(found: Findings, split: str) -> list[np.ndarray]:
-    """Returns the counts of pixels of each mask of a split."""
-    return [image.pixels for image in found.of_split(split)
-            if image.pixels is not None]
 
 
 def _share(masks: list[np.ndarray], source_id: int,

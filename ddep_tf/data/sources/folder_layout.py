@@ -37,6 +37,7 @@ class FolderLayout:
         self._spec, self._split, self._title = spec, split, title
         self._suffixes = ((spec.image_suffix,) if spec.image_suffix
                           else image_files.SUFFIXES)
+        self._endings = tuple(suffix.lower() for suffix in self._suffixes)
         self._root = files.path(data_dir, spec.path)
         if files.is_bucket(self._root):
             raise errors.UserError(
@@ -132,8 +133,7 @@ class FolderLayout:
         return [ranks[p[0]] for p in parts]
 
     def _is_image(self, path):
-        return (path.name.lower().endswith(
-            tuple(suffix.lower() for suffix in self._suffixes))
+        return (path.name.lower().endswith(self._endings)
                 and not path.name.startswith('.') and path.is_file()
                 and not self._is_mask(path))
 
