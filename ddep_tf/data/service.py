@@ -75,7 +75,7 @@ def errors_named(address: str) -> Iterator[None]:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError,
             tf.errors.NotFoundError) as error:
-        if not address:
+        if not address or not errors.of_input(error):
             raise
         raise errors.UserError(
             f'--data_service={address}: a worker cannot read an example that '

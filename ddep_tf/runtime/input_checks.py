@@ -64,6 +64,8 @@ def explained(inputs: Inputs) -> Iterator[None]:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError,
             tf.errors.NotFoundError) as error:
+        if not errors.of_input(error):
+            raise
         print(f'{errors.first_line(error)}\nperhaps an example cannot be read: '
               'looking for it ...', flush=True)
         for source in itertools.chain.from_iterable(inputs.values()):

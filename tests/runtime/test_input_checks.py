@@ -132,3 +132,29 @@ class _Worker:
 def test_the_chief_reads_for_all_workers():
     assert _reads(_Source('a'), by=_Worker(is_chief=False)) == [0]
     assert _reads(_Source('a'), by=_Worker(is_chief=True)) == [1]
+
+
+@tf.function
+def _sum_of_two(batches):
+    total = 0.0
+    for _ in tf.range(2):
+        total += next(batches)
+    return total
+
+
+@tf.function(jit_compile=True)
+def _refused(batch):
+    return tf.numpy_function(lambda x: x, [batch], tf.float32)
+
+
+@pytest.mark.parametrize('step, reads', [(next, 1), (_sum_of_two, 1),
+                                         (lambda batches: _refused(1.0), 0)],
+                         ids=['eager', 'graph', 'of XLA'])
+def test_examples_are_looked_for_where_making_a_batch_failed(step, reads):
+    source = _Source('a')
+    batches = iter(tf.data.Dataset.from_tensors('damaged').map(
+        tf.strings.to_number))
+    with pytest.raises(tf.errors.InvalidArgumentError), \
+            input_checks.explained({'train': [source]}):
+        step(batches)
+    assert source.reads == reads
