@@ -6,6 +6,7 @@ import functools
 import glob
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,27 @@ def define_image_flags() -> None:
         'max_image_pixels', None, 'Images that claim more are refused, since a '
         "damaged file may claim any number; else PIL's 178,956,970.",
         lower_bound=1)
+
+
+def define_image_size_flag(of: str) -> None:
+    """The flag of launchers that fix a size; `of` says of what, and what holds
+    without it."""
+    flags.DEFINE_string('image_size', '', f'HEIGHT,WIDTH {of}')
+
+
+def image_size() -> tuple[int, int] | None:
+    """Returns (height, width) in pixels of --image_size, None without it.
+
+    Raises:
+      UserError: it is something else.
+    """
+    if not FLAGS.image_size:
+        return None
+    found = re.fullmatch(r'([1-9]\d*),([1-9]\d*)', FLAGS.image_size)
+    if not found:
+        raise errors.UserError('--image_size must be HEIGHT,WIDTH in pixels, '
+                               f'such as 480,640, got {FLAGS.image_size!r}')
+    return int(found[1]), int(found[2])
 
 
 def define_cost_flags(flag: str) -> None:

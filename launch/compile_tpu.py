@@ -14,8 +14,6 @@ does so for the paper's network, at the sizes, widths and precisions that
 matter, up to the largest batch that fits. Goes on where it was stopped.
 """
 
-import re
-
 from absl import flags
 
 from ddep_tf import cli, errors
@@ -27,8 +25,8 @@ flags.DEFINE_multi_string(
     'gin_param', [], 'NAME=VALUE, bound after the files. Repeatable.')
 flags.DEFINE_enum('what', 'train', ['train', 'evaluate'], 'A train step; or '
                   'what evaluates the images of a replica by EvalSpec.')
-flags.DEFINE_string('image_size', '', 'With --what=evaluate: HEIGHTxWIDTH of '
-                    'the images; else those of EvalSpec.tile.')
+cli.define_image_size_flag('of the images, with --what=evaluate; else those of '
+                           'EvalSpec.tile.')
 flags.DEFINE_enum('stage', None, ['classify', 'denoise', 'segment'],
                   'Whose step is compiled, denoise unless it is given; what '
                   'evaluates is of segment.')
@@ -78,18 +76,8 @@ def _stage():
 def _program(run, topology):
     from ddep_tf.compiling import program
     if FLAGS.what == program.EVALUATE:
-        return program.evaluation(run, _image_size(), FLAGS.batch)
+        return program.evaluation(run, cli.image_size() or (), FLAGS.batch)
     return program.train_step(run, topology, FLAGS.batch)
-
-
-def _image_size():
-    if not FLAGS.image_size:
-        return ()
-    found = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', FLAGS.image_size)
-    if not found:
-        raise errors.UserError('--image_size must be HEIGHTxWIDTH in pixels, '
-                               f'got {FLAGS.image_size!r}')
-    return int(found[1]), int(found[2])
 
 
 if __name__ == '__main__':

@@ -14,7 +14,6 @@ facts in model.json, and a card, README.md. It is compared with the run, and
 refused where it differs. Images may have any size, or the one of --image_size.
 """
 
-import re
 import shlex
 import sys
 
@@ -29,8 +28,7 @@ flags.DEFINE_enum('format', 'npz', ['npz', 'keras', 'saved_model', 'onnx',
                                     'litert'], 'What is written.')
 flags.DEFINE_enum('part', 'encoder', ['encoder', 'all'],
                   'Of npz: which weights.')
-flags.DEFINE_string('image_size', '', 'HEIGHT,WIDTH of the images that the '
-                    'model takes; else any.')
+cli.define_image_size_flag('of the images that the model takes; else any.')
 flags.DEFINE_multi_string('compare_images', [], 'Images to compare on: files, '
                           'folders, patterns. Else some of the package.')
 flags.DEFINE_string('license', 'other', "Of the card: the license's name at "
@@ -52,17 +50,7 @@ def main():
         print(f'{FLAGS.output}: {len(keys)} arrays')
     else:
         cli.refuse(['part'], 'is for --format=npz')
-        _export_model(_image_size())
-
-
-def _image_size():
-    from ddep_tf import errors
-    if not FLAGS.image_size:
-        return None
-    if not re.fullmatch(r'[1-9]\d*,[1-9]\d*', FLAGS.image_size):
-        raise errors.UserError('--image_size must be HEIGHT,WIDTH in pixels, '
-                               f'such as 480,640, got {FLAGS.image_size!r}')
-    return tuple(map(int, FLAGS.image_size.split(',')))
+        _export_model(cli.image_size())
 
 
 def _export_model(image_size):

@@ -111,7 +111,7 @@ def test_bad_flags_are_one_line():
     for flag, words in (
             ((), 'EvalSpec.tile is not set'),
             (('--image_size=64', '--gin_param=EvalSpec.tile=(32, 32)'),
-             'HEIGHTxWIDTH')):
+             'HEIGHT,WIDTH')):
         code, _, err = _compile('segment', '--what=evaluate', *flag)
         assert code == 2 and words in err
     code, _, err = _compile('denoise', '--batch=2', '--table')

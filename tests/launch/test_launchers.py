@@ -72,7 +72,7 @@ def test_prepare_data_tells_builds_and_checks(tmp_path):
     ('compare_runs', ['--run_dir=nowhere', '--other=x'], 'nowhere'),
     ('benchmark', ['--what=denoise', '--batch_size=16'], '--batch_size'),
     ('benchmark', ['--output_dir=x', '--gin_file=x', '--width=2'], '--width'),
-    ('compile_tpu', ['--image_size=32x32'], '--image_size'),
+    ('compile_tpu', ['--image_size=32,32'], '--image_size'),
     ('compile_tpu', ['--what=evaluate', '--stage=denoise'], '--stage=segment'),
 ])
 def test_a_mistake_is_one_line_and_exit_code_2(launcher, args, named):
