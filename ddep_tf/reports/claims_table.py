@@ -31,8 +31,9 @@ LEGEND = (
     'for the number of claims. "Less that with 40" is how much larger a '
     'difference is than the same one with 40 labelled images, by seed. The '
     'last column completes `python launch/experiment.py --data_dir=DATA`, '
-    'which runs the experiment again; the commit and the versions of its runs '
-    'are in `experiment.json` of its results.')
+    'which runs the experiment again; the commit of each run is in `runs.csv` '
+    'of its results, the versions that the last ones ran with in '
+    '`experiment.json`.')
 _HEAD = ['Claim', 'Where measured', 'Difference (95 %)', 'Pairs', 'p',
          'Detectable', 'Verdict', 'Command']
 _LEFT = ('Where measured', 'Verdict', 'Command')

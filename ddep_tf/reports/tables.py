@@ -162,8 +162,9 @@ def points(value: float, digits: int = 1) -> str:
 
 
 def signed(value: float) -> str:
-    """Returns a difference as text, with its sign; 0 is '+0.0'."""
-    return f'{round(value, 1) + 0.0:+.1f}'
+    """Returns a difference as text, with its sign: below 0 it is '-0.0' at
+    most, 0 itself is '+0.0'."""
+    return f'{value + 0.0:+.1f}'
 
 
 def interval(found: stats.Difference) -> str:
