@@ -38,7 +38,7 @@ def train_dataset(sources: Sequence[base.Source], *,
     """Makes endless batches; a batch may hold the end and start of epochs.
 
     Args:
-      sources: concatenated; at least one. All decode the same.
+      sources: at least one, whose examples an epoch mixes. All decode the same.
       crop_size: (height, width) of the random crops.
       global_batch_size: B, examples per step over all replicas.
       seed: of the order and the augmentation.
@@ -213,7 +213,9 @@ def _epochs(sources, count, shuffle_buffer, seed, start):
     else:
         buffer = min(examples, shuffle_buffer or _default_buffer(
             sources, examples))
-        records = _shuffled(_all_records(sources), buffer, seed)
+        # A buffer that holds less than an epoch would mix neighbors alone.
+        order = _concatenated if buffer == examples else _mixed
+        records = _shuffled(order(sources), buffer, seed)
     return tf.data.Dataset.range(start // examples, 2 ** 31 - 2).flat_map(
         lambda epoch: records(epoch).enumerate(epoch * examples))
 
@@ -223,11 +225,31 @@ def _parsed(source, record, position):
         record, position)
 
 
-def _all_records(sources):
+def _concatenated(sources):
     """Records of all sources, behind their position among all of them."""
     records = functools.reduce(
         tf.data.Dataset.concatenate, [s.records() for s in sources])
     return records.enumerate()
+
+
+def _mixed(sources):
+    """As `_concatenated`, but with the sources spread evenly, in order."""
+    counts = [source.num_examples for source in sources]
+    starts = itertools.accumulate(counts, initial=0)
+    records = [source.records().enumerate(start)
+               for source, start in zip(sources, starts)]
+    mixed, total = records[0], counts[0]
+    for each, count in zip(records[1:], counts[1:]):
+        mixed, total = _spread(mixed, total, each, count), total + count
+    return mixed
+
+
+def _spread(most, number, few, count):
+    """Puts `count` records evenly between `number` others."""
+    total = number + count
+    return tf.data.Dataset.choose_from_datasets(
+        [most, few], tf.data.Dataset.range(total).map(lambda n: tf.cast(
+            (n + 1) * count // total > n * count // total, tf.int64)))
 
 
 def _shuffled(records, buffer, seed):

@@ -22,6 +22,7 @@ class Ledger:
     def __init__(self, plan: plan_lib.Plan):
         self.plan = plan
         self._results: dict[str, dict[str, Any]] = {}
+        self._rates: dict[str, specs.OptimizerSpec] = {}  # Of finished runs.
 
     def result(self, name: str) -> dict[str, Any] | None:
         """Returns the result of a run as a dict, None if unfinished."""
@@ -119,10 +120,21 @@ class Ledger:
         best = self.best(planned)
         return best and self.plan.chosen(planned, best)
 
-    def is_done(self, planned: plan_lib.PlannedRun) -> bool:
-        """Whether a run is finished, and tested if it has to be."""
+    def chosen_result(self, planned: plan_lib.PlannedRun) -> (
+            dict[str, Any] | None):
+        """Returns the result of a run with its chosen rates, None if it is
+        unfinished, or was trained before its sweep chose these."""
         actual = self.as_run(planned)
         result = actual and self.result(actual.name)
+        if not actual or not result:
+            return None
+        is_other = planned.sweep and not planned.reuses and (
+            self._trained_rates(actual.name) != actual.run.optimizer)
+        return None if is_other else result
+
+    def is_done(self, planned: plan_lib.PlannedRun) -> bool:
+        """Whether a run is finished, and tested if it has to be."""
+        result = self.chosen_result(planned)
         if not result:
             return False
         return not (planned.reuses and planned.run.data[0].test_split
@@ -131,6 +143,12 @@ class Ledger:
     def is_to_do(self, planned: plan_lib.PlannedRun) -> bool:
         """Whether a run is not finished, nor stopped by its loss."""
         return not self.is_done(planned) and not self.is_stopped(planned.name)
+
+    def _trained_rates(self, name):
+        if name not in self._rates:
+            self._rates[name] = run_folder.read_run(
+                self.plan.run_dir(name)).optimizer
+        return self._rates[name]
 
     def _failed_path(self, name):
         return files.path(self.plan.run_dir(name), FAILED)

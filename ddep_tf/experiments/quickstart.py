@@ -185,8 +185,8 @@ def _data(choice, images):
     test = 'test' if images.test else 'val'
     if not images.test:
         lines.append('# There is no images/test: the numbers at the end are '
-                     'of val, on which the best\n# state is chosen, and so '
-                     'a little too good.')
+                     'of val. They are a little\n# too good once settings '
+                     'were chosen by them.')
     return [*lines, f"folder/DatasetSpec.test_split = '{test}'"]
 
 

@@ -289,6 +289,10 @@ class ExperimentSpec(spec_base.Spec):
             raise errors.UserError(
                 f'ExperimentSpec.sweep_at must be one of the label settings, '
                 f'got {self.sweep_at:g}')
+        if self.settings.count(self.sweep_at) > 1:
+            raise errors.UserError(
+                'ExperimentSpec.sweep_at=1 is one image and all of them: leave '
+                'one of the two out of label_counts and label_fractions')
         if self.sweep_seeds > len(self.seeds):
             raise errors.UserError(
                 f'ExperimentSpec.sweep_seeds is {self.sweep_seeds}, but there '

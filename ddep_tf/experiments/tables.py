@@ -68,8 +68,7 @@ def _result(ledger, planned):
 
     A run of a sweep that failed has the subset of its setting, and no scores.
     """
-    actual = ledger.as_run(planned)
-    result = actual and ledger.result(actual.name)
+    result = ledger.chosen_result(planned)
     if not result and planned.level == plan_lib.SWEEP and (
             ledger.failure(planned.name)):
         return _subset_of_setting(ledger, planned)

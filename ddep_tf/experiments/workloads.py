@@ -4,10 +4,10 @@ It is what a user gets, with random weights, on generated images.
 """
 
 from collections.abc import Callable, Sequence
+import collections
 import contextlib
 import dataclasses
 import itertools
-import math
 import os
 import time
 from typing import Any, TypeAlias
@@ -104,19 +104,16 @@ def _predict(run, strategy, folder):
 
 
 def _forward_flops(run):
-    """The FLOPs of all views of a batch of images of the crop's size."""
-    spec, total = run.evaluation, 0
-    for scale in spec.scales:
-        view = [max(round(side * scale), 1) for side in run.crop_size]
-        size = spec.tile or [-(-side // specs.STRIDE) * specs.STRIDE
-                             for side in view]
-        count = math.prod(
-            len(tiles.tile_starts(side, tile, spec.overlap))
-            for side, tile in zip(view, size, strict=True))
-        forward = cost.count(dataclasses.replace(
-            run, crop_size=tuple(size))).forward_flops
-        total += forward * count * (2 if spec.flip else 1)
-    return total * run.global_batch_size
+    """The FLOPs of all tiles of a batch of images of the crop's size."""
+    table = tiles.of_image(run.evaluation, run.crop_size, run.crop_size,
+                           single_scale=False).table
+    height = tiles.FIELDS.index('height')
+    sizes = collections.Counter(map(tuple, table[:, height:height + 2]
+                                    .tolist()))
+    return run.global_batch_size * sum(
+        count * cost.count(dataclasses.replace(
+            run, crop_size=size)).forward_flops
+        for size, count in sizes.items())
 
 
 def _input(run, strategy, folder):

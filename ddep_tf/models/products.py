@@ -28,7 +28,9 @@ def dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     def gradient(upstream):
         upstream = tf.reshape(upstream, (-1, outputs))
         of_kernel = tf.matmul(rows, upstream, transpose_a=True)
-        of_bias = tf.reduce_sum(upstream, 0)
+        # In 16 bits the sum of many rows would no longer grow.
+        of_bias = tf.cast(tf.reduce_sum(tf.cast(upstream, tf.float32), 0),
+                          bias.dtype)
         upstream = layers.after((of_kernel, of_bias), upstream)
         of_rows = tf.matmul(upstream, kernel, transpose_b=True)
         return tf.reshape(of_rows, layers.dims(x)), of_kernel, of_bias

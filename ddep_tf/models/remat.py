@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ddep_tf import errors
+
 # Residual units, transformer blocks, inverted bottlenecks, decoder blocks.
 _BLOCK = re.compile(r'(block\d+\.unit\d+|Transformer\.encoderblock_\d+|'
                     r'lite\.blocks\.\d+|block\d+|entry)\.')
@@ -36,6 +38,9 @@ class Recomputed:
 
     Args:
       model: functional model. Its layers are shared; it stays as it is.
+
+    Raises:
+      UserError: a layer of a block draws.
     """
 
     def __init__(self, model: keras.Model):
@@ -70,19 +75,38 @@ def _block_of(operation):
     return found[1] if found else ''
 
 
+def _inputs(operation):
+    # By the base class: a model that is a layer of another one has its own
+    # properties, of its inside.
+    return keras.tree.flatten(keras.Operation.input.fget(operation))
+
+
+def _outputs(operation):
+    return keras.tree.flatten(keras.Operation.output.fget(operation))
+
+
+def _check_draws(operations):
+    for each in operations:
+        if hasattr(each, 'seed_generator'):
+            raise errors.UserError(
+                f'RunSpec.remat needs an encoder without dropout: {each.name} '
+                'would draw anew as its block is computed again')
+
+
 def _parts(model) -> Iterator[_Part]:
-    flatten = keras.tree.flatten
     operations = [each for each in model.operations
                   if not isinstance(each, keras.layers.InputLayer)]
-    wanted = {id(symbol) for symbol in flatten(model.output)}
+    wanted = {id(symbol) for symbol in keras.tree.flatten(model.output)}
     for block, group in itertools.groupby(operations, _block_of):
         inside = list(group)
-        made = {id(each.output): each.output for each in inside}
+        if block:
+            _check_draws(inside)
+        made = {id(symbol): symbol for each in inside
+                for symbol in _outputs(each)}
         read = {id(symbol): symbol for each in inside
-                for symbol in flatten(each.input)}
+                for symbol in _inputs(each)}
         used = wanted | {id(symbol) for each in operations
-                         if each not in inside
-                         for symbol in flatten(each.input)}
+                         if each not in inside for symbol in _inputs(each)}
         inputs = [read[key] for key in read if key not in made]
         outputs = [made[key] for key in made if key in used]
         yield _Part(block, inputs, outputs, keras.Model(inputs, outputs))

@@ -193,7 +193,8 @@ def _check_same(folder, run):
     changed = sorted(_differences(old, new, ''))
     raise errors.UserError(
         f'--run_dir {folder} holds a run of another config, which '
-        f'differs in {", ".join(changed[:4])}: choose another folder')
+        f'differs in {", ".join(changed[:4])}: choose another folder, or '
+        'remove this one')
 
 
 def _comparable(config):

@@ -6,6 +6,7 @@ import os
 import re
 import time
 
+import numpy as np
 import tensorflow as tf
 
 from ddep_tf import errors, files
@@ -81,6 +82,7 @@ class State:
     def save_if_best(self, value: float, higher_is_better: bool) -> None:
         """Keeps this state too if `value` is the best so far. Raises as
         `save` does."""
+        value = float(np.float32(value))  # As the best one is kept.
         best = float(self.best.numpy())
         # The initial best is nan, against which every comparison is false.
         worse = value <= best if higher_is_better else value >= best

@@ -247,3 +247,20 @@ def test_real_photographs_and_streets_together(real_data):
     assert sorted(positions(found)) == list(range(32))
     assert_equal(found[5:], batches(3, opened, crop_size=(96, 96),
                                     start_step=5))
+
+
+@pytest.mark.parametrize('limits', [(100, 20), (20, 100), (60, 20, 40)])
+def test_sets_are_mixed_where_the_buffer_holds_less_than_an_epoch(limits):
+    opened = [shapes(limit=limit) for limit in limits]
+    order = positions(batches(60, opened, shuffle_buffer=12))
+    ends = np.cumsum(limits)
+    for epoch in (order[:120], order[120:]):
+        assert sorted(epoch) == list(range(120))
+        sets = np.searchsorted(ends, epoch, side='right')
+        for quarter in np.split(sets, 4):
+            seen = np.bincount(quarter, minlength=len(limits))
+            assert (abs(seen - np.array(limits) / 4) <= 12 / 2).all()
+            assert seen.min() > 0
+    assert order[:120] != order[120:]
+    resumed = positions(batches(40, opened, shuffle_buffer=12, start_step=20))
+    assert resumed == order[80:]

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import shutil
 import sys
 
 import pytest
@@ -318,6 +319,35 @@ def test_a_rate_that_diverges_counts_as_the_worst(tmp_path):
         whole.run()
 
 
+def test_a_rate_chosen_later_is_not_said_of_a_run_trained_before(tmp_path):
+    diverges = True
+
+    def score(planned):
+        if planned.run.optimizer.learning_rate < 2e-3:
+            return 0.4
+        if diverges:
+            raise errors.TrainingStopped('not finite at step 3')
+        return 0.6
+    params = ['ExperimentSpec.learning_rates=(1e-3, 3e-3)',
+              "ExperimentSpec.arms=('scratch',)"]
+    whole, _ = _experiment(tmp_path, score, *params)
+    whole.run()
+    diverges = False
+    whole.run_one('sweep-scratch-n20-s0-lr0.003')
+    facts = json.loads((tmp_path / 'experiment.json').read_text())
+    done = {row['run']: row for row in _rows(tmp_path / 'runs.csv')}
+    # Seed 0 is the run of the grid; the others were trained at the other rate.
+    assert 'segment-scratch-n20-s1' not in done
+    assert facts['done'] == facts['planned'] - 2
+    with pytest.raises(errors.UserError, match='learning_rate.*remove this'):
+        whole.run()
+    for seed in (1, 2):
+        shutil.rmtree(tmp_path / f'runs/segment-scratch-n20-s{seed}')
+    whole.run()
+    assert {row['learning_rate'] for row in _rows(tmp_path / 'runs.csv')
+            if row['chosen'] == '1'} == {'0.003'}
+
+
 def test_another_experiment_in_the_folder_is_refused(tmp_path):
     whole, _ = _experiment(tmp_path, lambda planned: 0.5)
     # Nothing was trained yet: what was asked for can still be mended.
@@ -478,6 +508,10 @@ def test_one_image_is_not_all_of_them():
                                    for name in final.sweep)
     assert 'segment-ddep-n1.0-s1' in graph.runs
     assert 'segment-ddep-n1-s1' not in graph.runs
+    with pytest.raises(errors.UserError, match='one image and all of them'):
+        _plan('ExperimentSpec.label_counts=(1, 20)',
+              'ExperimentSpec.label_fractions=(1.0,)',
+              'ExperimentSpec.sweep_at=1', *GRID)
 
 
 def test_a_rate_that_failed_on_all_labels_has_not_the_subset_of_one(tmp_path):

@@ -61,3 +61,14 @@ def test_the_gradient_of_the_input_comes_last(ours, theirs, inputs):
             waiting += [*op.control_inputs, *(each.op for each in op.inputs)]
     # A gradient that the function returns passes through an identity.
     assert all(other.op.inputs[0].op in needed for other in others)
+
+
+def test_the_gradient_of_a_bias_is_summed_in_32_bits():
+    x, kernel, bias = (tf.ones(shape, 'float16')
+                       for shape in ((16384, 1), (1, 2), (2,)))
+    with tf.GradientTape() as tape:
+        tape.watch(bias)
+        y = products.dense(x, kernel, bias)
+    gradient = tape.gradient(y, bias, tf.fill(y.shape, tf.cast(.25, y.dtype)))
+    assert gradient.dtype == 'float16'
+    np.testing.assert_array_equal(gradient, [4096, 4096])

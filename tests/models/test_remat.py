@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,7 +27,8 @@ def _gradients(run, arrays, batch, xla):
     ('denoise', False, {'train_encoder': True, 'accumulate': 2}),
     pytest.param('segment', True, {'accumulate': 2},
                  marks=pytest.mark.full),
-    ('segment', False, {'encoder': specs.EncoderSpec('efficientnet_lite0')})])
+    ('segment', False, {'encoder': specs.EncoderSpec('efficientnet_lite0')}),
+    ('segment', False, {'encoder': specs.EncoderSpec('keras/MobileNetV2')})])
 def test_gradients_are_those_of_what_is_kept(make_run, stage, xla, changes):
     run = make_run(stage, **changes)
     arrays = weights.export_arrays(build.build_network(run))
@@ -58,3 +60,11 @@ def test_what_draws_or_counts_is_refused(make_run, part, change):
     changed = dataclasses.replace(getattr(run, part), **change)
     with pytest.raises(errors.UserError, match='remat needs'):
         dataclasses.replace(run, remat=True, **{part: changed})
+
+
+@pytest.mark.quick
+def test_a_layer_that_draws_is_refused():
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.GaussianNoise(0.1, name='block1.noise')(image)
+    with pytest.raises(errors.UserError, match='block1.noise'):
+        remat.Recomputed(keras.Model(image, x))
