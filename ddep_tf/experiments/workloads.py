@@ -3,8 +3,8 @@
 It is what a user gets, with random weights, on generated images.
 """
 
-from collections.abc import Callable, Sequence
 import collections
+from collections.abc import Callable, Sequence
 import contextlib
 import dataclasses
 import itertools

@@ -81,7 +81,7 @@ def test_the_order_is_that_of_earlier_versions():
     opened = [shapes(), shapes(split='val')]
     assert positions(batches(5, opened, seed=5)) == [
         7, 6, 10, 16, 14, 13, 12, 2, 18, 9, 17, 19, 0, 1, 5, 3, 15, 4, 8, 11]
-    assert positions(batches(2, opened, seed=2 ** 40, shuffle_buffer=3)) == [
+    assert positions(batches(2, seed=2 ** 40, shuffle_buffer=3)) == [
         2, 0, 4, 1, 6, 5, 3, 7]
 
 
