@@ -108,8 +108,8 @@ class DatasetSpec(spec_base.Spec):
       readers: files that are read side by side, at most, where the set is
         TFRecord files of known lengths; a batch takes as much from each, so
         that fewer are read where some would have far fewer examples. 1 reads
-        all files one after the other. Of several sets the least
-        counts. The order of the examples depends on it [O].
+        all files one after the other. Of several sets the largest
+        number counts, for all. The order of the examples depends on it [O].
       limit: use only the first so many examples of each split; 0 is all.
       label_key, image_key, id_key: features of a TFDS or TFRecord set.
     """

@@ -24,16 +24,18 @@ _FILES = -1  # Stands for the number of a block where files are ordered.
 
 def count(sources: Sequence[base.Source], most: int, batch_size: int) -> int:
     """Returns V: the greatest divisor of the batch that is at most `most` and
-    leaves each reader a file of each source, and all about as many records:
-    those of a reader that has few would be seen more often."""
-    most = min(most, *(len(source.shards) for source in sources))
-    if most < 2:
+    the files of a source, and leaves all readers about as many records: those
+    of a reader that has few would be seen more often. 1 if a source has no
+    files that can be read side by side."""
+    files = [len(source.shards) for source in sources]
+    most = min(most, max(files))
+    if most < 2 or not min(files):
         return 1
     kept = [_kept_of_files(source) for source in sources]
 
     def is_even(readers):
-        sizes = sum(np.bincount(np.arange(len(of_files)) % readers, of_files)
-                    for of_files in kept)
+        sizes = sum(np.bincount(np.arange(len(of_files)) % readers, of_files,
+                                readers) for of_files in kept)
         return sizes.max() <= _UNEVEN * sizes.min()
     return next((v for v in range(most, 1, -1)
                  if not batch_size % v and is_even(v)), 1)
@@ -60,7 +62,7 @@ def records(sources: Sequence[base.Source], readers: int, seed: int,
     """Returns the endless records of a host, taking turns among its readers.
 
     Args:
-      sources: with shards, at least `readers` each.
+      sources: with shards, one of them at least `readers`.
       readers: V, a multiple of `hosts`.
       seed: of the order.
       start: records over all readers that come before, a multiple of V.

@@ -151,7 +151,7 @@ def crop_dataset(run: specs.RunSpec, source: factory.Source,
 
 
 def _max_readers(run):
-    return min(spec.readers for spec in run.data)
+    return max(spec.readers for spec in run.data)
 
 
 def _example_fn(run):

@@ -156,6 +156,20 @@ def test_no_example_is_seen_far_more_often_than_another(folder, changes, most):
         assert seen.max() <= 1.25 * seen.min() + 2, count
 
 
+def test_a_set_of_few_files_is_read_beside_one_of_many(folder):
+    opened = [_source(folder), _source(folder, limit=2)]
+    assert [len(source.shards) for source in opened] == [8, 1]
+    # Of 8 readers one would have 8 records, some 5; of 4 they have 13 and 11.
+    assert readers.count(opened, 64, 8) == 4
+    dataset = pipelines.train_dataset(opened, crop_size=(16, 16), seed=1,
+                                      global_batch_size=8, max_readers=64)
+    found = list(itertools.islice(dataset.as_numpy_iterator(), 300))
+    seen = np.bincount(_positions(found).ravel())
+    assert len(seen) == 44 + 2 and seen.max() <= 1.25 * seen.min() + 2
+    for batch in found:
+        np.testing.assert_array_equal(batch['position'] % 44, batch['label'])
+
+
 def test_readers_share_the_examples_of_a_subset(folder, monkeypatch):
     monkeypatch.setattr(stream_source, '_HOLD_BYTES', 0)
     # All of the first files, one of each other: 4 readers would have 7, 2, 2
