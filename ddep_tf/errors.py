@@ -1,4 +1,4 @@
-"""The errors that a launcher turns into an exit code; what others say."""
+"""The errors that a launcher turns into an exit code; the first line of any."""
 
 
 class UserError(ValueError):
@@ -34,9 +34,3 @@ def first_line(error: Exception) -> str:
     nothing."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].strip()
-
-
-def of_input(error: Exception) -> bool:
-    """Returns whether TensorFlow raised it while it made a batch, and not, as
-    XLA does, for what a network computes: ops of that name read iterators."""
-    return 'IteratorGetNext' in str(error)

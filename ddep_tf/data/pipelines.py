@@ -234,22 +234,26 @@ def _concatenated(sources):
 
 def _mixed(sources):
     """As `_concatenated`, but with the sources spread evenly, in order."""
-    counts = [source.num_examples for source in sources]
-    starts = itertools.accumulate(counts, initial=0)
-    records = [source.records().enumerate(start)
-               for source, start in zip(sources, starts)]
-    mixed, total = records[0], counts[0]
-    for each, count in zip(records[1:], counts[1:]):
-        mixed, total = _spread(mixed, total, each, count), total + count
+    mixed = sources[0].records().enumerate()
+    starts = _starts(sources)
+    for source, start, end in zip(sources[1:], starts[1:], starts[2:]):
+        mixed = _spread(mixed, source.records().enumerate(start),
+                        end - start, end)
     return mixed
 
 
-def _spread(most, number, few, count):
-    """Puts `count` records evenly between `number` others."""
-    total = number + count
+def _spread(records, others, count, total):
+    """Puts `count` others evenly between records, `total` of both."""
     return tf.data.Dataset.choose_from_datasets(
-        [most, few], tf.data.Dataset.range(total).map(lambda n: tf.cast(
+        [records, others], tf.data.Dataset.range(total).map(lambda n: tf.cast(
             (n + 1) * count // total > n * count // total, tf.int64)))
+
+
+def _starts(sources):
+    """Returns where each source begins among the examples of all, and their
+    end."""
+    return list(itertools.accumulate(
+        (source.num_examples for source in sources), initial=0))
 
 
 def _shuffled(records, buffer, seed):
@@ -320,8 +324,7 @@ def _choose_source(sources, position, prepare):
     Not by tf.switch_case: to have determinism, tf.data would then prepare one
     record at a time.
     """
-    starts = list(itertools.accumulate(
-        (source.num_examples for source in sources), initial=0))
+    starts = _starts(sources)
 
     def choose(first, end):
         if end - first == 1:

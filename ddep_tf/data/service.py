@@ -73,9 +73,8 @@ def errors_named(address: str) -> Iterator[None]:
     leaves errors as they are."""
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError,
-            tf.errors.NotFoundError) as error:
-        if not address or not errors.of_input(error):
+    except tf.errors.OpError as error:
+        if not address or not base.is_unreadable(error):
             raise
         raise errors.UserError(
             f'--data_service={address}: a worker cannot read an example that '

@@ -34,8 +34,9 @@ class Ledger:
         return self._results[name]
 
     def forget(self, name: str) -> None:
-        """Makes the next `result` of a run read its file again."""
+        """Makes the next `result` of a run read its files again."""
         self._results.pop(name, None)
+        self._rates.pop(name, None)
 
     def refresh(self) -> None:
         """Forgets results without a test, which another machine may have made
@@ -128,7 +129,7 @@ class Ledger:
         result = actual and self.result(actual.name)
         if not actual or not result:
             return None
-        is_other = planned.sweep and not planned.reuses and (
+        is_other = planned.sweep and (
             self._trained_rates(actual.name) != actual.run.optimizer)
         return None if is_other else result
 

@@ -8,7 +8,7 @@ import os
 import tensorflow as tf
 
 from ddep_tf import errors, files
-from ddep_tf.data.sources import factory
+from ddep_tf.data.sources import base, factory
 from ddep_tf.runtime import check_marks, progress
 from ddep_tf.runtime import workers as workers_lib
 
@@ -62,9 +62,8 @@ def explained(inputs: Inputs) -> Iterator[None]:
     """Turns what fails because of an example into a UserError naming it."""
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError,
-            tf.errors.NotFoundError) as error:
-        if not errors.of_input(error):
+    except tf.errors.OpError as error:
+        if not base.is_unreadable(error):
             raise
         print(f'{errors.first_line(error)}\nperhaps an example cannot be read: '
               'looking for it ...', flush=True)

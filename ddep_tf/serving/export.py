@@ -14,7 +14,7 @@ import tensorflow as tf
 from ddep_tf import errors, files, specs
 from ddep_tf.data import image_files, photos
 from ddep_tf.data.sources import factory
-from ddep_tf.evaluation import predict
+from ddep_tf.evaluation import predict, tiles
 from ddep_tf.runtime import build, run_folder
 from ddep_tf.serving import (
     card,
@@ -91,9 +91,8 @@ def _serving_model(run, network, form, image_size) -> keras.Model:
     data = run.data[0]
     if form.plain:
         inner = serving_model.resized_size(data, image_size)
-        network = plain_layers.rebuild(network, [
-            side and -(-side // specs.STRIDE) * specs.STRIDE
-            for side in inner])
+        network = plain_layers.rebuild(
+            network, [side and tiles.padded(side) for side in inner])
     return serving_model.build(network, image_size, data)
 
 

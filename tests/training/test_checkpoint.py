@@ -164,3 +164,15 @@ def test_a_host_that_is_gone_while_a_state_is_saved_is_no_full_disk(
     with pytest.raises(errors.WorkerLost, match=f'{gone} does not answer'), (
             workers.losses_named()):
         state.save(0.0)
+
+
+@pytest.mark.parametrize('value, higher', [(0.7, True), (0.1, False)])
+def test_of_equal_values_the_first_state_is_the_best(tmp_path, value, higher):
+    # float32 rounds both values towards the worse.
+    state, _ = _state(tmp_path)
+    state.restore()
+    for step in STEPS:
+        state.step.assign(step)
+        state.save_if_best(value, higher)
+    kept = [path.name for path in tmp_path.rglob('best/ckpt-*.index')]
+    assert kept == ['ckpt-5.index']

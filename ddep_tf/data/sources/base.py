@@ -19,6 +19,14 @@ Tensors = dict[str, tf.Tensor]  # A record or an example.
 Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
+def is_unreadable(error: tf.errors.OpError) -> bool:
+    """Returns whether an example could not be read while a batch was made: ops
+    of that name read iterators. What XLA refuses is of the same types."""
+    return 'IteratorGetNext' in str(error) and isinstance(error, (
+        tf.errors.InvalidArgumentError, tf.errors.DataLossError,
+        tf.errors.NotFoundError))
+
+
 class Shard(NamedTuple):
     """A part of a TFRecord file that belongs to a split.
 
