@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 import dataclasses
+import errno
 import functools
 import glob
 import json
@@ -31,6 +32,8 @@ _PATHS = ('claims', 'compare_images', 'data_dir', 'figure', 'gin_file',
           'work_dir')
 # What TensorFlow says of a disk that is no longer written.
 _DISK_REASONS = ('No space left', 'Read-only file system', 'Permission denied')
+# What a network folder says for a while, and then works again.
+_PASSING = (errno.EIO, errno.ESTALE, errno.ECONNRESET, errno.EHOSTDOWN)
 
 
 def define_config_flags() -> None:
@@ -359,10 +362,12 @@ def _fail_in_tensorflow(error):
 def _fail_at_file(error):
     code, hint = USER_ERROR, 'free space, or choose a folder that can be ' \
         'written'
-    if files.is_bucket(str(error.filename)):
+    is_bucket = files.is_bucket(str(error.filename))
+    if is_bucket:
         hint = 'check the name, and what this account may do there'
-        if isinstance(error, TimeoutError):
-            code, hint = WORKER_LOST, 'start again, to go on'
+    if isinstance(error, TimeoutError) or (
+            error.errno in _PASSING and not is_bucket):
+        code, hint = WORKER_LOST, 'start again, to go on'
     return _fail(f'{error.filename or "a file"}: {error.strerror or error}: '
                  f'{hint}', code)
 

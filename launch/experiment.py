@@ -99,6 +99,8 @@ def _slots():
     """Returns how many runs --parallel does at a time."""
     from ddep_tf import errors
     from ddep_tf.experiments import shares
+    if FLAGS.only and FLAGS.parallel == 'auto':
+        return 1
     slots = shares.slots_of(FLAGS.parallel)
     if slots > 1 and (FLAGS.tpu or FLAGS.strategy in ('tpu', 'multi_worker')):
         raise _one_at_a_time()

@@ -100,8 +100,8 @@ def _check_shared(run_dir):
 
 
 def _is_on_claim(path):
-    return (pathlib.PurePosixPath(FLAGS.mount)
-            in pathlib.PurePosixPath(path).parents)
+    path = pathlib.PurePosixPath(path)
+    return pathlib.PurePosixPath(FLAGS.mount) in (path, *path.parents)
 
 
 def _command(run_dir):

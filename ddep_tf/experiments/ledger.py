@@ -1,5 +1,6 @@
 """What is done of a plan, and what failed. No TF."""
 
+from collections.abc import Iterable
 import math
 from typing import Any
 
@@ -112,6 +113,16 @@ class Ledger:
     def missing(self, planned: plan_lib.PlannedRun) -> list[str]:
         """Returns the names of the runs that a run has to wait for."""
         return [name for name in planned.needs if not self.is_settled(name)]
+
+    def obstacles(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Returns the failures, as of `failure`, for which runs are not done:
+        their own, or those of what they need."""
+        found = []
+        for name in names:
+            failure = self.failure(name)
+            found += [failure] if failure else self.obstacles(
+                self.missing(self.plan.find(name)))
+        return found
 
     def as_run(self, planned: plan_lib.PlannedRun) -> (
             plan_lib.PlannedRun | None):

@@ -165,10 +165,7 @@ class _Worker:
             self.is_alive = False
             self.process.join()
             return RuntimeError(_reason(self.process.exitcode))
-        if answer is None:
-            return None
-        name, text = answer
-        return worker_lib.ERRORS.get(name, RuntimeError)(text)
+        return answer
 
     def stop(self) -> None:
         """Asks it to end: at once if idle, else after saving its state."""

@@ -133,6 +133,8 @@ def choose(images: Images, machine: Machine, encoder: str, weights: str,
     batch = 16 if gpu else 8
     if machine.memory < 6:  # Of the machine: a laptop's processor trains.
         batch //= 2
+    if gpu:  # Each of them gets the same number of images.
+        batch += -batch % machine.gpus
     # More labels are worth more steps: 30 passes over them.
     passes = 30 * images.labelled // batch
     least, most = (2000, 20000) if gpu else (600, 3000)

@@ -1,5 +1,6 @@
 """Runs a plan: skips what is done, resumes what was cut off. No TF."""
 
+import math
 import time
 from typing import Any
 
@@ -13,6 +14,11 @@ from ddep_tf.runtime import stop_signal
 
 # Between looks at what other machines have finished, and at `stop`.
 _POLL_SECONDS, _STOP_SECONDS = 30, 0.5
+# A run that failed is tried again within this by Kubernetes, which waits for
+# up to 6 minutes before it does.
+_RETRIED_WITHIN = 15 * 60  # Seconds.
+# Of the time, what the tables take at most while runs are made.
+_TABLES_SHARE = 0.05
 # Errors that concern all runs.
 _OF_ALL = (errors.UserError, errors.Preempted, errors.WorkerLost)
 
@@ -48,6 +54,8 @@ class Experiment:
         self._stop = stop or stop_signal.StopSignal()
         self._finished = finished or reuse.Finished(())
         self._running: dict[str, plan_lib.PlannedRun] = {}
+        self._done: set[str] = set()  # Names, as far as this process knows.
+        self._written, self._writing_took = -math.inf, 0.0  # Seconds.
         template = next(iter(templates.values())).get(specs.SEGMENT)
         self._label_set = labels.for_spec(template.data[0]) if (
             template) else None
@@ -84,6 +92,7 @@ class Experiment:
         pending = [planned for planned in map(self.plan.find, names)
                    if self.ledger.is_to_do(planned)]
         self._running.clear()
+        self._count_done()
         with self._executor:
             self._executor.prepare(len(pending), self.plan.count())
             self._check_label_settings()
@@ -109,10 +118,13 @@ class Experiment:
           UserError: there is no such run; or what the run raises.
         """
         planned = self.plan.find(name)
-        if not self._wait_for_needs([planned], wait):
+        if not self._wait_for_needs([planned], wait, _RETRIED_WITHIN):
+            need = self.ledger.missing(planned)[0]
+            failed = self.ledger.obstacles([need])
+            reason = f' ({failed[0]["reason"]})' if failed else ''
             raise errors.NotReady(
-                f'{name} needs {self.ledger.missing(planned)[0]}, which is '
-                'not done: run it first, or give --wait=MINUTES')
+                f'{name} needs {need}, which is not done{reason}: run it '
+                'first, or give --wait=MINUTES')
         self.ledger.clear_failure(name)
         try:
             job = self._job(planned)
@@ -139,8 +151,23 @@ class Experiment:
 
     def write(self) -> None:
         """Writes the tables of all that is done, whoever did it."""
+        begin = time.monotonic()
         self.ledger.refresh()
         tables.write(self.ledger, self.exp_dir, self._label_set)
+        self._count_done()
+        self._written = time.monotonic()
+        self._writing_took = self._written - begin
+
+    def _write_in_time(self):
+        """Writes the tables unless that took a while and was done just now: of
+        hundreds of runs in a bucket it takes minutes."""
+        since = time.monotonic() - self._written
+        if since >= self._writing_took / _TABLES_SHARE:
+            self.write()
+
+    def _count_done(self):
+        self._done = {name for name, planned in self.plan.runs.items()
+                      if self.ledger.is_done(planned)}
 
     def _do_all(self, pending, wait):
         """Executes `pending`, and leaves in it the runs that cannot start."""
@@ -160,6 +187,7 @@ class Experiment:
                 return
             if not self.ledger.is_to_do(planned):  # Another machine did it.
                 pending.remove(planned)
+                self._done.add(planned.name)
             elif not self.ledger.missing(planned):
                 pending.remove(planned)
                 self._start(planned)
@@ -194,6 +222,7 @@ class Experiment:
         if source is None:
             return False
         self.ledger.forget(job.actual.name)
+        self._done.add(job.planned.name)
         self._executor.say(f'{job.planned.name} is there: {source}')
         return True
 
@@ -204,28 +233,41 @@ class Experiment:
             raise error
         if error:
             self._note(job.planned, error)
+        else:
+            self._done.add(job.planned.name)
         self._show()
-        self.write()
+        self._write_in_time()
 
     def _note(self, planned, error):
-        stopped = isinstance(error, errors.TrainingStopped)
-        self.ledger.note_failure(planned.name, error, stopped)
-        self._executor.say(f'{planned.name} failed: {error}')
+        noted = self.ledger.failure(planned.name)  # By a process of its own.
+        if not noted:
+            self.ledger.note_failure(
+                planned.name, error, isinstance(error, errors.TrainingStopped))
+        reason = noted['reason'] if noted else error
+        self._executor.say(f'{planned.name} failed: {reason}')
 
     def _show(self):
-        done = sum(map(self.ledger.is_done, self.plan.runs.values()))
-        self._executor.show(list(self._running), done, len(self.plan.runs))
+        self._executor.show(list(self._running), len(self._done),
+                            len(self.plan.runs))
 
-    def _wait_for_needs(self, runs, minutes):
+    def _wait_for_needs(self, runs, minutes, retried_within=0):
         """Waits until one of `runs` has what it needs; returns whether.
 
-        It does not wait for runs that failed.
+        It does not wait for a run that failed, once that is known for
+        `retried_within` seconds, nor for one whose loss was not finite.
         """
-        end, announced = time.monotonic() + 60 * minutes, False
+        now = whole_since = time.monotonic()
+        end, announced = now + 60 * minutes, False
         while all(missing := [self.ledger.missing(run) for run in runs]):
-            hopeful = [names for names in missing
-                       if not any(map(self.ledger.failure, names))]
-            if not hopeful or time.monotonic() >= end:
+            now = time.monotonic()
+            failures = list(map(self.ledger.obstacles, missing))
+            if not all(failures):
+                whole_since = now
+            is_retried = now - whole_since < retried_within
+            hopeful = [names for names, found in zip(missing, failures)
+                       if not found or is_retried and not any(
+                           failure['stopped'] for failure in found)]
+            if not hopeful or now >= end:
                 return False
             if not announced:
                 self._executor.say('waiting for ' + ', '.join(hopeful[0]))

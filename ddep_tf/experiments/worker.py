@@ -15,10 +15,9 @@ from ddep_tf.experiments import shares as shares_lib
 from ddep_tf.runtime import stop_signal
 
 LOG = 'log.txt'
-# Errors that the parent raises by their name; any other is a failed run.
-ERRORS = {kind.__name__: kind for kind in (
-    errors.UserError, errors.TrainingStopped, errors.Preempted,
-    errors.WorkerLost)}
+# Errors of which the parent needs the kind; any other is a failed run.
+_KINDS = (errors.UserError, errors.TrainingStopped, errors.Preempted,
+          errors.WorkerLost)
 
 # Called in the worker once; returns what executes its jobs.
 Make = Callable[[stop_signal.StopSignal], executors.Do]
@@ -28,8 +27,8 @@ def work(parent: connection.Connection, make: Make,
          share: shares_lib.Share, grace: float) -> None:
     """Executes what the parent sends, until the connection is closed.
 
-    The parent sends a Job or (function, args), and gets None, or the name and
-    the text of the error. `grace`: as of StopSignal.
+    The parent sends a Job or (function, args), and gets None, or the error as
+    `_sent` has it. `grace`: as of StopSignal.
     """
     shares_lib.take(share)
     os.environ['TQDM_DISABLE'] = '1'  # The parent has the only bar.
@@ -58,7 +57,7 @@ def _make_or_raise(make: Make, stop: stop_signal.StopSignal) -> executors.Do:
     return do
 
 
-def _answer(do: executors.Do, message) -> tuple[str, str] | None:
+def _answer(do: executors.Do, message) -> Exception | None:
     try:
         if isinstance(message, executors.Job):
             run_dir = files.path(message.run_dir)
@@ -71,8 +70,16 @@ def _answer(do: executors.Do, message) -> tuple[str, str] | None:
             function(*args)
         return None
     except Exception as error:
-        name = type(error).__name__
-        return name, str(error) or name
+        return _sent(error)
+
+
+def _sent(error):
+    """Returns an error as the parent raises it, which has no TensorFlow."""
+    if isinstance(error, OSError) and error.errno:
+        return OSError(error.errno, error.strerror, error.filename)
+    text = str(error) or type(error).__name__
+    return next((kind for kind in _KINDS if isinstance(error, kind)),
+                RuntimeError)(text)
 
 
 def _do_in_log(do, job):
@@ -81,7 +88,7 @@ def _do_in_log(do, job):
     try:
         do(job)
     except Exception as error:
-        if type(error).__name__ not in ERRORS:
+        if not isinstance(error, _KINDS):
             traceback.print_exc()
         raise
     finally:

@@ -16,6 +16,13 @@ USES = {'cpus', 'memory_gb', 'gpus', 'hosts', 'max_parallel', 'retries',
         'grace_seconds', 'hours', 'max_array', 'partition', 'account', 'qos',
         'logs', 'workdir'}
 
+# One task of an array has the array's number as its own SLURM_JOB_ID, by which
+# scontrol and scancel would reach all tasks. Of the restarts only those after
+# a lost worker are counted: a long run has any number at its time limit.
+_NAMES = '''\
+own_job="${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+losses=$(realpath -m -- {logs})/{stem}-$own_job.lost
+'''
 # Only the time limit sends USR1, so that a cancelled job, which gets TERM, is
 # not queued again. Slurm itself requeues what it preempts.
 _RUN = '''\
@@ -26,12 +33,13 @@ asked=
 {wait}\
 if [ "$code" -eq 143 ] && [ -n "$asked" ]; then
   echo "$run: time limit reached, the state is saved: requeueing"
-  scontrol requeue "$SLURM_JOB_ID"
+  scontrol requeue "$own_job"
 fi
 case "$code" in {lost})
-  if [ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]; then
+  if [ "$(cat -- "$losses" 2>/dev/null | wc -l)" -lt {retries} ]; then
+    echo "$run" >>"$losses"
     echo "$run: a worker was lost: requeueing"
-    scontrol requeue "$SLURM_JOB_ID"
+    scontrol requeue "$own_job"
   fi ;;
 esac
 exit "$code"
@@ -61,7 +69,7 @@ _SRUN = ('srun --label --kill-on-bad-exit=0 --wait=0 --cpus-per-task={cpus} '
 _KILLED = '137'
 # At a SIGTERM, srun kills its processes at once.
 _HAND_ON_TO_ALL = (
-    'hand_on() { signalled=yes; scancel --signal=TERM "$SLURM_JOB_ID"; }\n')
+    'hand_on() { signalled=yes; scancel --signal=TERM "$own_job"; }\n')
 
 _SUBMIT = '''\
 #!/bin/bash
@@ -123,6 +131,7 @@ def _script(stem, names, command, resources):
                _options(stem, len(names), resources)]
     text = '\n'.join(['#!/bin/bash', *head, *options, ''])
     text += levels.choose('SLURM_ARRAY_TASK_ID', names)
+    text += _NAMES.format(logs=shlex.quote(resources.logs), stem=stem)
     if resources.workdir:
         text += f'cd -- {shlex.quote(resources.workdir)} || exit 2\n'
     hand_on, start, lost = levels.HAND_ON, '', _LOST

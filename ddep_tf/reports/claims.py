@@ -55,6 +55,11 @@ class Claim(spec_base.Spec):
         for name in ('claim', 'results', 'labels', 'arm', 'minus'):
             if not getattr(self, name):
                 raise errors.UserError(f'Claim.{name} is missing')
+        if self.minus_variant and self.than_variant:
+            raise errors.UserError(
+                'Claim.minus_variant and Claim.than_variant: a gain between '
+                'variants is not compared with that of another variant: '
+                'leave one out')
         self.require('outcome', *OUTCOMES)
         self.require_positive('labels', 'margin')
 
@@ -95,15 +100,18 @@ def measure(claim: Claim, labels: int,
     for side in (*claim.sides, *than):
         _require(side.variant, experiment.variants, claim)
         _require(side.arm, experiment.arms, claim)
-    if any(one.run == other.run for one, other in stats.paired_runs(
-            experiment, labels, *claim.sides)):
+    is_relative = bool(claim.than_labels or claim.than_variant)
+    than_labels = claim.than_labels or labels
+    if is_relative and (than_labels, *than) == (labels, *claim.sides) or any(
+            one.run == other.run for one, other in stats.paired_runs(
+                experiment, labels, *claim.sides)):
         raise errors.UserError(f'{claim.claim!r} compares runs of '
                                f'{claim.results} with themselves')
     compare = OUTCOMES[claim.outcome]
     found = compare(experiment, labels, *claim.sides)
-    if not found or not claim.than_labels and not claim.than_variant:
+    if not found or not is_relative:
         return found
-    other = compare(experiment, claim.than_labels or labels, *than)
+    other = compare(experiment, than_labels, *than)
     return other and stats.excess(found, other)
 
 

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from ddep_tf import configure, errors, files
+from ddep_tf.data import image_files
 from ddep_tf.experiments import pool
 from ddep_tf.experiments import runner as runner_lib
 from ddep_tf.runtime import stop_signal
@@ -56,7 +57,7 @@ def _obey(folder, stop, name, order):
     if order == 'fail':
         raise MemoryError('no memory')
     if order == 'mistake':
-        raise errors.UserError('a bad image')
+        raise image_files.Unusable('a bad image')
     if order == 'train until stopped':
         _wait_for(lambda: stop.asked)
         (folder / f'{name}.saved').touch()
@@ -167,6 +168,30 @@ def test_running_runs_save_their_state_before_the_end(experiment, tmp_path,
     assert all((tmp_path / f'{name}.saved').exists() for name in saved)
     assert not any(map(_is_alive, _pids(tmp_path)))
     assert not (tmp_path / 'segment-ddep-n20-s0.started').exists()
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.mark.parametrize('error', [
+    FileNotFoundError(2, 'No such file or directory', 'gs://b/data'),
+    TimeoutError(110, 'Google answers 503', 'gs://b/data'),
+    image_files.Unusable('a bad image')])
+def test_what_a_worker_raises_is_raised_here(tmp_path, error):
+    with pool.Pool(1, functools.partial(make, str(tmp_path)),
+                   stop_signal.StopSignal()) as workers:
+        workers.prepare(1, 1)
+        expected = OSError if isinstance(error, OSError) else errors.UserError
+        with pytest.raises(expected) as found:
+            workers.call(_raise, error)
+        assert str(found.value) == str(error)
+        assert expected is not OSError or type(found.value) is type(error)
+        workers.call(_raise_nothing)  # The worker is still there.
+
+
+def _raise_nothing():
+    pass
 
 
 _MAIN = '''

@@ -254,6 +254,71 @@ def test_a_failed_run_leaves_the_others_and_is_run_again_alone(tmp_path):
     assert facts['failed'] == {} and facts['done'] == 10
 
 
+def test_the_process_of_a_run_says_why_it_failed(tmp_path):
+    """Its parent sees an exit code."""
+    def score(actual):
+        if actual.name == 'denoise-ddep-s0':
+            whole.ledger.note_failure(actual.name, 'no memory', False)
+            raise RuntimeError('it ended with exit code 1')
+        return 0.4
+    whole, _ = _experiment(tmp_path, score)
+    with pytest.raises(errors.RunsFailed, match='no memory'):
+        whole.run()
+    facts = json.loads((tmp_path / 'experiment.json').read_text())
+    assert facts['failed'] == {'denoise-ddep-s0': 'no memory'}
+
+
+@pytest.mark.parametrize('stopped', [False, True])
+def test_a_run_waits_for_one_that_failed_and_is_tried_again(
+        tmp_path, monkeypatch, stopped):
+    """Which Kubernetes does, after a while."""
+    whole, _ = _experiment(tmp_path, lambda planned: 0.4)
+    other, _ = _experiment(tmp_path, lambda planned: 0.4)
+    whole.run_one('classify')
+    whole.ledger.note_failure('denoise-ddep-s0', 'lost a disk', stopped)
+    seconds = [0.0]
+
+    def sleep(_, some):
+        seconds[0] += some
+        if seconds[0] == 300:
+            other.run_one('denoise-ddep-s0')
+    monkeypatch.setattr(runner_lib.Experiment, '_sleep', sleep)
+    monkeypatch.setattr(runner_lib.time, 'monotonic', lambda: seconds[0])
+    if stopped:  # Its loss would be so again.
+        with pytest.raises(errors.NotReady, match='lost a disk'):
+            whole.run_one('segment-ddep-n20-s0', wait=60)
+        assert seconds == [0]
+        return
+    whole.run_one('segment-ddep-n20-s0', wait=60)
+    assert seconds == [300]
+    # What nobody tries again is not waited for long, nor what needs it.
+    for need in ('denoise-ddep-s1', 'classify'):
+        seconds[0] = 1000
+        whole, _ = _experiment(tmp_path / need, lambda planned: 0.4)
+        whole.ledger.note_failure(need, 'lost a disk', False)
+        with pytest.raises(errors.NotReady, match='lost a disk'):
+            whole.run_one('segment-ddep-n20-s1', wait=60)
+        assert 1600 < seconds[0] < 2500
+
+
+def test_tables_that_take_long_are_written_seldom(tmp_path, monkeypatch):
+    """Of hundreds of runs in a bucket they take minutes."""
+    seconds, written = [0.0], []
+
+    def write_tables(ledger, exp_dir, label_set):
+        seconds[0] += 5
+        written.append(sum(map(ledger.is_done, ledger.plan.runs.values())))
+
+    def score(planned):
+        seconds[0] += 30
+        return 0.4
+    monkeypatch.setattr(runner_lib.time, 'monotonic', lambda: seconds[0])
+    monkeypatch.setattr(runner_lib.tables, 'write', write_tables)
+    whole, _ = _experiment(tmp_path, score)
+    whole.run()
+    assert written == [1, 5, 9, 10]  # At most every 100 seconds; at the end.
+
+
 def test_shards_in_turn_do_what_one_machine_does(tmp_path):
     one, _ = _experiment(tmp_path / 'one', lambda planned: 0.4, *GRID)
     one.run()

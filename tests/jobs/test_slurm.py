@@ -40,8 +40,13 @@ def _indices(script):
 
 
 def _run(stub, script, index, **environment):
-    return stub.run(['bash', script], SLURM_ARRAY_TASK_ID=str(index),
-                    SLURM_JOB_ID='77', **environment)
+    return stub.run(['bash', script], **_ids(index), **environment)
+
+
+def _ids(index):
+    """What Slurm says to the last task of an array that it starts."""
+    return {'SLURM_ARRAY_TASK_ID': str(index), 'SLURM_ARRAY_JOB_ID': '77',
+            'SLURM_JOB_ID': '77'}
 
 
 def test_each_task_gets_its_run_and_the_arguments_unchanged(
@@ -121,28 +126,45 @@ def test_a_run_is_queued_again_at_its_time_limit_alone(
     calls = tmp_path / 'scontrol.calls'
     stub.program('scontrol', f'#!/bin/bash\necho "$@" >> "{calls}"\n')
     code, saved = stub.stop(['bash', _write(runs, tmp_path)[0]], sent,
-                            SLURM_ARRAY_TASK_ID='0', SLURM_JOB_ID='77')
+                            **_ids(0))
     assert code == 143 and saved
     assert calls.exists() == requeued
-    assert not requeued or calls.read_text() == 'requeue 77\n'
+    # 'requeue 77' would queue all tasks of the array again.
+    assert not requeued or calls.read_text() == 'requeue 77_0\n'
 
 
-@pytest.mark.parametrize('hosts, code, before, requeued', [
-    (1, 75, None, True), (1, 75, '2', True), (1, 75, '3', False),
-    (1, 137, None, False), (2, 137, None, True), (2, 75, '3', False),
-    (2, 1, None, False), (2, 143, None, False)])
+@pytest.mark.parametrize('hosts, code, requeued', [
+    (1, 75, True), (1, 137, False), (2, 75, True), (2, 137, True),
+    (2, 1, False), (2, 143, False)])
 def test_a_run_that_lost_a_worker_is_queued_again_a_few_times(
-        runs, tmp_path, stub, hosts, code, before, requeued):
+        runs, tmp_path, stub, hosts, code, requeued):
     calls = tmp_path / 'scontrol.calls'
     stub.program('scontrol', _SCONTROL.format(calls=calls))
     stub.program('srun', '#!/bin/bash\nSLURM_PROCID=0 exec "${@:5}"\n')
-    count = {'SLURM_RESTART_COUNT': before} if before else {}
-    ended, _, err = _run(stub, _write(runs, tmp_path, hosts=hosts)[0], 0,
-                         STUB_EXIT=str(code), SLURM_JOB_NODELIST='node[1-2]',
-                         **count)
-    assert ended == code, err
-    asked = calls.read_text() if calls.exists() else ''
-    assert ('requeue 77\n' in asked) == requeued
+    script = _write(runs, tmp_path, hosts=hosts, retries=2)[1]
+    (tmp_path / 'my logs').mkdir()
+    for index in (0, 0, 0, 1):  # Each task has its own count.
+        ended, _, err = _run(
+            stub, script, index, STUB_EXIT=str(code),
+            SLURM_JOB_NODELIST='node[1-2]',
+            SLURM_RESTART_COUNT='9')  # Time limits do not count.
+        assert ended == code, err
+    asked = calls.read_text().splitlines() if calls.exists() else []
+    assert asked == ['requeue 77_0', 'requeue 77_0', 'requeue 77_1'] * requeued
+
+
+def test_a_signal_reaches_the_processes_of_its_own_task(runs, tmp_path, stub):
+    calls, child = tmp_path / 'scancel.calls', tmp_path / 'child'
+    stub.program('scancel', f'#!/bin/bash\necho "$@" >> "{calls}"\n'
+                 f'kill -TERM $(cat "{child}")\n')
+    stub.program('scontrol', '#!/bin/bash\n')
+    stub.program('srun', f'#!/bin/bash\necho $$ > "{child}"\n'
+                 'SLURM_PROCID=0 exec "${@:5}"\n')
+    script = _write(runs, tmp_path, hosts=2)[0]
+    code, saved = stub.stop(['bash', script], [signal.SIGTERM],
+                            SLURM_JOB_NODELIST='node[1-2]', **_ids(0))
+    assert code == 143 and saved
+    assert calls.read_text() == '--signal=TERM 77_0\n'
 
 
 def test_the_nodes_of_a_run_find_each_other(runs, tmp_path, stub):
@@ -156,8 +178,8 @@ def test_the_nodes_of_a_run_find_each_other(runs, tmp_path, stub):
                  'echo; printf "%s\\n" "${@: -1}"\n')
     done = subprocess.run(
         ['bash', script], capture_output=True, text=True, check=True,
-        env={'PATH': f'{stub.folder}:/usr/bin:/bin', 'SLURM_JOB_ID': '1251',
-             'SLURM_ARRAY_TASK_ID': '0', 'SLURM_JOB_NODELIST': 'node[1-2]'})
+        env={'PATH': f'{stub.folder}:/usr/bin:/bin', **_ids(0),
+             'SLURM_JOB_ID': '1251', 'SLURM_JOB_NODELIST': 'node[1-2]'})
     said = done.stdout.split('\n')
     for index in (0, 1):
         config, only, _ = said[3 * index:3 * index + 3]

@@ -172,6 +172,10 @@ def test_the_denoising_runs_behind_the_pairs_are_told(folder, arm):
     ({'variant': 'longer'}, "'longer', but length has only 'long', 'short'"),
     ({'minus': 'dep'}, "'dep', but length has only 'ddep', 'supervised'"),
     ({'minus_variant': 'long'}, 'with themselves'),
+    ({'minus_variant': '', 'minus': 'supervised', 'than_variant': 'long'},
+     'with themselves'),
+    ({'than_labels': 5}, 'with themselves'),
+    ({'than_variant': 'short'}, 'Claim.minus_variant and Claim.than_variant'),
     ({'outcome': 'val'}, 'claim 1: Claim.outcome must be one of test, along'),
     ({'labels': []}, 'claim 1: Claim.labels is missing'),
     ({'label': 5}, "claim 1: Claim has no field 'label'")])

@@ -1,5 +1,6 @@
 """Which errors of TensorFlow mean that a worker or a TPU is gone."""
 
+import errno
 import sys
 
 import pytest
@@ -29,6 +30,23 @@ def test_a_lost_worker_is_named(error, monkeypatch, capsys):
         cli.main(evaluate)
     assert ended.value.code == cli.WORKER_LOST
     assert 'a worker or TPU was lost' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('number, code', [
+    (errno.ESTALE, cli.WORKER_LOST), (errno.EIO, cli.WORKER_LOST),
+    (errno.ETIMEDOUT, cli.WORKER_LOST), (errno.ENOSPC, cli.USER_ERROR),
+    (errno.EACCES, cli.USER_ERROR)])
+def test_a_folder_that_fails_for_a_while_is_no_mistake(
+        monkeypatch, capsys, number, code):
+    def read():
+        raise OSError(number, 'so it is', '/mnt/shared/x')
+    monkeypatch.setattr(sys, 'argv', ['finetune.py'])
+    with pytest.raises(SystemExit) as ended:
+        cli.main(read)
+    assert ended.value.code == code
+    said = capsys.readouterr().err
+    assert '/mnt/shared/x: so it is' in said
+    assert ('start again' in said) == (code == cli.WORKER_LOST)
 
 
 def test_whatever_is_said_of_a_host_that_is_gone_means_that(monkeypatch):
