@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 
 from ddep_tf import errors, files
 
@@ -21,6 +20,14 @@ _MASK_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 # PIL's names of what TensorFlow decodes; MPO is a JPEG of a phone.
 _DECODED = ('JPEG', 'MPO', 'PNG', 'GIF')
 _ORIENTATION = 0x0112  # The EXIF tag; 1 is upright.
+# What turns the other orientations upright.
+_TURNS = {2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+          3: PIL.Image.Transpose.ROTATE_180,
+          4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+          5: PIL.Image.Transpose.TRANSPOSE,
+          6: PIL.Image.Transpose.ROTATE_270,
+          7: PIL.Image.Transpose.TRANSVERSE,
+          8: PIL.Image.Transpose.ROTATE_90}
 _PNG_DEPTH = 24  # Offset of the byte with a PNG's bits per channel.
 # What PIL raises for a file that is truncated, no image, or far too large.
 BROKEN = (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError)
@@ -154,7 +161,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     check_image(path)
     try:
         with opened(path) as image:
-            return np.asarray(PIL.ImageOps.exif_transpose(image).convert('RGB'))
+            return np.asarray(upright(image).convert('RGB'))
     except BROKEN as error:
         raise unreadable(path, error) from None
 
@@ -199,6 +206,16 @@ def turned(name: str | os.PathLike, turn: int) -> errors.UserError:
         'fit either the stored or the upright pixels: save it upright '
         '(PIL.ImageOps.exif_transpose) if the mask was drawn on the upright '
         'view, otherwise remove the tag')
+
+
+def upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Returns an open image, turned as its EXIF orientation says.
+
+    PIL's exif_transpose also writes all EXIF entries anew, and fails where
+    another of them is damaged.
+    """
+    turn = orientation(image)
+    return image if turn == 1 else image.transpose(_TURNS[turn])
 
 
 def orientation(image: PIL.Image.Image) -> int:

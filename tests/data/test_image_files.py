@@ -1,9 +1,10 @@
 """Unusual image files through the sources: read as PIL does, or refused."""
 
 import io
+import struct
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 import pytest
 import tensorflow as tf
 
@@ -100,6 +101,26 @@ def test_an_image_alone_is_read_as_for_training(tmp_path, name):
     np.testing.assert_array_equal(
         image_files.read_image(tmp_path / name),
         decoding.decode_image((tmp_path / name).read_bytes(), name))
+
+
+@pytest.mark.parametrize('orientation', range(10))
+def test_a_photo_is_turned_as_pil_turns_it(tmp_path, orientation):
+    photo().save(tmp_path / 'a.png', **_oriented(orientation))
+    with Image.open(tmp_path / 'a.png') as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(
+        image_files.read_image(tmp_path / 'a.png'), expected)
+
+
+def test_a_photo_is_turned_whatever_else_its_exif_holds(tmp_path):
+    """The width as a text, which PIL cannot write anew."""
+    exif = b'II*\0' + struct.pack('<IH', 8, 2) + b''.join([
+        struct.pack('<HHI4s', 0x0100, 2, 3, b'ab'),
+        struct.pack('<HHIHH', 0x0112, 3, 1, 6, 0)]) + bytes(4)
+    photo().save(tmp_path / 'a.jpg', quality=100, exif=b'Exif\0\0' + exif)
+    with Image.open(tmp_path / 'a.jpg') as image, pytest.raises(struct.error):
+        ImageOps.exif_transpose(image)
+    assert image_files.read_image(tmp_path / 'a.jpg').shape == (32, 24, 3)
 
 
 @pytest.mark.parametrize('orientation', [3, 6, 8])

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ddep_tf import errors, files
 from ddep_tf.data import image_files
@@ -138,7 +138,7 @@ def _view(item: contract.Item, image: Image.Image,
             'tool, and give --exif=upright or --exif=stored')
     # Without the tag, so that nothing turns it again.
     if chosen == 'upright':
-        return ImageOps.exif_transpose(image)
+        return image_files.upright(image)
     return Image.fromarray(np.asarray(image.convert('RGB')))
 
 
