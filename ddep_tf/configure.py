@@ -177,7 +177,8 @@ class _Bindings:
     def __init__(self, gin_files: Sequence[str], gin_params: Sequence[str]):
         gin.clear_config()
         self._built: set[tuple[str, str]] = set()  # (class name, scope).
-        self._given = {text.partition('=')[0].strip() for text in gin_params}
+        self._given = {_short(text.partition('=')[0].strip())
+                       for text in gin_params}
         for name in gin_files:
             _parse_file(name)
         # What files refer to, though a parameter may put another in its place.
@@ -228,7 +229,8 @@ class _Bindings:
                         'correct its name')
                 continue
             name = selector.rsplit('.', 1)[-1]
-            full = '/'.join(filter(None, [scope, f'{name}.{parameter}']))
+            full = _short('/'.join(filter(None, [
+                scope, f'{selector}.{parameter}'])))
             scopes = [s for n, s in self._built
                       if n == name and _covers(scope, s)]
             given = full in self._given
@@ -256,6 +258,12 @@ class _Bindings:
         another."""
         return bool(_users(scope, self._of_files)
                     and not _users(scope, _bound()))
+
+
+def _short(binding):
+    """Returns SCOPE/CLASS.FIELD of a binding, which may name a module too."""
+    scope, slash, rest = binding.rpartition('/')
+    return scope + slash + '.'.join(rest.split('.')[-2:])
 
 
 def _bound() -> Iterator[tuple[str, str, str, Any]]:

@@ -4,8 +4,10 @@ gin and JSON pass values on without knowing their types: `Spec` checks them.
 """
 
 from collections.abc import Iterable, Mapping
+import contextlib
 import dataclasses
 import json
+import math
 import numbers
 import types
 import typing
@@ -101,16 +103,24 @@ def _typed(hint, value, name):
         return _typed(word if isinstance(value, str) else other, value, name)
     if isinstance(hint, types.GenericAlias):
         return _typed_items(typing.get_args(hint), value, name)
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if hint is int and number and float(value).is_integer():
-        return int(value)
-    if hint is float and number:
-        return float(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if hint is int and (isinstance(value, numbers.Integral)
+                            or float(value).is_integer()):
+            return int(value)
+        if hint is float:
+            return _finite(value, name)
     if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
         return value
     kind = {int: 'a whole number', float: 'a number', str: 'a string in quotes',
             bool: 'True or False'}.get(hint, f'a {hint.__name__}')
     raise errors.UserError(f'{name} must be {kind}, got {value!r}')
+
+
+def _finite(value, name):
+    with contextlib.suppress(OverflowError):  # A whole number may be too large.
+        if math.isfinite(value):
+            return float(value)
+    raise errors.UserError(f'{name} must be finite, got {value!r:.60}')
 
 
 def _typed_items(kinds, value, name):

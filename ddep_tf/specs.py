@@ -337,7 +337,7 @@ class OptimizerSpec(spec_base.Spec):
       weight_decay: on kernels only [O]; 0 is off.
       weight_decay_form: 'coupled', L2 added to the gradient [O], or
         'decoupled', lr * wd * w subtracted from the weight.
-      beta_1, beta_2, epsilon: Adam's [O].
+      beta_1, beta_2, epsilon: Adam's [O]; [0, 1), [0, 1), above 0.
     """
     learning_rate: float = 1e-4
     encoder_factor: float = 1.0
@@ -351,9 +351,13 @@ class OptimizerSpec(spec_base.Spec):
 
     def __post_init__(self):
         super().__post_init__()
-        self.require_positive('learning_rate')
+        self.require_positive('learning_rate', 'epsilon')
         self.require_non_negative('encoder_factor', 'warmup_steps',
-                                  'weight_decay')
+                                  'weight_decay', 'beta_1', 'beta_2')
+        for name in ('beta_1', 'beta_2'):
+            if getattr(self, name) >= 1:
+                raise errors.UserError(f'OptimizerSpec.{name} must be below 1, '
+                                       f'got {getattr(self, name)}')
         self.require('schedule', 'cosine', 'constant')
         self.require('weight_decay_form', 'coupled', 'decoupled')
 

@@ -40,6 +40,7 @@ def test_the_operative_config_parses_to_the_same_run(tmp_path):
     'DecodrSpec.width_multiplier=2',         # An unknown class.
     'denoise/RunSpec.steps=5',               # Another stage's scope.
     'RunSpec.steps=5',                       # A file binds the scope closer.
+    'ddep_tf.RunSpec.steps=5',               # The same, as gin spells it.
     'STEPS=5',                               # A macro that nothing uses.
     'EncoderSpec.name=tiny',                 # A string without quotes.
     "EncoderSpec.name='nonsense'",
@@ -60,6 +61,12 @@ def test_the_operative_config_parses_to_the_same_run(tmp_path):
     'DecoderSpec.group_size=0',
     'RunSpec.length=1e999',
     'RunSpec.seed=4294967296',
+    f'RunSpec.seed=1{400 * "0"}',
+    f'OptimizerSpec.weight_decay=1{400 * "0"}',
+    'EvalSpec.scales=(1e999,)',
+    'OptimizerSpec.epsilon=0',
+    'OptimizerSpec.beta_1=1.0',
+    'OptimizerSpec.beta_2=-0.1',
 ])
 def test_mistakes_are_refused_in_one_line(param):
     with pytest.raises(errors.UserError) as caught:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ddep_tf import specs
+from ddep_tf import errors, specs
 from ddep_tf.objectives import base, losses
 
 _PLAIN = specs.LossSpec()
@@ -35,7 +35,13 @@ class Segment(base.Objective):
 
     @classmethod
     def num_outputs(cls, run):
-        return base.num_classes(run)
+        classes = base.num_classes(run)
+        if classes > specs.IGNORE_LABEL:
+            raise errors.UserError(
+                f'DatasetSpec.num_classes of {run.data[0].name!r} is '
+                f'{classes}: a mask holds {specs.IGNORE_LABEL} classes at '
+                f'most, as its {specs.IGNORE_LABEL} is what is ignored')
+        return classes
 
     @classmethod
     def batch_signature(cls, run, batch_size):

@@ -1,11 +1,13 @@
 """The loss of the segment stage where labels are missing."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from ddep_tf import specs
+from ddep_tf import errors, specs
 from ddep_tf.objectives import segment
 
 pytestmark = pytest.mark.quick
@@ -46,3 +48,13 @@ def test_an_image_without_labels_does_not_change_the_loss():
     assert np.isfinite(gradient).all()
     np.testing.assert_allclose(gradient, _loss_and_gradient(labelled)[1],
                                rtol=1e-5)
+
+
+@pytest.mark.parametrize('classes, refused', [(255, False), (256, True)])
+def test_ids_of_classes_fit_a_mask(classes, refused):
+    """Whose 255 is what is ignored."""
+    run = specs.RunSpec(stage='segment', data=(
+        specs.DatasetSpec(name='own', num_classes=classes),))
+    with pytest.raises(errors.UserError, match='255 classes at most') if (
+            refused) else contextlib.nullcontext():
+        assert segment.Segment.num_outputs(run) == classes
