@@ -229,8 +229,7 @@ class _Bindings:
                         'correct its name')
                 continue
             name = selector.rsplit('.', 1)[-1]
-            full = _short('/'.join(filter(None, [
-                scope, f'{selector}.{parameter}'])))
+            full = '/'.join(filter(None, [scope, f'{name}.{parameter}']))
             scopes = [s for n, s in self._built
                       if n == name and _covers(scope, s)]
             given = full in self._given

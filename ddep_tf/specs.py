@@ -8,7 +8,6 @@ and not verified, [O] our own choice.
 
 from collections.abc import Sequence
 import dataclasses
-import math
 import numbers
 import re
 
@@ -353,11 +352,11 @@ class OptimizerSpec(spec_base.Spec):
         super().__post_init__()
         self.require_positive('learning_rate', 'epsilon')
         self.require_non_negative('encoder_factor', 'warmup_steps',
-                                  'weight_decay', 'beta_1', 'beta_2')
+                                  'weight_decay')
         for name in ('beta_1', 'beta_2'):
-            if getattr(self, name) >= 1:
-                raise errors.UserError(f'OptimizerSpec.{name} must be below 1, '
-                                       f'got {getattr(self, name)}')
+            if not 0 <= getattr(self, name) < 1:
+                raise errors.UserError(f'OptimizerSpec.{name} must lie in '
+                                       f'[0, 1), got {getattr(self, name)}')
         self.require('schedule', 'cosine', 'constant')
         self.require('weight_decay_form', 'coupled', 'decoupled')
 
@@ -500,9 +499,6 @@ class RunSpec(spec_base.Spec):
         if self.seed >= 2 ** 32:
             raise errors.UserError('RunSpec.seed must be below 2 ** 32, as '
                                    f"NumPy's seeds are, got {self.seed}")
-        if not math.isfinite(self.length):
-            raise errors.UserError('RunSpec.length must be finite, got '
-                                   f'{self.length}')
         object.__setattr__(self, 'steps',
                            max(1, round(self.steps * self.length)))
         object.__setattr__(self, 'length', 1.0)

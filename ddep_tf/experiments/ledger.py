@@ -152,6 +152,12 @@ class Ledger:
         return not (planned.reuses and planned.run.data[0].test_split
                     and result['test'] is None)
 
+    def done(self) -> set[str]:
+        """Returns the names of the runs that are done, by a look at each that
+        was not before."""
+        return {name for name, planned in self.plan.runs.items()
+                if self.is_done(planned)}
+
     def is_to_do(self, planned: plan_lib.PlannedRun) -> bool:
         """Whether a run is not finished, nor stopped by its loss."""
         return not self.is_done(planned) and not self.is_stopped(planned.name)

@@ -160,12 +160,11 @@ class _Worker:
         """Returns the error of what was sent, None if it was executed."""
         self.is_busy = False
         try:
-            answer = self.connection.recv()
+            return self.connection.recv()
         except (EOFError, OSError):
             self.is_alive = False
             self.process.join()
             return RuntimeError(_reason(self.process.exitcode))
-        return answer
 
     def stop(self) -> None:
         """Asks it to end: at once if idle, else after saving its state."""

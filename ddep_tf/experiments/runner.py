@@ -55,7 +55,7 @@ class Experiment:
         self._finished = finished or reuse.Finished(())
         self._running: dict[str, plan_lib.PlannedRun] = {}
         self._done: set[str] = set()  # Names, as far as this process knows.
-        self._written, self._writing_took = -math.inf, 0.0  # Seconds.
+        self._next_writing = -math.inf  # As of time.monotonic.
         template = next(iter(templates.values())).get(specs.SEGMENT)
         self._label_set = labels.for_spec(template.data[0]) if (
             template) else None
@@ -89,10 +89,10 @@ class Experiment:
         """
         chosen = self.plan.shard(*shard) if shard else self.plan.runs
         names = [name for name in self.plan.runs if name in chosen]
-        pending = [planned for planned in map(self.plan.find, names)
-                   if self.ledger.is_to_do(planned)]
+        self._done = self.ledger.done()
+        pending = [self.plan.find(name) for name in names
+                   if not (name in self._done or self.ledger.is_stopped(name))]
         self._running.clear()
-        self._count_done()
         with self._executor:
             self._executor.prepare(len(pending), self.plan.count())
             self._check_label_settings()
@@ -153,21 +153,16 @@ class Experiment:
         """Writes the tables of all that is done, whoever did it."""
         begin = time.monotonic()
         self.ledger.refresh()
-        tables.write(self.ledger, self.exp_dir, self._label_set)
-        self._count_done()
-        self._written = time.monotonic()
-        self._writing_took = self._written - begin
+        self._done = self.ledger.done()
+        tables.write(self.ledger, self.exp_dir, self._label_set, self._done)
+        end = time.monotonic()
+        self._next_writing = end + (end - begin) / _TABLES_SHARE
 
     def _write_in_time(self):
         """Writes the tables unless that took a while and was done just now: of
         hundreds of runs in a bucket it takes minutes."""
-        since = time.monotonic() - self._written
-        if since >= self._writing_took / _TABLES_SHARE:
+        if time.monotonic() >= self._next_writing:
             self.write()
-
-    def _count_done(self):
-        self._done = {name for name, planned in self.plan.runs.items()
-                      if self.ledger.is_done(planned)}
 
     def _do_all(self, pending, wait):
         """Executes `pending`, and leaves in it the runs that cannot start."""

@@ -22,13 +22,14 @@ _ROLES = {plan_lib.CLASSIFY: records.PRETRAINING,
 
 
 def write(ledger: ledger_lib.Ledger, exp_dir: pathlib.Path,
-          label_set: labels_lib.LabelSet | None) -> None:
+          label_set: labels_lib.LabelSet | None, done: set[str]) -> None:
     """Writes runs.csv, curves.csv, per_class.csv, subsets/, experiment.json.
 
     Args:
       ledger: Ledger.
       exp_dir: folder of the experiment.
       label_set: LabelSet of the classes, None without any.
+      done: as of `ledger.done`.
     """
     names = label_set.class_names if label_set else ()
     for name, (cls, rows) in _tables(ledger, names).items():
@@ -37,7 +38,8 @@ def write(ledger: ledger_lib.Ledger, exp_dir: pathlib.Path,
     for name, text in _subsets(ledger):
         if not (exp_dir / 'subsets' / name).exists():
             files.write_text(exp_dir / 'subsets' / name, text)
-    files.write_json(exp_dir / 'experiment.json', _facts(ledger, label_set))
+    files.write_json(exp_dir / 'experiment.json',
+                     _facts(ledger, label_set, done))
 
 
 def _tables(ledger, class_names):
@@ -142,12 +144,12 @@ def _subsets(ledger) -> Iterator[tuple[str, str]]:
                    path.read_text(encoding='utf-8'))
 
 
-def _facts(ledger, label_set) -> dict[str, Any]:
+def _facts(ledger, label_set, done) -> dict[str, Any]:
     """Returns the content of experiment.json."""
     plan = ledger.plan
     trained = [p for p in plan.runs.values() if not p.reuses]
     failed = {p.name: ledger.failure(p.name) for p in trained
-              if not ledger.is_done(p)}
+              if p.name not in done}
     return {
         'name': plan.spec.name, 'title': plan.spec.title,
         'arms': plan.spec.arms, 'commit': run_folder.commit(),
@@ -160,6 +162,6 @@ def _facts(ledger, label_set) -> dict[str, Any]:
         'palette': [list(map(int, color)) for color in label_set.palette]
                    if label_set else [],
         'planned': plan.count(),
-        'done': sum(map(ledger.is_done, trained)),
+        'done': sum(p.name in done for p in trained),
         'failed': {name: failure['reason']
                    for name, failure in failed.items() if failure}}

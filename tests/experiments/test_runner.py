@@ -305,9 +305,10 @@ def test_tables_that_take_long_are_written_seldom(tmp_path, monkeypatch):
     """Of hundreds of runs in a bucket they take minutes."""
     seconds, written = [0.0], []
 
-    def write_tables(ledger, exp_dir, label_set):
+    def write_tables(ledger, exp_dir, label_set, done):
         seconds[0] += 5
         written.append(sum(map(ledger.is_done, ledger.plan.runs.values())))
+        assert len(done) == written[-1]
 
     def score(planned):
         seconds[0] += 30
